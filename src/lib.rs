@@ -1,0 +1,45 @@
+//! Portcullis: a SQL firewall for PostgreSQL.
+//!
+//! The module map. Arrows point down: a module uses only modules that stand below it here
+//! (`tests/layering.rs` reads the `use crate::` lines and enforces it).
+//!
+//! ```text
+//! cli ─▶ server ─▶ session ─▶ policy ─▶ sql
+//!           │         ├─────▶ detect ─▶ sql
+//!           │         ├─────▶ net ────▶ wire, config
+//!           │         └─────▶ wire, metrics, config
+//!           └─▶ admin ─▶ metrics, policy, config
+//! ```
+
+/// The command line: one file for each sub-command.
+pub mod cli;
+
+/// Wires everything together: listener, accept loop, probes, drain.
+pub mod server;
+
+/// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`.
+pub mod admin;
+
+/// One client from accept to close.
+pub mod session;
+
+/// Facts and signals of an attempt at SQL injection.
+pub mod detect;
+
+/// Facts and identity to a verdict: the policy language, its loader and its judge.
+pub mod policy;
+
+/// SQL text to Facts: what a statement does, by PostgreSQL's own grammar.
+pub mod sql;
+
+/// Streams: accepting TLS, connecting by `sslmode`.
+pub mod net;
+
+/// PostgreSQL's frontend/backend protocol, without IO.
+pub mod wire;
+
+/// Every metric in one table.
+pub mod metrics;
+
+/// The proxy's own settings.
+pub mod config;

@@ -1,0 +1,51 @@
+//! SQL text to [`Facts`]: what a statement does, by PostgreSQL's own grammar. No IO.
+
+pub mod facts;
+
+pub use facts::{Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement};
+
+/// How the text is to be read; follows the session.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// False where `server_encoding` is not UTF8: unquoted non-ASCII identifiers are then `unknown` (DESIGN §5).
+    pub server_utf8: bool,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Reading { server_utf8: true }
+    }
+}
+
+/// Why a text has no Facts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unparsed {
+    /// PostgreSQL's grammar refuses it: SQLSTATE 42601, PostgreSQL's message, and the 1-based character position
+    /// where it is certain.
+    #[error("{message}")]
+    Syntax { message: String, position: Option<usize> },
+    /// Nested deeper than the parser goes (54001).
+    #[error("stack depth limit exceeded")]
+    TooDeep,
+    /// The parser's answer could not be read.
+    #[error("the parser's answer could not be read: {0}")]
+    Internal(String),
+}
+
+/// A text read: its parse tree (for `detect`) and its Facts.
+#[derive(Debug)]
+pub struct Analysis {
+    pub tree: pg_query::protobuf::ParseResult,
+    pub facts: Facts,
+}
+
+/// Reads a text with PostgreSQL's grammar. Needs a large stack (see `sql::STACK`).
+///
+/// # Errors
+/// The text is not a statement of this grammar, or is nested too deeply.
+pub fn analyse(_text: &str, _reading: Reading) -> Result<Analysis, Unparsed> {
+    unimplemented!()
+}
+
+/// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements.
+pub const STACK: usize = 256 << 20;

@@ -1,0 +1,261 @@
+//! Facts: what a text does, statement by statement. Nothing here depends on a policy or a socket.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What the whole text of one Query or Parse does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// One entry for each top-level statement, in order. Empty for the empty statement.
+    pub statements: Vec<Statement>,
+}
+
+/// What one top-level statement does, anywhere in its tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statement {
+    /// Everything it does; deduplicated, in order of discovery.
+    pub accesses: Vec<Access>,
+    /// What it does to the session's names of prepared statements and cursors.
+    pub names: Vec<NameUse>,
+    /// Relations read, as written and folded (`schema.table`); CTE references excluded.
+    pub relations_read: BTreeSet<String>,
+    /// Relations written, likewise.
+    pub relations_written: BTreeSet<String>,
+    /// Functions called, as written and folded.
+    pub functions: BTreeSet<String>,
+    /// Sets a client-settable harmless default only (a pool's RESET ALL; UNLISTEN *; …); such statements do not
+    /// count for `statements: ">1"`.
+    pub default_set: bool,
+    /// The greatest `$n` used, 0 for none.
+    pub parameters: u32,
+}
+
+/// One thing that a statement does to one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Access {
+    pub action: Action,
+    pub object: Object,
+    /// Columns that the access names. Meaningful for relations only.
+    pub columns: Columns,
+    /// For `update`, `delete` and `select`: the node that makes the access has no restricting WHERE
+    /// (POLICY 8: missing, or constant, or `id = id`, `IS NOT NULL`-alone …).
+    pub where_missing: bool,
+}
+
+/// An action of POLICY 4, with its object kind or sub-command: `create:index`, `alter:add_column`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Action {
+    pub name: ActionName,
+    pub kind: Option<&'static str>,
+}
+
+macro_rules! actions {
+    ($($group:ident { $($variant:ident = $text:literal),+ $(,)? })+) => {
+        /// The names of POLICY 4's actions.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum ActionName { $($($variant,)+)+ }
+
+        impl ActionName {
+            /// Every action, in the order of POLICY 4's table.
+            pub const ALL: &'static [ActionName] = &[$($(ActionName::$variant,)+)+];
+            /// The name as a policy spells it.
+            pub fn as_str(self) -> &'static str { match self { $($(ActionName::$variant => $text,)+)+ } }
+            /// The group that contains it.
+            pub fn group(self) -> Group { match self { $($(ActionName::$variant => Group::$group,)+)+ } }
+        }
+    };
+}
+
+actions! {
+    Read { Select = "select", CopyTo = "copy_to" }
+    Write {
+        Insert = "insert", Update = "update", Delete = "delete", Truncate = "truncate", CopyFrom = "copy_from",
+        Nextval = "nextval", LargeObject = "large_object", CatalogWrite = "catalog_write",
+    }
+    Lock { SelectForUpdate = "select_for_update", LockTable = "lock_table", AdvisoryLock = "advisory_lock" }
+    Call { Call = "call", Sleep = "sleep" }
+    Ddl { Create = "create", Alter = "alter", Drop = "drop", Comment = "comment", Rename = "rename" }
+    Dcl { Grant = "grant", Revoke = "revoke", Role = "role", Policy = "policy" }
+    Transaction {
+        Begin = "begin", Savepoint = "savepoint", TwoPhase = "two_phase", TransactionMode = "transaction_mode",
+        Commit = "commit", Rollback = "rollback",
+    }
+    Session {
+        Set = "set", Show = "show", Reset = "reset", Discard = "discard", Prepare = "prepare", Cursor = "cursor",
+        Listen = "listen", Notify = "notify", SetRole = "set_role",
+    }
+    Maintenance {
+        Vacuum = "vacuum", Analyze = "analyze", Reindex = "reindex", Cluster = "cluster", Refresh = "refresh",
+        Checkpoint = "checkpoint",
+    }
+    Code {
+        Do = "do", CreateFunction = "create_function", CreateTrigger = "create_trigger", CreateRule = "create_rule",
+        CreateExtension = "create_extension", Load = "load",
+    }
+    File { CopyFile = "copy_file", CopyProgram = "copy_program", FileFunction = "file_function" }
+    Network {
+        Dblink = "dblink", ForeignServer = "foreign_server", Subscription = "subscription",
+        NetworkFunction = "network_function",
+    }
+    Admin {
+        AlterSystem = "alter_system", SignalBackend = "signal_backend", ServerControl = "server_control",
+        Replication = "replication", Fastpath = "fastpath",
+    }
+    Unknown { Unknown = "unknown" }
+}
+
+/// The groups of POLICY 4, and `unknown`, which no rule can name and nothing allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Group {
+    Read, Write, Lock, Call, Ddl, Dcl, Transaction, Session, Maintenance, Code, File, Network, Admin, Unknown,
+}
+
+impl Group {
+    pub const ALL: [Group; 14] = [
+        Group::Read, Group::Write, Group::Lock, Group::Call, Group::Ddl, Group::Dcl, Group::Transaction, Group::Session,
+        Group::Maintenance, Group::Code, Group::File, Group::Network, Group::Admin, Group::Unknown,
+    ];
+    /// The name as a policy and a metric label spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Group::Read => "read", Group::Write => "write", Group::Lock => "lock", Group::Call => "call",
+            Group::Ddl => "ddl", Group::Dcl => "dcl", Group::Transaction => "transaction", Group::Session => "session",
+            Group::Maintenance => "maintenance", Group::Code => "code", Group::File => "file",
+            Group::Network => "network", Group::Admin => "admin", Group::Unknown => "unknown",
+        }
+    }
+}
+
+/// What an access is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Object {
+    /// Nothing that has a name (`begin`, `checkpoint`, `reset` of everything …).
+    None,
+    /// A relation of any kind, sequences too.
+    Relation(Name),
+    /// A function, procedure, operator or type whose code runs.
+    Function {
+        name: Name,
+        /// True where pg_catalog has a function of this name and the name is unqualified or in pg_catalog: the access's
+        /// action then tells the class, and a plain `call` is harmless (POLICY 2a.6, 5).
+        builtin: bool,
+    },
+    /// A server setting, `set`/`reset` by any path.
+    Setting { name: Operand, value: SettingValue },
+    /// A role, `NONE` as `None`.
+    Role(Option<Box<str>>),
+    /// A role by an expression that isn't constant (`set_config('role', x, …)`).
+    AnyRole,
+    /// A cursor or portal.
+    Cursor(Box<str>),
+    /// Anything else with a name: schemas, types, extensions, channels, large objects … `kind` is PostgreSQL's word.
+    Other { kind: &'static str, name: Name },
+    /// What the walker does not know, in words (`unknown`).
+    Unknown(Box<str>),
+}
+
+/// An argument whose value is known now, at Bind, or never.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Operand {
+    Constant(Box<str>),
+    /// `$n`, 1-based.
+    Parameter(u32),
+    Unknown,
+}
+
+/// The value that a setting is given.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SettingValue {
+    /// One operand for each list element as written (`search_path = a, b`).
+    List(Vec<Operand>),
+    /// `SET x TO DEFAULT`, `RESET x`.
+    Default,
+    /// `SET x FROM CURRENT` and other values that can't be known.
+    Unknown,
+}
+
+/// A possibly qualified name, each part as PostgreSQL folds it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name {
+    /// The database of a three-part name.
+    pub catalog: Option<Box<str>>,
+    pub schema: Option<Box<str>>,
+    pub name: Box<str>,
+}
+
+impl Name {
+    pub fn bare(name: &str) -> Name {
+        Name { catalog: None, schema: None, name: name.into() }
+    }
+    pub fn qualified(schema: &str, name: &str) -> Name {
+        Name { catalog: None, schema: Some(schema.into()), name: name.into() }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(catalog) = &self.catalog {
+            write!(f, "{catalog}.")?;
+        }
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// Which columns of a relation an access may touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Columns {
+    /// `*`, a whole row, NATURAL JOIN, an alias list, no column list …
+    pub all: bool,
+    /// Named columns, sorted, unique; those named without a table are listed for every relation in scope.
+    pub named: BTreeSet<Box<str>>,
+}
+
+/// What a statement does to the names of prepared statements and cursors (DESIGN §4, Names).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameUse {
+    Prepare(Box<str>),
+    Execute(Box<str>),
+    /// `None`: DEALLOCATE ALL, DISCARD ALL.
+    Deallocate(Option<Box<str>>),
+    Declare { cursor: Box<str>, hold: bool },
+    /// FETCH and MOVE.
+    Fetch(Box<str>),
+    /// `None`: CLOSE ALL.
+    CloseCursor(Option<Box<str>>),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name.as_str())?;
+        if let Some(kind) = self.kind {
+            write!(f, ":{kind}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<ActionName> for Action {
+    fn from(name: ActionName) -> Action {
+        Action { name, kind: None }
+    }
+}
+
+impl fmt::Display for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Object::None => Ok(()),
+            Object::Relation(name) | Object::Function { name, .. } | Object::Other { name, .. } => name.fmt(f),
+            Object::Setting { name: Operand::Constant(name), .. } => f.write_str(name),
+            Object::Setting { name: Operand::Parameter(n), .. } => write!(f, "${n}"),
+            Object::Setting { name: Operand::Unknown, .. } => f.write_str("?"),
+            Object::Role(Some(role)) => f.write_str(role),
+            Object::Role(None) => f.write_str("none"),
+            Object::AnyRole => f.write_str("?"),
+            Object::Cursor(name) => f.write_str(name),
+            Object::Unknown(what) => f.write_str(what),
+        }
+    }
+}
