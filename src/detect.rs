@@ -18,7 +18,15 @@ pub struct Signal {
 
 /// The techniques that are told apart: the metric label `technique`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Technique { StackedStatements, ConstantTrue, UnionProbe, CommentTruncation, TimeDelay, FileProgram, CatalogProbe }
+pub enum Technique {
+    StackedStatements,
+    ConstantTrue,
+    UnionProbe,
+    CommentTruncation,
+    TimeDelay,
+    FileProgram,
+    CatalogProbe,
+}
 
 impl Signals {
     /// The sum of the weights.

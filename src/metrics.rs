@@ -8,13 +8,25 @@ use crate::metrics::label::{Event, Leg, VerdictLabel};
 pub mod label {
     /// `verdict` of statements and injection attempts.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum VerdictLabel { Allow, Refuse, WouldRefuse }
+    pub enum VerdictLabel {
+        Allow,
+        Refuse,
+        WouldRefuse,
+    }
     /// `event_type` of security events.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Event { SqlInjectionAttempt, AuthenticationFailure, ProtocolViolation, GuardedSetting }
+    pub enum Event {
+        SqlInjectionAttempt,
+        AuthenticationFailure,
+        ProtocolViolation,
+        GuardedSetting,
+    }
     /// `leg` of TLS sessions.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Leg { Client, Upstream }
+    pub enum Leg {
+        Client,
+        Upstream,
+    }
 }
 
 /// All metrics of one process. Passed in, never global.

@@ -2,7 +2,9 @@
 
 pub mod facts;
 
-pub use facts::{Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement};
+pub use facts::{
+    Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,
+};
 
 /// How the text is to be read; follows the session.
 #[derive(Debug, Clone, Copy)]

@@ -107,21 +107,56 @@ actions! {
 /// The groups of POLICY 4, and `unknown`, which no rule can name and nothing allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Group {
-    Read, Write, Lock, Call, Ddl, Dcl, Transaction, Session, Maintenance, Code, File, Network, Admin, Unknown,
+    Read,
+    Write,
+    Lock,
+    Call,
+    Ddl,
+    Dcl,
+    Transaction,
+    Session,
+    Maintenance,
+    Code,
+    File,
+    Network,
+    Admin,
+    Unknown,
 }
 
 impl Group {
     pub const ALL: [Group; 14] = [
-        Group::Read, Group::Write, Group::Lock, Group::Call, Group::Ddl, Group::Dcl, Group::Transaction, Group::Session,
-        Group::Maintenance, Group::Code, Group::File, Group::Network, Group::Admin, Group::Unknown,
+        Group::Read,
+        Group::Write,
+        Group::Lock,
+        Group::Call,
+        Group::Ddl,
+        Group::Dcl,
+        Group::Transaction,
+        Group::Session,
+        Group::Maintenance,
+        Group::Code,
+        Group::File,
+        Group::Network,
+        Group::Admin,
+        Group::Unknown,
     ];
     /// The name as a policy and a metric label spell it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Group::Read => "read", Group::Write => "write", Group::Lock => "lock", Group::Call => "call",
-            Group::Ddl => "ddl", Group::Dcl => "dcl", Group::Transaction => "transaction", Group::Session => "session",
-            Group::Maintenance => "maintenance", Group::Code => "code", Group::File => "file",
-            Group::Network => "network", Group::Admin => "admin", Group::Unknown => "unknown",
+            Group::Read => "read",
+            Group::Write => "write",
+            Group::Lock => "lock",
+            Group::Call => "call",
+            Group::Ddl => "ddl",
+            Group::Dcl => "dcl",
+            Group::Transaction => "transaction",
+            Group::Session => "session",
+            Group::Maintenance => "maintenance",
+            Group::Code => "code",
+            Group::File => "file",
+            Group::Network => "network",
+            Group::Admin => "admin",
+            Group::Unknown => "unknown",
         }
     }
 }
@@ -220,7 +255,10 @@ pub enum NameUse {
     Execute(Box<str>),
     /// `None`: DEALLOCATE ALL, DISCARD ALL.
     Deallocate(Option<Box<str>>),
-    Declare { cursor: Box<str>, hold: bool },
+    Declare {
+        cursor: Box<str>,
+        hold: bool,
+    },
     /// FETCH and MOVE.
     Fetch(Box<str>),
     /// `None`: CLOSE ALL.
