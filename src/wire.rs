@@ -1,1 +1,3 @@
-//! Placeholder.
+//! PostgreSQL's frontend/backend protocol, without IO.
+
+pub mod startup;
