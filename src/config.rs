@@ -131,7 +131,9 @@ pub enum ConfigError {
     SecretFile { origin: String, path: PathBuf, source: std::io::Error },
     #[error("{origin}: {source}")]
     Upstream { origin: String, source: UpstreamError },
-    #[error("no upstream: say where the database is, --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'")]
+    #[error(
+        "no upstream: say where the database is, --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'"
+    )]
     NoUpstream,
     #[error("`tls_cert` and `tls_key` belong together: `{missing}` is missing")]
     HalfTls { missing: &'static str },

@@ -205,12 +205,9 @@ fn supersede(settings: &mut BTreeMap<&'static str, Value>, key: &'static str, va
     settings.insert(key, value);
 }
 
-fn read_file(
-    path: &Path,
-    env: &dyn Fn(&str) -> Option<String>,
-) -> Result<BTreeMap<&'static str, Value>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+fn read_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<&'static str, Value>, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let entries: BTreeMap<String, serde_saphyr::Spanned<String>> = serde_saphyr::from_str(&text)
         .map_err(|error| ConfigError::Yaml { path: path.to_owned(), message: error.to_string() })?;
 
@@ -229,7 +226,8 @@ fn read_file(
         if let Some(twin) = settings.keys().find(|k| Some(**k) == key.strip_suffix("_file")) {
             return Err(ConfigError::Invalid { origin, problem: format!("`{twin}` is set too: keep one of them") });
         }
-        let text = expand(&value.value, env).map_err(|variable| ConfigError::Variable { origin: origin.clone(), variable })?;
+        let text =
+            expand(&value.value, env).map_err(|variable| ConfigError::Variable { origin: origin.clone(), variable })?;
         settings.insert(key, Value { text, origin });
     }
     Ok(settings)
