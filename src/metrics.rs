@@ -83,3 +83,8 @@ impl Metrics {
         unimplemented!()
     }
 }
+
+impl VerdictLabel {
+    /// The label value.
+    pub fn as_str(self) -> &'static str { unimplemented!() }
+}

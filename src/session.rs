@@ -1,1 +1,8 @@
-//! Placeholder.
+//! One client from accept to close.
+
+pub mod engine;
+pub mod judge;
+pub mod ledger;
+pub mod refusal;
+pub mod statements;
+pub mod tell;
