@@ -63,6 +63,15 @@ pub enum End {
 }
 
 impl End {
+    /// The proxy itself is ending.
+    pub fn shut_down() -> End {
+        End::Fatal {
+            sqlstate: sqlstate::ADMIN_SHUTDOWN,
+            message: "terminating connection due to administrator command".to_owned(),
+            hint: None,
+        }
+    }
+
     /// The ErrorResponse to send before closing, where there is one.
     pub fn farewell(&self) -> Option<bytes::BytesMut> {
         match self {
