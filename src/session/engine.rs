@@ -142,6 +142,8 @@ enum Frame {
 pub struct Engine {
     policy: SessionPolicy,
     enforces: bool,
+    /// The proxy's own `errors: terse`; a policy may say so too.
+    terse: bool,
     replication: bool,
     tell: Teller,
     lexing: Lexing,
@@ -164,10 +166,11 @@ pub struct Engine {
 
 impl Engine {
     /// For a session that has just authenticated.
-    pub fn new(policy: SessionPolicy, tell: Teller, replication: bool) -> Engine {
+    pub fn new(policy: SessionPolicy, tell: Teller, replication: bool, terse: bool) -> Engine {
         Engine {
             enforces: policy.enforces(),
             policy,
+            terse,
             replication,
             tell,
             lexing: Lexing {
@@ -464,7 +467,8 @@ impl Engine {
                 run.approved(approved, frame, rest.len());
                 Frame::Passed
             }
-            Verdict::Refuse(refusal) => {
+            Verdict::Refuse(mut refusal) => {
+                refusal.terse |= self.terse;
                 let reference = Reference::new(jiff::Timestamp::now(), rand::random());
                 self.tell.refused(asked, &refusal, &reference);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
