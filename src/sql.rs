@@ -1,6 +1,10 @@
 //! SQL text to [`Facts`]: what a statement does, by PostgreSQL's own grammar. No IO.
 
+pub mod encoding;
 pub mod facts;
+pub mod functions;
+pub mod relations;
+pub mod settings;
 
 pub use facts::{
     Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,
