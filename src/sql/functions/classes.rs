@@ -257,6 +257,7 @@ const CLASSES: &[(Class, &[&str])] = &[
 
 /// VOLATILE functions that were read and do nothing of the above: they look at the clock, at random numbers, at the
 /// state of this session or of the server, or at the size of things.
+#[cfg(test)]
 pub(super) const READ_AND_HARMLESS: &[&str] = &[
     // Computing.
     "amvalidate",
