@@ -2,6 +2,9 @@
 
 pub mod encoding;
 pub mod facts;
+pub mod functions;
+pub mod relations;
+pub mod settings;
 
 pub use facts::{
     Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,
