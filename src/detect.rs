@@ -39,3 +39,8 @@ impl Signals {
 pub fn signals(_text: &str, _analysis: &Analysis) -> Signals {
     unimplemented!()
 }
+
+impl Technique {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str { unimplemented!() }
+}
