@@ -25,11 +25,9 @@ use crate::wire::{backend, sqlstate};
 #[derive(Debug)]
 pub enum Opened {
     /// Logged in on both sides.
-    Session(Box<Established>),
+    Session(Established),
     /// A CancelRequest. Its connection stays open until the server has closed its own.
-    Cancel(CancelKey, Stream),
-    /// It closed without a word: a port check.
-    Closed,
+    Cancel { key: CancelKey, client: Stream },
 }
 
 /// A session between AuthenticationOk, which the client has, and whatever comes next.
@@ -46,11 +44,6 @@ pub struct Established {
     pub upstream_leg: Leg,
     pub identity: Identity,
     pub policy: SessionPolicy,
-    /// `"none"`, `"TLSv1.2"`, `"TLSv1.3"`.
-    pub client_tls: &'static str,
-    pub upstream_tls: &'static str,
-    /// The minor version that both sides speak.
-    pub protocol_minor: u16,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -62,9 +55,19 @@ pub struct HandshakeEnd {
     pub why: Why,
 }
 
+impl HandshakeEnd {
+    /// Nothing worth a line in the log happened.
+    pub fn is_port_check(&self) -> bool {
+        matches!(self.why, Why::PortCheck)
+    }
+}
+
 /// The reasons.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
+    /// A load balancer's check, say.
+    #[error("the client closed before its first byte")]
+    PortCheck,
     #[error("the client went away during the handshake: {0}")]
     ClientGone(std::io::Error),
     #[error("the handshake took longer than {0:?}")]
@@ -101,8 +104,8 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
     };
     let (client, startup) = match greeted {
         Ok(Greeted::Startup(client, startup)) => (client, startup),
-        Ok(Greeted::Cancel(key, client)) => return Ok(Opened::Cancel(key, client)),
-        Ok(Greeted::Closed) => return Ok(Opened::Closed),
+        Ok(Greeted::Cancel(key, client)) => return Ok(Opened::Cancel { key, client }),
+        Ok(Greeted::Closed) => return Err(nobody(Why::PortCheck)),
         Err(why) => {
             if matches!(why, Why::Startup(_)) {
                 shared.metrics.event(Event::ProtocolViolation);
@@ -114,12 +117,10 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
     let mut client = Peer::new(client);
     let mut identity = None;
     match open(&mut client, &startup, peer, shared, &mut identity).await {
-        Ok(Logged { server, address, tls, minor, policy, identity }) => {
-            let client_tls = client.stream.tls_version();
-            let upstream_tls = server.stream.tls_version();
-            shared.metrics.session_tls(LegLabel::Client, client_tls);
-            shared.metrics.session_tls(LegLabel::Upstream, upstream_tls);
-            Ok(Opened::Session(Box::new(Established {
+        Ok(Logged { server, address, tls, policy, identity }) => {
+            shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
+            shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
+            Ok(Opened::Session(Established {
                 client: client.stream,
                 client_buffer: client.buffer,
                 upstream: server.stream,
@@ -128,10 +129,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
-                client_tls,
-                upstream_tls,
-                protocol_minor: minor,
-            })))
+            }))
         }
         Err(why) => {
             count(&why, shared);
@@ -226,7 +224,6 @@ struct Logged {
     server: Peer,
     address: SocketAddr,
     tls: Option<TlsInfo>,
-    minor: u16,
     policy: SessionPolicy,
     identity: Identity,
 }
@@ -273,13 +270,9 @@ async fn open(
     let client_acceptor = if identity.tls { shared.acceptor.as_ref() } else { None };
     auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &shared.connector)?;
 
-    let minor = match negotiate(negotiation, startup.minor, asked, removed) {
-        Some(negotiation) => {
-            client.send(&negotiation.encode()).await.map_err(LoginEnd::Client)?;
-            u16::try_from(negotiation.version & 0xffff).unwrap_or(asked).min(asked)
-        }
-        None => asked,
-    };
+    if let Some(negotiation) = negotiate(negotiation, startup.minor, asked, removed) {
+        client.send(&negotiation.encode()).await.map_err(LoginEnd::Client)?;
+    }
 
     let limit = config.handshake_timeout;
     let mut login = Login {
@@ -298,7 +291,7 @@ async fn open(
         Auth::Password => timeout(limit, auth::password::run(&mut login, first)).await,
     };
     outcome.map_err(|_| Why::Timeout(limit))??;
-    Ok(Logged { server, address, tls, minor, policy, identity })
+    Ok(Logged { server, address, tls, policy, identity })
 }
 
 /// A server that has read the startup packet.
@@ -389,7 +382,8 @@ fn count(why: &Why, shared: &Shared) {
         Why::Login(LoginEnd::Fatal { sqlstate: sqlstate::PROTOCOL_VIOLATION, .. }) => {
             metrics.event(Event::ProtocolViolation);
         }
-        Why::ClientGone(_)
+        Why::PortCheck
+        | Why::ClientGone(_)
         | Why::Timeout(_)
         | Why::ClientTls(_)
         | Why::Insecure(_)
@@ -404,7 +398,10 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
         Some(reply::error(Severity::Fatal, sqlstate, message, detail, hint))
     };
     match why {
-        Why::ClientGone(_) | Why::ClientTls(_) | Why::Login(LoginEnd::Refused { .. } | LoginEnd::Client(_)) => None,
+        Why::PortCheck
+        | Why::ClientGone(_)
+        | Why::ClientTls(_)
+        | Why::Login(LoginEnd::Refused { .. } | LoginEnd::Client(_)) => None,
         Why::Timeout(_) => fatal("57014", "canceling authentication due to timeout", None, None),
         Why::Startup(error) => fatal(error.sqlstate()?, &error.to_string(), None, error.hint()),
         Why::Insecure(message) => {

@@ -155,7 +155,7 @@ async fn ask(login: &mut Login<'_>) -> Result<Zeroizing<Vec<u8>>, LoginEnd> {
         return Err(LoginEnd::unexpected_from_client(&answer));
     }
     let secret = match frame::cstring(answer.body()) {
-        Some((secret, rest)) if rest.is_empty() => {
+        Some((secret, [])) => {
             // Room for the NUL: growing would leave a copy behind.
             let mut copy = Zeroizing::new(Vec::with_capacity(secret.len() + 1));
             copy.extend_from_slice(secret);
