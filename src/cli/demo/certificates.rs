@@ -1,6 +1,8 @@
 //! Certificates for a throw-away cluster and the firewall in front of it: one authority, which lives as long as its
 //! files do, and what it signs for `localhost`.
 
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -48,7 +50,7 @@ impl Authority {
     /// The file can't be written.
     pub fn write(&self, directory: &Path, stem: &str) -> Result<PathBuf, CertificateError> {
         let path = directory.join(stem).with_extension("crt");
-        write(&path, &self.certificate)?;
+        write(&path, &self.certificate, 0o644)?;
         Ok(path)
     }
 
@@ -68,20 +70,18 @@ impl Authority {
             certificate: directory.join(stem).with_extension("crt"),
             key: directory.join(stem).with_extension("key"),
         };
-        write(&identity.certificate, &certificate.pem())?;
-        write(&identity.key, &key.serialize_pem())?;
+        write(&identity.certificate, &certificate.pem(), 0o644)?;
+        write(&identity.key, &key.serialize_pem(), 0o600)?;
         Ok(identity)
     }
 }
 
-fn write(path: &Path, pem: &str) -> Result<(), CertificateError> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
+fn write(path: &Path, pem: &str, mode: u32) -> Result<(), CertificateError> {
     std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
-        .mode(0o600)
+        .mode(mode)
         .open(path)
         .and_then(|mut file| file.write_all(pem.as_bytes()))
         .map_err(|source| CertificateError::Write { path: path.to_owned(), source })

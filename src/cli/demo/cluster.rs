@@ -3,9 +3,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -119,6 +119,8 @@ impl Account {
 pub struct Scratch {
     path: PathBuf,
     account: Account,
+    /// The password of the superuser `postgres`: nobody else on this machine may become it meanwhile.
+    password: String,
 }
 
 impl Scratch {
@@ -130,8 +132,9 @@ impl Scratch {
         let account = Account::find()?;
         let path = std::env::temp_dir().join(format!("portcullis-{:016x}", rand::random::<u64>()));
         fs::create_dir(&path).map_err(io_error(|| format!("can't create {}", path.display())))?;
-        let scratch = Scratch { path, account };
-        let private = fs::Permissions::from_mode(0o700);
+        let scratch = Scratch { path, account, password: format!("{:032x}", rand::random::<u128>()) };
+        // Others may open a file in it whose name they know (the authority's certificate), not list it.
+        let private = fs::Permissions::from_mode(0o711);
         fs::set_permissions(&scratch.path, private).map_err(io_error(|| "can't make a directory private".into()))?;
         account.own(&scratch.path)?;
         Ok(scratch)
@@ -163,8 +166,11 @@ impl Scratch {
         // Small WAL segments and no fsync: it lives for minutes and is cheap to copy.
         let mut command = self.account.command(binaries.tool("initdb"), &self.path);
         command.args(["--no-sync", "--wal-segsize=1", "--encoding=UTF8", "--locale=C"]);
-        command.args(["--username=postgres", "--auth=trust", "--pgdata"]).arg(self.data());
-        run(command, "initdb")
+        let password = self.path.join("password");
+        write_private(&password, &self.password)?;
+        self.own(&password)?;
+        command.args(["--username=postgres", "--auth=scram-sha-256", "--pwfile"]).arg(&password);
+        run(command.arg("--pgdata").arg(self.data()), "initdb")
     }
 
     /// Makes [`Scratch::data`] a copy of a stopped cluster's data directory.
@@ -174,11 +180,11 @@ impl Scratch {
     pub fn copy_from(&self, template: &Path) -> Result<(), ClusterError> {
         let mut copy = Command::new("cp");
         copy.arg("-R").arg(template).arg(self.data());
-        run(copy, "copying the cluster")?;
+        run(&mut copy, "copying the cluster")?;
         if let Some((uid, gid)) = self.account.0 {
             let mut hand_over = Command::new("chown");
             hand_over.arg("-R").arg(format!("{uid}:{gid}")).arg(self.data());
-            run(hand_over, "chown")?;
+            run(&mut hand_over, "chown")?;
         }
         let private = fs::Permissions::from_mode(0o700);
         fs::set_permissions(self.data(), private).map_err(io_error(|| "can't make a directory private".into()))
@@ -253,6 +259,11 @@ impl Cluster {
         self.process.id()
     }
 
+    /// The directory of PostgreSQL's programs.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
     /// What PostgreSQL logged so far.
     pub fn log(&self) -> String {
         fs::read_to_string(self.scratch.path.join("postgres.log")).unwrap_or_default()
@@ -264,11 +275,20 @@ impl Cluster {
     /// The script fails: psql's output is in the error.
     pub fn execute(&self, database: &str, script: &str) -> Result<(), ClusterError> {
         let path = self.scratch.path.join("script.sql");
-        fs::write(&path, script).map_err(io_error(|| "can't write a script".into()))?;
+        write_private(&path, script)?;
         let mut psql = Account(None).command(self.binaries.tool("psql"), &self.scratch.path);
-        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"]);
+        psql.env("PGPASSWORD", &self.scratch.password).args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+        ]);
         psql.args(["-p", &self.port.to_string(), "-d", database, "-f"]).arg(&path);
-        run(psql, "psql")
+        run(&mut psql, "psql")
     }
 
     /// Shuts it down cleanly and hands its directory back, with a data directory that can be copied.
@@ -350,7 +370,6 @@ impl Kept {
 
     /// Ends it with SIGINT (PostgreSQL's fast shutdown), leaving its files.
     fn stop(mut self) {
-        use io::Write;
         if let Some(mut keeper) = self.child.stdin.take() {
             let _ = keeper.write_all(b"\n");
         }
@@ -381,11 +400,19 @@ pub fn free_port() -> Result<u16, ClusterError> {
         .map_err(io_error(|| "no free port".into()))
 }
 
+/// Writes a file that only its owner can read.
+pub fn write_private(path: &Path, text: &str) -> Result<(), ClusterError> {
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(io_error(|| format!("can't write {}", path.display())))
+}
+
 fn io_error(what: impl FnOnce() -> String) -> impl FnOnce(io::Error) -> ClusterError {
     move |source| ClusterError::Io { what: what(), source }
 }
 
-fn run(mut command: Command, what: &str) -> Result<(), ClusterError> {
+fn run(command: &mut Command, what: &str) -> Result<(), ClusterError> {
     let output = command.stdin(Stdio::null()).output().map_err(io_error(|| format!("can't run {what}")))?;
     if output.status.success() {
         return Ok(());
