@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The command line: one file for each sub-command.
+
+pub mod demo;
