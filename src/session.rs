@@ -103,7 +103,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
 /// Sends a CancelRequest to the very server of its session, by the session's own mode of connection. A key that no session
 /// here has is dropped.
 async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
-    let key: Key = (cancel.pid, cancel.key.clone());
+    let key: Key = (cancel.pid, cancel.key.to_vec().into());
     let Some(Destination { address, leg }) = shared.cancels.find(&key) else {
         tracing::info!("cancel request with an unknown key dropped");
         return;

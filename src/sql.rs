@@ -1,5 +1,6 @@
 //! SQL text to [`Facts`]: what a statement does, by PostgreSQL's own grammar. No IO.
 
+pub(crate) mod children;
 pub mod encoding;
 pub mod facts;
 pub mod functions;

@@ -759,3 +759,6 @@ fn too_many_names(policy: &SessionPolicy) -> Judgement {
         "too many prepared statements or portals in this session".to_owned(),
     )
 }
+
+#[cfg(test)]
+pub(in crate::session) mod tests;

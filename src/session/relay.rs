@@ -237,17 +237,18 @@ where
     let mut to_server = Pump::new(client_read);
     let mut to_client = Pump::new(server_read);
     let mut client_finished = false;
+    let mut server_deaf = false;
     let mut shut_down = std::pin::pin!(shut_down);
     let closed = poll_fn(|cx| {
         if shut_down.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Closed::ShutDown);
         }
-        if !client_finished {
+        if !client_finished && !server_deaf {
             match to_server.poll(cx, &mut client, &mut server, |bytes, insert| engine.client(bytes, insert)) {
                 Poll::Ready(Stop::Finished) => client_finished = true,
                 Poll::Ready(Stop::Read(error)) => return Poll::Ready(Closed::ClientBroke(error)),
                 // The server's last words may still be on their way to us: they are delivered before the session ends.
-                Poll::Ready(Stop::Write(_)) => client_finished = true,
+                Poll::Ready(Stop::Write(_)) => server_deaf = true,
                 Poll::Ready(Stop::Ends(end)) => return Poll::Ready(Closed::Ended(end)),
                 Poll::Pending => {}
             }
@@ -285,3 +286,6 @@ where
     }
     closed
 }
+
+#[cfg(test)]
+mod tests;

@@ -159,3 +159,8 @@ fn template(binaries: &Binaries) -> PathBuf {
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
+
+/// Two ports that were free a moment ago.
+pub fn two_ports() -> [u16; 2] {
+    [cluster::free_port().unwrap(), cluster::free_port().unwrap()]
+}

@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod firewall;
+pub mod python;
 pub mod tools;
 pub mod wire;
 
