@@ -1,12 +1,37 @@
 //! Facts and identity to a verdict: the policy language, its loader and its judge. No IO but reading the policy files.
+//!
+//! A file becomes text with places (`yaml`, `reader`), a document (`document`), a policy (`compile`, `rule`), and all of
+//! them a set (`load`). A login takes the policies that match it (`admit`) to a bench that judges each text (`decide`).
 
+mod admit;
+mod baseline;
+mod compile;
+mod decide;
+pub mod diagnostic;
+mod document;
+mod glob;
+mod load;
+mod names;
+mod network;
+mod reader;
+mod rule;
+mod settings;
+mod startup;
+pub mod test;
 pub mod verdict;
+mod wording;
+mod words;
+mod yaml;
 
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::sql::{Facts, Unparsed};
+use crate::policy::admit::Session;
+use crate::policy::compile::Policy;
+use crate::policy::decide::Outcome;
+use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
+pub use load::{Loaded, read};
 pub use verdict::{Approved, Judgement, Refusal, RuleRef, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
@@ -41,21 +66,37 @@ pub enum Parameters<'a> {
 
 /// All policies of a directory, compiled. Immutable.
 #[derive(Debug)]
-pub struct PolicySet {}
+pub struct PolicySet {
+    pub(in crate::policy) policies: Vec<Policy>,
+}
 
 impl PolicySet {
     /// The policies that this identity is under.
     ///
     /// # Errors
     /// No policy admits it (28000): the refusal to tell the client before anything goes upstream.
-    pub fn admit(self: &Arc<Self>, _identity: &Identity) -> Result<SessionPolicy, Refusal> {
-        unimplemented!()
+    pub fn admit(self: &Arc<Self>, identity: &Identity) -> Result<SessionPolicy, Refusal> {
+        admit::admit(self, identity).map(|session| SessionPolicy { session: Arc::new(session) })
+    }
+
+    /// The names of the policies, in the order of their files.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.policies.iter().map(|policy| &policy.name)
+    }
+
+    /// The names of the rules of each policy, with the policy's name.
+    pub fn rules(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.policies
+            .iter()
+            .flat_map(|policy| policy.allow.iter().chain(&policy.deny).map(|rule| (&policy.name, &rule.name)))
     }
 }
 
-/// The policies of one session: fixed at login.
+/// The policies of one session: fixed at login. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct SessionPolicy {}
+pub struct SessionPolicy {
+    session: Arc<Session>,
+}
 
 /// A name that the session uses without having made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,60 +112,140 @@ pub enum UnknownName<'a> {
 impl SessionPolicy {
     /// True where at least one `enforce` policy matches: only then may any frame be changed.
     pub fn enforces(&self) -> bool {
-        unimplemented!()
+        self.session.enforcing.is_some()
     }
+
     /// The policy that answers for the session where no rule does: the first enforcing one, else the first.
     pub fn name(&self) -> &Arc<str> {
-        unimplemented!()
+        &self.session.name
     }
+
     /// `errors: terse` of any matching policy.
     pub fn terse(&self) -> bool {
-        unimplemented!()
+        self.session.terse
     }
+
     /// Judges what a text does.
-    pub fn judge(&self, _facts: &Facts, _moment: Moment<'_>) -> Judgement {
-        unimplemented!()
+    pub fn judge(&self, facts: &Facts, moment: Moment<'_>) -> Judgement {
+        let outcome = self.session.enforcing.as_ref().map(|bench| bench.judge(facts, &moment));
+        self.judgement(outcome, |bench| bench.judge(facts, &moment))
     }
+
     /// Judges a text that has no Facts: refused where enforced, by `parse`.
-    pub fn judge_unparsed(&self, _why: &Unparsed) -> Judgement {
-        unimplemented!()
+    pub fn judge_unparsed(&self, why: &Unparsed) -> Judgement {
+        let sqlstate = match why {
+            Unparsed::Syntax { .. } => "42601",
+            Unparsed::TooDeep => "54001",
+            Unparsed::Internal(_) => "XX000",
+        };
+        self.fixed(RuleRef::Parse, sqlstate, why.to_string())
     }
+
     /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).
-    pub fn judge_fastpath(&self, _oid: u32) -> Judgement {
-        unimplemented!()
+    pub fn judge_fastpath(&self, oid: u32) -> Judgement {
+        let name = Name::bare(&oid.to_string());
+        self.judge_access(ActionName::Fastpath, Object::Other { kind: "function oid", name })
     }
+
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).
-    pub fn judge_replication(&self, _command: &str) -> Judgement {
-        unimplemented!()
+    pub fn judge_replication(&self, command: &str) -> Judgement {
+        let name = Name::bare(&command.to_ascii_lowercase());
+        self.judge_access(ActionName::Replication, Object::Other { kind: "replication command", name })
     }
+
     /// Judges the use of a name that this session never made.
-    pub fn judge_unknown_name(&self, _name: UnknownName<'_>) -> Judgement {
-        unimplemented!()
+    pub fn judge_unknown_name(&self, name: UnknownName<'_>) -> Judgement {
+        let (cursor, missing) = match name {
+            UnknownName::PreparedStatement(name) => {
+                return self.fixed(RuleRef::Guard, "26000", format!("prepared statement \"{name}\" does not exist"));
+            }
+            UnknownName::Portal(name) => (name, format!("portal \"{name}\" does not exist")),
+            UnknownName::Cursor(name) => (name, format!("cursor \"{name}\" does not exist")),
+        };
+        let mut judgement = self.judge_access(ActionName::Cursor, Object::Cursor(cursor.into()));
+        let told = match &mut judgement.verdict {
+            Verdict::Refuse(refusal) => Some(refusal),
+            Verdict::Allow(_) => judgement.would.as_mut(),
+        };
+        if let Some(refusal) = told
+            && refusal.rule == RuleRef::Default
+        {
+            refusal.sqlstate = "34000";
+            refusal.reason = missing;
+        }
+        judgement
     }
+
     /// The verdict on something that no rule can allow (bytes that do not convert, a malformed body, a limit): refused by
     /// `guard` with this SQLSTATE where enforced, else passed with `would`.
-    pub fn guard(&self, _sqlstate: &'static str, _reason: String) -> Judgement {
-        unimplemented!()
+    pub fn guard(&self, sqlstate: &'static str, reason: String) -> Judgement {
+        self.fixed(RuleRef::Guard, sqlstate, reason)
     }
+
     /// The startup parameters to send: the client's in order and spelling, judged as `set <name>`, with the session's pins
     /// appended (DESIGN §5). `user`, `database` and `replication` are passed on as they are. Under observe: unchanged.
     ///
     /// # Errors
     /// A parameter that the policies refuse.
-    pub fn startup(&self, _parameters: &[(String, String)]) -> Result<Vec<(String, String)>, Refusal> {
-        unimplemented!()
+    pub fn startup(&self, parameters: &[(String, String)]) -> Result<Vec<(String, String)>, Refusal> {
+        match &self.session.enforcing {
+            Some(bench) => startup::parameters(bench, parameters),
+            None => Ok(parameters.to_vec()),
+        }
     }
+
     /// Whether a ParameterStatus shows a guarded or pinned setting at a value that the policies don't allow: the
     /// sentence to tell. `None` for everything else.
-    pub fn alarm(&self, _name: &str, _value: &str) -> Option<String> {
-        unimplemented!()
+    pub fn alarm(&self, name: &str, value: &str) -> Option<String> {
+        startup::alarm(&self.session, name, value)
+    }
+
+    fn judge_access(&self, action: ActionName, object: Object) -> Judgement {
+        let access = Access { action: action.into(), object, columns: Columns::default(), where_missing: false };
+        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let outcome = self.session.enforcing.as_ref().map(|bench| bench.judge_one(&access, &moment));
+        self.judgement(outcome, |bench| bench.judge_one(&access, &moment))
+    }
+
+    /// A refusal that no rule can lift.
+    fn fixed(&self, rule: RuleRef, sqlstate: &'static str, reason: String) -> Judgement {
+        let refusal = Refusal { policy: self.name().clone(), rule, reason, hint: None, terse: self.terse(), sqlstate };
+        let (verdict, would) = match self.enforces() {
+            true => (Verdict::Refuse(refusal), None),
+            false => (Verdict::Allow(Approved(())), Some(refusal)),
+        };
+        Judgement { verdict, would, policy: self.name().clone(), at_bind: false, timed: false }
+    }
+
+    /// Enforcing policies decide; observing ones tell what they would have done.
+    fn judgement(&self, enforced: Option<Outcome>, observe: impl Fn(&decide::Bench) -> Outcome) -> Judgement {
+        let mut outcome = enforced.unwrap_or_default();
+        if let Some(refusal) = outcome.refusal {
+            let policy = refusal.policy.clone();
+            let verdict = Verdict::Refuse(refusal);
+            return Judgement { verdict, would: None, policy, at_bind: outcome.at_bind, timed: outcome.timed };
+        }
+        if let Some(bench) = &self.session.observing {
+            let observed = observe(bench);
+            outcome.would = outcome.would.or(observed.refusal).or(observed.would);
+            outcome.at_bind |= observed.at_bind;
+            outcome.timed |= observed.timed;
+        }
+        let policy = outcome.would.as_ref().map_or_else(|| self.name().clone(), |would| would.policy.clone());
+        Judgement {
+            verdict: Verdict::Allow(Approved(())),
+            would: outcome.would,
+            policy,
+            at_bind: outcome.at_bind,
+            timed: outcome.timed,
+        }
     }
 }
 
-/// Loads all `*.yaml` and `*.yml` files of a directory.
+/// Loads all `*.yaml` and `*.yml` files of a directory and runs their tests.
 ///
 /// # Errors
 /// Every error of every file, rendered for a terminal.
-pub fn load(_directory: &Path) -> Result<PolicySet, String> {
-    unimplemented!()
+pub fn load(directory: &Path) -> Result<PolicySet, String> {
+    load::load(directory)
 }

@@ -1,0 +1,175 @@
+//! Admission: which policies a login is under, whether it meets what they require, and the benches that will judge it.
+
+use std::sync::Arc;
+
+use crate::policy::compile::Policy;
+use crate::policy::decide::Bench;
+use crate::policy::glob::Glob;
+use crate::policy::names::{Scope, split_identifiers};
+use crate::policy::settings::same_text;
+use crate::policy::verdict::{Refusal, RuleRef};
+use crate::policy::{Identity, PolicySet};
+
+/// The policies of one session, ready to judge.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub enforcing: Option<Bench>,
+    pub observing: Option<Bench>,
+    pub name: Arc<str>,
+    pub terse: bool,
+    pub user: String,
+}
+
+/// SQLSTATE of refused logins (invalid_authorization_specification).
+const REFUSED: &str = "28000";
+
+impl Policy {
+    /// Whether `applies_to` selects this identity.
+    pub fn applies_to(&self, identity: &Identity) -> bool {
+        self.users.iter().any(|user| user.matches(&identity.user))
+            && (self.databases.is_empty() || self.databases.iter().any(|d| d.matches(&identity.database)))
+            && (!identity.replication || self.replication)
+    }
+
+    /// Whether `require` is met; else what is missing.
+    fn unmet(&self, identity: &Identity) -> Option<String> {
+        if self.tls && !identity.tls {
+            return Some("TLS is required".to_owned());
+        }
+        if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(identity.address)) {
+            return Some(format!("connections from {} are not admitted", identity.address.to_canonical()));
+        }
+        None
+    }
+}
+
+pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Refusal> {
+    let matching: Vec<&Policy> = set.policies.iter().filter(|policy| policy.applies_to(identity)).collect();
+    let enforcing: Vec<&Policy> = matching.iter().copied().filter(|policy| policy.enforce).collect();
+    let observing: Vec<&Policy> = matching.iter().copied().filter(|policy| !policy.enforce).collect();
+    let Some(first) = enforcing.first().or(observing.first()) else {
+        return Err(nobody(identity));
+    };
+    let terse = matching.iter().any(|policy| policy.terse);
+    for policy in &enforcing {
+        if let Some(reason) = policy.unmet(identity) {
+            return Err(refusal(policy.name.clone(), RuleRef::Require, reason, terse));
+        }
+    }
+    if let Some(conflict) = first_conflict(&enforcing) {
+        return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
+    }
+    Ok(Session {
+        enforcing: bench(&enforcing, terse),
+        observing: bench(&observing, terse),
+        name: first.name.clone(),
+        terse,
+        user: identity.user.clone(),
+    })
+}
+
+/// Worded like pg_hba's refusal.
+fn nobody(identity: &Identity) -> Refusal {
+    let encryption = if identity.tls { "SSL encryption" } else { "no encryption" };
+    let address = identity.address.to_canonical();
+    let reason = match identity.replication {
+        true => format!(
+            "no policy admits replication connections from host \"{address}\", user \"{}\", {encryption}",
+            identity.user
+        ),
+        false => format!(
+            "no policy for host \"{address}\", user \"{}\", database \"{}\", {encryption}",
+            identity.user, identity.database
+        ),
+    };
+    refusal("none".into(), RuleRef::Default, reason, false)
+}
+
+fn refusal(policy: Arc<str>, rule: RuleRef, reason: String, terse: bool) -> Refusal {
+    Refusal { policy, rule, reason, hint: None, terse, sqlstate: REFUSED }
+}
+
+fn first_conflict(policies: &[&Policy]) -> Option<String> {
+    for (index, a) in policies.iter().enumerate() {
+        for b in policies.iter().skip(index + 1) {
+            if let Some(what) = conflict(a, b) {
+                return Some(format!("policies {} ({}) and {} ({}) {what}", a.name, a.file, b.name, b.file));
+            }
+        }
+    }
+    None
+}
+
+/// In what two policies that hold together contradict each other.
+pub(crate) fn conflict(a: &Policy, b: &Policy) -> Option<String> {
+    for pin in &a.pins {
+        let other = b.pins.iter().find(|other| other.name == pin.name);
+        if let Some(other) = other.filter(|other| !same_text(&pin.name, &pin.value, &other.value)) {
+            return Some(format!("pin {} to different values: {} and {}", pin.name, pin.value, other.value));
+        }
+    }
+    let differ = |x: Option<bool>, y: Option<bool>| x.is_some() && y.is_some() && x != y;
+    if let (Some(x), Some(y)) = (&a.search_path, &b.search_path)
+        && x != y
+    {
+        return Some(format!("have different search_paths: {} and {}", x.join(", "), y.join(", ")));
+    }
+    if differ(a.temp_tables, b.temp_tables) {
+        return Some("differ in temp_tables".to_owned());
+    }
+    if differ(a.unlisted_observe, b.unlisted_observe) {
+        return Some("differ in unlisted".to_owned());
+    }
+    None
+}
+
+/// Policies that hold together, as one bench: allows and denies add up.
+fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
+    let first = policies.first()?;
+    let path = policies.iter().find_map(|policy| policy.search_path.clone());
+    let temp_tables = policies.iter().any(|policy| policy.temp_tables == Some(true));
+    let mut pins = Vec::new();
+    for pin in policies.iter().flat_map(|policy| &policy.pins) {
+        if !pins.contains(pin) {
+            pins.push(pin.clone());
+        }
+    }
+    Some(Bench {
+        policy: first.name.clone(),
+        allow: policies.iter().flat_map(|policy| policy.allow.iter().cloned()).collect(),
+        deny: policies.iter().flat_map(|policy| policy.deny.iter().cloned()).collect(),
+        scope: scope(policies, path.as_deref(), temp_tables),
+        path,
+        read_only: policies.iter().any(|policy| policy.pins_read_only()),
+        pins,
+        temp_tables,
+        baseline: policies.iter().all(|policy| policy.baseline),
+        unlisted_observe: policies.iter().any(|policy| policy.unlisted_observe == Some(true)),
+        terse,
+    })
+}
+
+/// What unqualified names may mean: the path, and every other path that a rule lets the client choose.
+fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
+    let Some(path) = path else { return Scope::default() };
+    let mut paths: Vec<Vec<Box<str>>> = vec![path.to_vec()];
+    for rule in policies.iter().flat_map(|policy| &policy.allow) {
+        for pattern in &rule.selectors.settings {
+            if pattern.name == Glob::Literal("search_path".into())
+                && let Some(value) = &pattern.value
+                && let Some(names) = split_identifiers(value)
+            {
+                paths.push(names.into_iter().map(Into::into).collect());
+            }
+        }
+    }
+    let is_late = |path: &Vec<Box<str>>| path.iter().position(|s| &**s == "pg_catalog").is_some_and(|at| at > 0);
+    let catalog_is_late = paths.iter().any(is_late);
+    let mut all: Vec<Box<str>> = Vec::new();
+    for schema in paths.into_iter().flatten() {
+        if !all.contains(&schema) && !schema.is_empty() {
+            all.push(schema);
+        }
+    }
+    Scope { path: Some(all), temp, catalog_is_late }
+}

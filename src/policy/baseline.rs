@@ -1,0 +1,86 @@
+//! What needs no rule under `enforce` (POLICY 2a), settings apart (`settings`). Deny rules and pins beat it.
+
+use crate::policy::names::{Meaning, Scope};
+use crate::sql::relations::{CatalogRelation, SENSITIVE_COLUMNS, catalog_relation};
+use crate::sql::{Access, Action, ActionName, Object};
+
+/// Whether an access needs no rule; `whole` is false under `baseline: none`, which leaves transactions and names.
+pub(crate) fn needs_no_rule(access: &Access, scope: &Scope, whole: bool) -> bool {
+    match access.action.name {
+        // 1. Transactions, but for two-phase ones.
+        ActionName::Begin
+        | ActionName::Savepoint
+        | ActionName::TransactionMode
+        | ActionName::Commit
+        | ActionName::Rollback => true,
+        // 2. What they stand for is judged by itself; names that the session never made are judged apart.
+        ActionName::Prepare | ActionName::Cursor => !matches!(access.object, Object::Cursor(_)),
+        // 3, 5.
+        ActionName::Show | ActionName::Reset | ActionName::Discard => whole,
+        ActionName::SetRole => whole && matches!(access.object, Object::Role(None)),
+        // UNLISTEN names nothing to listen to.
+        ActionName::Listen => whole && matches!(access.object, Object::None),
+        // 6, 8.
+        ActionName::Call => whole && is_harmless_call(&access.object, scope),
+        ActionName::AdvisoryLock => whole && is_unlock(&access.object),
+        // 7.
+        ActionName::Select => whole && is_harmless_catalog(access, scope),
+        _ => false,
+    }
+}
+
+/// A built-in without a class, or a type of the path.
+fn is_harmless_call(object: &Object, _scope: &Scope) -> bool {
+    match object {
+        Object::Function { name, builtin: true } => match name.schema.as_deref() {
+            None | Some("pg_catalog") => true,
+            Some(_) => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_unlock(object: &Object) -> bool {
+    matches!(object, Object::Function { name, builtin: true } if name.name.starts_with("pg_advisory_unlock"))
+}
+
+/// A relation of the catalogs that describes the database and holds no secrets, values or other people's work.
+fn is_harmless_catalog(access: &Access, scope: &Scope) -> bool {
+    let Object::Relation(name) = &access.object else { return false };
+    let schema = match scope.relation(name) {
+        Meaning::In(schema) => schema,
+        Meaning::Catalog => "pg_catalog",
+        Meaning::Path => return false,
+    };
+    if catalog_relation(schema, &name.name) != Some(CatalogRelation::Harmless) {
+        return false;
+    }
+    let secret =
+        |columns: &[&str]| access.columns.all || columns.iter().any(|column| access.columns.named.contains(*column));
+    !(schema == "pg_catalog"
+        && SENSITIVE_COLUMNS.iter().any(|(relation, columns)| **relation == *name.name && secret(columns)))
+}
+
+/// What `temp_tables: allow` lets a session do with its own temporary relations.
+pub(crate) fn is_temporary_work(action: Action) -> bool {
+    matches!(
+        action.name,
+        ActionName::Select
+            | ActionName::CopyTo
+            | ActionName::Insert
+            | ActionName::Update
+            | ActionName::Delete
+            | ActionName::Truncate
+            | ActionName::CopyFrom
+            | ActionName::Nextval
+            | ActionName::SelectForUpdate
+            | ActionName::LockTable
+            | ActionName::Create
+            | ActionName::Alter
+            | ActionName::Rename
+            | ActionName::Drop
+            | ActionName::Comment
+            | ActionName::Analyze
+            | ActionName::Vacuum
+    )
+}

@@ -1,0 +1,219 @@
+//! Loading: all files of a directory or none, with every error of every file at once (POLICY 13).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::policy::compile::{self, Policy};
+use crate::policy::diagnostic::{Diagnostic, Severity, Source, render};
+use crate::policy::{PolicySet, admit, test};
+
+/// What reading policy files gave.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policies; `None` where there is an error.
+    pub set: Option<Arc<PolicySet>>,
+    /// Errors and warnings.
+    pub findings: Vec<Diagnostic>,
+}
+
+/// Loads a directory and runs its tests.
+pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
+    let loaded = read(&[directory.to_owned()]);
+    let errors = |findings: &[Diagnostic]| {
+        let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+        render(&errors)
+    };
+    let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
+    let failures = test::failures(&set);
+    if !failures.is_empty() {
+        return Err(render(&failures));
+    }
+    Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
+}
+
+/// Reads directories and files without running their tests.
+pub fn read(paths: &[PathBuf]) -> Loaded {
+    let mut findings = Vec::new();
+    let mut policies = Vec::new();
+    let mut sources = Vec::new();
+    for path in paths {
+        for file in files(path, &mut findings) {
+            let name: Arc<str> = file.display().to_string().into();
+            match fs::read(&file).map(String::from_utf8) {
+                Ok(Ok(text)) => sources.push(Source { file: name, text }),
+                Ok(Err(_)) => findings.push(Diagnostic::whole(name, "the file is not UTF-8 text")),
+                Err(error) => findings.push(Diagnostic::whole(name, format!("the file can't be read: {error}"))),
+            }
+        }
+    }
+    for source in &sources {
+        let (found, told) = compile::file(source);
+        policies.extend(found);
+        findings.extend(told);
+    }
+    across(&policies, &sources, &mut findings);
+    let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
+        true => None,
+        false => Some(Arc::new(PolicySet { policies })),
+    };
+    Loaded { set, findings }
+}
+
+/// The policy files of a path, in order of their names.
+fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+    let name = path.display().to_string();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            findings.push(Diagnostic::whole(name, format!("the policies can't be read: {error}")));
+            return Vec::new();
+        }
+    };
+    if !metadata.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) => {
+            findings.push(Diagnostic::whole(name, format!("the directory can't be read: {error}")));
+            return Vec::new();
+        }
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        match entry {
+            Ok(entry) if is_policy_file(&entry.path()) => files.push(entry.path()),
+            Ok(_) => {}
+            Err(error) => {
+                findings.push(Diagnostic::whole(name.clone(), format!("the directory can't be read: {error}")));
+            }
+        }
+    }
+    if files.is_empty() {
+        findings.push(
+            Diagnostic::whole(name, "no policy file (*.yaml, *.yml) in this directory")
+                .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches"),
+        );
+    }
+    files.sort();
+    files
+}
+
+/// `*.yaml` and `*.yml`; `..data` and its like (the links of a mounted ConfigMap) are directories without these endings.
+fn is_policy_file(path: &Path) -> bool {
+    let hidden = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.'));
+    let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    yaml && !hidden && !path.is_dir()
+}
+
+/// What is wrong between policies: names used twice, contradictions, and users that are only watched.
+fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
+    let source = |policy: &Policy| sources.iter().find(|source| source.file == policy.file);
+    for (index, policy) in policies.iter().enumerate() {
+        let Some(here) = source(policy) else { continue };
+        for rules in policy.allow.iter().chain(&policy.deny).collect::<Vec<_>>().windows(1) {
+            let [rule] = rules else { continue };
+            let same = policy.allow.iter().chain(&policy.deny).filter(|r| r.name == rule.name);
+            if let Some(first) = same.min_by_key(|r| r.line)
+                && first.line < rule.line
+            {
+                findings.push(here.error(
+                    crate::policy::diagnostic::Place { line: rule.line, ..Default::default() },
+                    format!(
+                        "rule \"{}\" stands twice in policy \"{}\": first in line {}",
+                        rule.name, policy.name, first.line
+                    ),
+                ));
+            }
+        }
+        for other in policies.iter().take(index) {
+            if other.name == policy.name {
+                findings.push(here.error(
+                    policy.place,
+                    format!("policy \"{}\" stands twice: also in {}:{}", policy.name, other.file, other.place.line),
+                ));
+            }
+            between(other, policy, here, findings);
+        }
+        if !policy.enforce {
+            watched_only(policy, policies, here, findings);
+        }
+    }
+}
+
+/// Two policies that may hold for one session.
+fn between(a: &Policy, b: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
+    if !a.enforce || !b.enforce || !overlap(&a.databases, &b.databases) {
+        return;
+    }
+    let literal = a.users.iter().find(|user| user.is_literal() && b.users.contains(user));
+    let overlapping = a.users.iter().any(|x| b.users.iter().any(|y| x.overlaps(y)));
+    if !overlapping {
+        return;
+    }
+    match (admit::conflict(a, b), literal) {
+        (Some(conflict), Some(user)) => findings.push(here.error(
+            b.place,
+            format!(
+                "policy \"{}\" and \"{}\" ({}) both name user \"{}\" and {conflict}",
+                b.name,
+                a.name,
+                a.file,
+                user.stem()
+            ),
+        )),
+        (Some(conflict), None) => findings.push(
+            here.warning(b.place, format!("policy \"{}\" and \"{}\" ({}) {conflict}", b.name, a.name, a.file))
+                .help("a session that matches both is refused at login"),
+        ),
+        (None, _) if !b.allow.is_empty() && !a.allow.is_empty() => findings.push(
+            here.warning(
+                b.place,
+                format!("policy \"{}\" and \"{}\" ({}) may hold for the same user", b.name, a.name, a.file),
+            )
+            .help("what either allows is allowed: each widens the other"),
+        ),
+        (None, _) => {}
+    }
+}
+
+fn overlap(a: &[crate::policy::glob::Glob], b: &[crate::policy::glob::Glob]) -> bool {
+    a.is_empty() || b.is_empty() || a.iter().any(|x| b.iter().any(|y| x.overlaps(y)))
+}
+
+/// An observing policy whose users no enforcing one covers: they pass whole.
+fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &mut Vec<Diagnostic>) {
+    let covered = |user: &crate::policy::glob::Glob| {
+        policies.iter().any(|p| {
+            p.enforce
+                && p.databases.is_empty()
+                && p.users.iter().any(|other| match other {
+                    crate::policy::glob::Glob::Any => true,
+                    other => user.is_literal() && other.matches(&user.stem()),
+                })
+        })
+    };
+    let open: Vec<String> = policy.users.iter().filter(|user| !covered(user)).map(user_text).collect();
+    if !open.is_empty() {
+        findings.push(
+            here.warning(
+                policy.place,
+                format!(
+                    "only \"{}\" in mode observe covers {}: nothing they send is refused",
+                    policy.name,
+                    open.join(", ")
+                ),
+            )
+            .help("give these users an enforcing policy when the reports are quiet"),
+        );
+    }
+}
+
+fn user_text(user: &crate::policy::glob::Glob) -> String {
+    match user {
+        crate::policy::glob::Glob::Any => "users that no enforcing policy names".to_owned(),
+        glob if glob.is_literal() => format!("user \"{}\"", glob.stem()),
+        glob => format!("users like \"{}\"", glob.stem()),
+    }
+}

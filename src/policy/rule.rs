@@ -1,0 +1,237 @@
+//! One compiled rule: which accesses it speaks about, and when.
+
+use std::sync::Arc;
+
+use crate::policy::glob::Glob;
+use crate::policy::names::{Meaning, Pattern, Scope};
+use crate::policy::settings::SettingPattern;
+use crate::policy::verdict::RuleRef;
+use crate::policy::words::Actions;
+use crate::sql::{Access, ActionName, Name, Object};
+
+/// A rule of `allow` or `deny`.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub policy: Arc<str>,
+    pub name: Arc<str>,
+    pub file: Arc<str>,
+    pub line: u32,
+    pub actions: Actions,
+    pub selectors: Selectors,
+    pub when: When,
+    /// Deny rules only: reports what it would refuse.
+    pub observe: bool,
+    pub hint: Option<Arc<str>>,
+}
+
+/// What a rule names. With none, it speaks about every object.
+#[derive(Debug, Default)]
+pub(crate) struct Selectors {
+    pub tables: Vec<Pattern>,
+    pub functions: Vec<Pattern>,
+    pub columns: Vec<ColumnPattern>,
+    pub settings: Vec<SettingPattern>,
+    pub roles: Vec<Glob>,
+    pub cursors: Vec<Glob>,
+    pub objects: Vec<Pattern>,
+}
+
+/// `users.password_hash`, `*.users.email`.
+#[derive(Debug)]
+pub(crate) struct ColumnPattern {
+    pub table: Pattern,
+    pub column: Glob,
+}
+
+/// Conditions; all must hold.
+#[derive(Debug, Default)]
+pub(crate) struct When {
+    pub where_missing: bool,
+    pub statements_over: Option<u32>,
+    pub from: Option<jiff::Timestamp>,
+    pub until: Option<jiff::Timestamp>,
+}
+
+/// Objects that live in no schema: their names are compared with patterns that have none.
+const WITHOUT_SCHEMA: &[&str] = &[
+    "access method",
+    "cast",
+    "channel",
+    "database",
+    "event trigger",
+    "extension",
+    "foreign server",
+    "foreign-data wrapper",
+    "foreign data wrapper",
+    "function oid",
+    "language",
+    "large object",
+    "library",
+    "publication",
+    "replication command",
+    "role",
+    "schema",
+    "server",
+    "subscription",
+    "tablespace",
+    "transform",
+    "user mapping",
+];
+
+impl Selectors {
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+            && self.functions.is_empty()
+            && self.columns.is_empty()
+            && self.settings.is_empty()
+            && self.roles.is_empty()
+            && self.cursors.is_empty()
+            && self.objects.is_empty()
+    }
+}
+
+impl When {
+    /// Whether it has a condition at all.
+    pub fn is_empty(&self) -> bool {
+        !self.where_missing && self.statements_over.is_none() && self.from.is_none() && self.until.is_none()
+    }
+
+    /// Whether the conditions hold but for the time.
+    pub fn holds(&self, access: &Access, statements: u32) -> bool {
+        (!self.where_missing || access.where_missing) && self.statements_over.is_none_or(|n| statements > n)
+    }
+
+    /// Whether they depend on the time.
+    pub fn is_timed(&self) -> bool {
+        self.from.is_some() || self.until.is_some()
+    }
+
+    /// Whether this moment is within `from` and `until`.
+    pub fn is_now(&self, now: jiff::Timestamp) -> bool {
+        self.from.is_none_or(|from| now >= from) && self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// An object that an access is about, in one schema that its name may mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate<'a> {
+    pub name: &'a str,
+    /// `None`: no path is given, or it lives in no schema.
+    pub schema: Option<&'a str>,
+}
+
+impl Rule {
+    /// How refusals and metrics call it.
+    pub fn reference(&self) -> RuleRef {
+        RuleRef::Rule { name: self.name.clone(), file: self.file.clone(), line: self.line }
+    }
+
+    /// Whether this `allow` rule covers the access as one candidate of what its name may mean. Settings and roles are
+    /// not asked here (`settings`).
+    pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>) -> bool {
+        if !self.actions.contains(access.action) {
+            return false;
+        }
+        let s = &self.selectors;
+        let covered = |patterns: &[Pattern]| patterns.iter().any(|p| p.covers(scope, candidate.schema, candidate.name));
+        match &access.object {
+            Object::Unknown(_) => false,
+            Object::None => s.is_empty(),
+            Object::Relation(_) => s.is_empty() || covered(&s.tables) || covered(&s.objects),
+            Object::Function { .. } => s.is_empty() || covered(&s.functions) || covered(&s.objects),
+            Object::Other { kind, .. } => {
+                s.is_empty()
+                    || if WITHOUT_SCHEMA.contains(kind) {
+                        s.objects.iter().any(|p| p.schema.is_none() && p.name.matches(candidate.name))
+                    } else {
+                        covered(&s.objects)
+                    }
+            }
+            // A function's refcursor has to be named.
+            Object::Cursor(name) => s.cursors.iter().any(|glob| glob.matches(name)),
+            // Identity is never covered by silence.
+            Object::Role(Some(role)) => {
+                s.roles.iter().any(|glob| glob.matches(role))
+                    || (s.is_empty() && access.action.name != ActionName::SetRole)
+            }
+            Object::Role(None) => s.is_empty(),
+            Object::AnyRole => s.roles.contains(&Glob::Any),
+            Object::Setting { .. } => false,
+        }
+    }
+
+    /// Whether this `deny` rule speaks about the access in any sense that its name may have. Settings are not asked here.
+    pub fn strikes(&self, scope: &Scope, access: &Access) -> bool {
+        if !self.actions.contains(access.action) {
+            return false;
+        }
+        let s = &self.selectors;
+        if s.is_empty() {
+            return true;
+        }
+        match &access.object {
+            Object::Unknown(_) | Object::None | Object::Setting { .. } | Object::Role(None) => false,
+            Object::Relation(name) => {
+                let meaning = scope.relation(name);
+                struck(scope, &s.tables, name, meaning)
+                    || struck(scope, &s.objects, name, meaning)
+                    || self.strikes_columns(scope, access, name, meaning)
+                    || (self.actions.mentions(ActionName::Select)
+                        && !(s.tables.is_empty() && s.columns.is_empty())
+                        && holds_values(name, meaning))
+            }
+            Object::Function { name, .. } => {
+                // A built-in's unqualified name may be a user function of a path's schema as well: overloads are
+                // resolved over all schemas.
+                let meanings = match (&name.schema, scope.meaning(name, true)) {
+                    (None, meaning) => [Some(Meaning::Path), Some(meaning)],
+                    (Some(_), meaning) => [Some(meaning), None],
+                };
+                meanings.into_iter().flatten().any(|meaning| {
+                    struck(scope, &s.functions, name, meaning) || struck(scope, &s.objects, name, meaning)
+                })
+            }
+            Object::Other { kind, name } if WITHOUT_SCHEMA.contains(kind) => {
+                s.objects.iter().any(|p| p.schema.is_none() && p.name.matches(&name.name))
+            }
+            Object::Other { name, .. } => struck(scope, &s.objects, name, scope.meaning(name, false)),
+            Object::Cursor(name) => s.cursors.iter().any(|glob| glob.matches(name)),
+            Object::Role(Some(role)) => s.roles.iter().any(|glob| glob.matches(role)),
+            Object::AnyRole => !s.roles.is_empty(),
+        }
+    }
+
+    fn strikes_columns(&self, scope: &Scope, access: &Access, name: &Name, meaning: Meaning<'_>) -> bool {
+        self.selectors.columns.iter().any(|pattern| {
+            (access.columns.all || access.columns.named.iter().any(|column| pattern.column.matches(column)))
+                && struck(scope, std::slice::from_ref(&pattern.table), name, meaning)
+        })
+    }
+}
+
+/// Whether a deny pattern matches a name in any schema that it may mean.
+fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>) -> bool {
+    patterns.iter().any(|pattern| match meaning {
+        Meaning::In(schema) => pattern.strikes(scope, Some(schema), &name.name),
+        Meaning::Catalog => pattern.strikes(scope, Some("pg_catalog"), &name.name),
+        Meaning::Path => match &scope.path {
+            None => pattern.strikes(scope, None, &name.name),
+            Some(path) => {
+                path.iter().any(|schema| pattern.strikes(scope, Some(schema), &name.name))
+                    || (scope.temp && pattern.strikes(scope, Some("pg_temp"), &name.name))
+                    || (scope.catalog_is_late && pattern.strikes(scope, Some("pg_catalog"), &name.name))
+            }
+        },
+    })
+}
+
+/// The statistics views and tables, which hold values of user tables: a deny on a table or column covers them too.
+fn holds_values(name: &Name, meaning: Meaning<'_>) -> bool {
+    let in_catalog = match meaning {
+        Meaning::In(schema) => schema == "pg_catalog",
+        Meaning::Catalog | Meaning::Path => true,
+    };
+    in_catalog
+        && (name.name.starts_with("pg_stats") || name.name.starts_with("pg_statistic"))
+        && &*name.name != "pg_statistic_ext"
+}

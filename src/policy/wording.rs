@@ -1,0 +1,130 @@
+//! The sentences of refusals and their hints.
+
+use std::sync::Arc;
+
+use crate::policy::Moment;
+use crate::policy::decide::Lack;
+use crate::policy::rule::Rule;
+use crate::policy::settings::{Given, Known, given, known};
+use crate::sql::{Access, Action, ActionName, Object};
+
+/// `DELETE on public.orders has no WHERE`: why a deny rule matched.
+pub(crate) fn denied(rule: &Rule, access: &Access, statements: u32, moment: &Moment<'_>) -> String {
+    if rule.when.statements_over.is_some() {
+        return too_many(statements);
+    }
+    let what = described(access, moment);
+    if rule.when.where_missing {
+        return format!("{what} has no WHERE");
+    }
+    if !rule.selectors.columns.is_empty() && matches!(access.object, Object::Relation(_)) {
+        let mut named = access
+            .columns
+            .named
+            .iter()
+            .filter(|column| rule.selectors.columns.iter().any(|pattern| pattern.column.matches(column)));
+        if let Some(column) = named.next() {
+            return format!("{what} touches column {column}");
+        }
+        if access.columns.all {
+            return format!("{what} touches all columns, and some are denied");
+        }
+    }
+    format!("{what} is denied")
+}
+
+/// Why a batch was refused.
+pub(crate) fn too_many(statements: u32) -> String {
+    format!("{statements} statements in one message")
+}
+
+/// Why an access that no rule covers is refused.
+pub(crate) fn lacking(access: &Access, lack: Lack, moment: &Moment<'_>) -> String {
+    if let Object::Unknown(what) = &access.object {
+        return format!("the firewall does not know what it does: {what}");
+    }
+    let what = described(access, moment);
+    match lack {
+        Lack::Rule => format!("no rule allows {what}"),
+        Lack::Guarded => format!("no rule allows {what}, which is guarded"),
+        Lack::Pinned => format!("{what} would change what the policy pins"),
+        Lack::Nameless => "which setting it changes can't be known before it runs".to_owned(),
+    }
+}
+
+/// What to do about it: the smallest rule that would allow it.
+pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> Option<Arc<str>> {
+    let action = access.action;
+    let hint = match (&access.object, lack) {
+        (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
+        (_, Lack::Nameless) => "write the setting's name as a constant".to_owned(),
+        (Object::Unknown(_), _) => "write it in another way; no rule can allow what is not understood".to_owned(),
+        (Object::None, _) => ask(&format!("actions: [{action}]")),
+        (Object::Relation(name), _) => ask(&format!("actions: [{action}], tables: [{}]", yaml(&name.to_string()))),
+        (Object::Function { name, .. }, _) => {
+            ask(&format!("actions: [{action}], functions: [{}]", yaml(&name.to_string())))
+        }
+        (Object::Other { name, .. }, _) => ask(&format!("actions: [{action}], objects: [{}]", yaml(&name.to_string()))),
+        (Object::Role(Some(role)), _) => ask(&format!("actions: [{action}], roles: [{}]", yaml(role))),
+        (Object::Role(None) | Object::AnyRole, _) => "name the role as a constant".to_owned(),
+        (Object::Cursor(name), _) => ask(&format!("actions: [cursor], cursors: [{}]", yaml(name))),
+        (Object::Setting { name, value }, _) => match (known(name, moment), given(value, moment)) {
+            (Known::Text("role" | "session_authorization"), Given::Elements(roles)) => {
+                ask(&format!("actions: [set_role], roles: [{}]", yaml(&roles.join(", "))))
+            }
+            (Known::Text(name), Given::Elements(values)) if lack == Lack::Guarded => {
+                ask(&format!("actions: [set], settings: [{}]", yaml(&format!("{name}={}", values.join(",")))))
+            }
+            (Known::Text(name), _) if lack == Lack::Rule => ask(&format!("actions: [set], settings: [{}]", yaml(name))),
+            _ => "write the value as a constant".to_owned(),
+        },
+    };
+    Some(hint.into())
+}
+
+fn ask(rule: &str) -> String {
+    format!("ask the DBA to allow it: - {{rule: NAME, {rule}}}")
+}
+
+/// A scalar for a flow sequence, quoted where YAML would read it otherwise.
+fn yaml(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '=' | '-');
+    if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '=']) {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", text.escape_debug())
+    }
+}
+
+/// `DELETE on public.orders`, `CREATE INDEX on public.orders`, `call of public.f`, `SET search_path to "evil"`.
+pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
+    let action = access.action;
+    match &access.object {
+        Object::None => verb(action),
+        Object::Function { name, .. } if action.name == ActionName::Call => format!("call of {name}"),
+        Object::Function { name, .. } => format!("call of {name} ({action})"),
+        Object::Relation(name) => format!("{} on {name}", verb(action)),
+        Object::Other { kind, name } if action.kind == Some(kind) => format!("{} {name}", verb(action)),
+        Object::Other { kind, name } => format!("{} on {kind} {name}", verb(action)),
+        Object::Role(Some(role)) => format!("{} {role}", verb(action)),
+        Object::Role(None) => format!("{} NONE", verb(action)),
+        Object::AnyRole => format!("{} to a role that can't be known", verb(action)),
+        Object::Cursor(name) => format!("use of cursor \"{name}\""),
+        Object::Unknown(what) => what.to_string(),
+        Object::Setting { name, value } => {
+            let name = match known(name, moment) {
+                Known::Text(name) => name,
+                Known::Later | Known::Never => "a setting",
+            };
+            match given(value, moment) {
+                Given::Default => format!("RESET {name}"),
+                value => format!("SET {name} to {}", value.text()),
+            }
+        }
+    }
+}
+
+/// The action in SQL's manner: `DROP TABLE`, `ALTER ADD COLUMN`.
+fn verb(action: Action) -> String {
+    action.to_string().replace([':', '_'], " ").to_uppercase()
+}
