@@ -1,1 +1,278 @@
-//! Placeholder.
+//! The proxy's own settings: one YAML file, overridden by the environment, overridden by flags.
+//!
+//! Every setting is one row of [`KEYS`]: its name is the key in the file, and `PORTCULLIS_` with the name in upper case
+//! is its variable. All values are texts until they are parsed here, once, so that the three layers can't differ.
+
+mod layers;
+mod secret;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use layers::{KEYS, RunArgs};
+pub use secret::Secret;
+pub use upstream::{RootCert, SslMode, TlsMinimum, Upstream, UpstreamError};
+
+/// Everything that `portcullis run` needs to know besides the policies.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where PostgreSQL clients connect.
+    pub listen: SocketAddr,
+    /// Where the admin HTTP server listens.
+    pub admin: SocketAddr,
+    /// Bearer token of the admin server. None = no token is asked.
+    pub admin_token: Option<Secret>,
+    /// Directory of the policies.
+    pub policies: PathBuf,
+    /// The database server.
+    pub upstream: Upstream,
+    /// Certificate and key shown to clients. None = the client leg is plain.
+    pub client_tls: Option<ClientTls>,
+    /// How clients log in.
+    pub auth: Auth,
+    /// The floor that settings must not fall below.
+    pub profile: Profile,
+    /// The weakest `sslmode` that an upstream may have.
+    pub minimum_sslmode: SslMode,
+    /// From accept to the end of the client's authentication.
+    pub handshake_timeout: Duration,
+    /// TCP and TLS to one address of the upstream.
+    pub connect_timeout: Duration,
+    /// How long sessions may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How much a client is told about a refusal; a policy may say less, never more.
+    pub errors: Errors,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+/// The files of the client leg's certificate chain and private key, both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTls {
+    /// The end-entity certificate first, then its intermediates.
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// How clients log in. See `docs/authentication.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// Authentication messages are relayed. SCRAM with channel binding works where it can.
+    Passthrough,
+    /// The same, but SCRAM-SHA-256-PLUS is never offered.
+    PassthroughWithoutChannelBinding,
+    /// The client's password is asked for inside TLS, and the proxy logs in with it.
+    Password,
+}
+
+/// A named floor under the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// No floor: for a developer's machine.
+    Default,
+    Production,
+    /// The same floor as production, for an environment that rehearses it.
+    Test,
+}
+
+impl Profile {
+    /// Whether the production floor holds.
+    pub fn strict(self) -> bool {
+        match self {
+            Profile::Default => false,
+            Profile::Production | Profile::Test => true,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Default => "default",
+            Profile::Production => "production",
+            Profile::Test => "test",
+        }
+    }
+}
+
+/// How much a refusal tells the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errors {
+    /// Rule, reason and hint.
+    Detailed,
+    /// An event id only; the rest is in the log.
+    Terse,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Why the settings can't be used. Every message says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("can't read the configuration file {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}: {message}", path.display())]
+    Yaml { path: PathBuf, message: String },
+    #[error("{}:{line}: unknown key `{key}`{}", path.display(), did_you_mean(suggestion.as_deref()))]
+    UnknownKey { path: PathBuf, line: u64, key: String, suggestion: Option<String> },
+    #[error("{origin}: {problem}")]
+    Invalid { origin: String, problem: String },
+    #[error("{origin}: the variable {variable} is not set")]
+    Variable { origin: String, variable: String },
+    #[error("{origin}: can't read {}: {source}", path.display())]
+    SecretFile { origin: String, path: PathBuf, source: std::io::Error },
+    #[error("{origin}: {source}")]
+    Upstream { origin: String, source: UpstreamError },
+    #[error(
+        "no upstream: say where the database is, --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'"
+    )]
+    NoUpstream,
+    #[error("`tls_cert` and `tls_key` belong together: `{missing}` is missing")]
+    HalfTls { missing: &'static str },
+    #[error("profile {profile}: {problem}")]
+    BelowFloor { profile: &'static str, problem: String },
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|s| format!(", did you mean `{s}`?")).unwrap_or_default()
+}
+
+/// The nearest known word, if it is near enough to be a slip of the finger.
+pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let folded = word.to_ascii_lowercase().replace('-', "_");
+    known
+        .into_iter()
+        .map(|k| (strsim::damerau_levenshtein(&folded, &k.replace('-', "_")), k))
+        .filter(|(distance, k)| *distance <= 1 + k.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, k)| k.to_owned())
+}
+
+impl Config {
+    /// Puts the layers together, file under environment under flags, and holds the result against the profile.
+    ///
+    /// `env` looks up an environment variable: a parameter, so that tests need not change the process.
+    ///
+    /// # Errors
+    /// The first setting that can't be used, with what to change.
+    pub fn load(args: &RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+        let settings = layers::Layers::read(args, env)?;
+
+        let upstream = match settings.get("upstream") {
+            Some(value) => Upstream::parse(&value.text)
+                .map_err(|source| ConfigError::Upstream { origin: value.origin.clone(), source })?,
+            None => return Err(ConfigError::NoUpstream),
+        };
+        let client_tls = match (settings.path("tls_cert"), settings.path("tls_key")) {
+            (Some(cert), Some(key)) => Some(ClientTls { cert, key }),
+            (None, None) => None,
+            (Some(_), None) => return Err(ConfigError::HalfTls { missing: "tls_key" }),
+            (None, Some(_)) => return Err(ConfigError::HalfTls { missing: "tls_cert" }),
+        };
+        let profile = settings.word(
+            "profile",
+            &[("default", Profile::Default), ("production", Profile::Production), ("test", Profile::Test)],
+            Profile::Default,
+        )?;
+        // The floor's own defaults: a setting that nobody wrote takes the floor's value; one that somebody wrote weaker
+        // is an error below.
+        let (default_sslmode, default_errors) =
+            if profile.strict() { (SslMode::Require, Errors::Terse) } else { (SslMode::Disable, Errors::Detailed) };
+
+        let config = Config {
+            listen: settings.address("listen", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432))?,
+            admin: settings.address("admin", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127))?,
+            admin_token: settings.secret("admin_token")?,
+            policies: settings.path("policies").unwrap_or_else(|| PathBuf::from("policies")),
+            upstream,
+            client_tls,
+            auth: settings.word(
+                "auth",
+                &[
+                    ("passthrough", Auth::Passthrough),
+                    ("passthrough-without-channel-binding", Auth::PassthroughWithoutChannelBinding),
+                    ("password", Auth::Password),
+                ],
+                Auth::Passthrough,
+            )?,
+            profile,
+            minimum_sslmode: settings.word("minimum_sslmode", &SslMode::NAMES, default_sslmode)?,
+            handshake_timeout: settings.duration("handshake_timeout", Duration::from_secs(10))?,
+            connect_timeout: settings.duration("connect_timeout", Duration::from_secs(10))?,
+            drain_timeout: settings.duration("drain_timeout", Duration::from_secs(30))?,
+            errors: settings.word(
+                "errors",
+                &[("detailed", Errors::Detailed), ("terse", Errors::Terse)],
+                default_errors,
+            )?,
+            log_format: settings.word(
+                "log_format",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                LogFormat::Text,
+            )?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What must hold between settings, whoever wrote them.
+    fn check(&self) -> Result<(), ConfigError> {
+        let below = |problem: String| Err(ConfigError::BelowFloor { profile: self.profile.name(), problem });
+
+        if self.profile.strict() {
+            if self.minimum_sslmode < SslMode::Require {
+                return below(format!(
+                    "`minimum_sslmode: {}` is too weak, say require, verify-ca or verify-full",
+                    self.minimum_sslmode
+                ));
+            }
+            if self.client_tls.is_none() && !self.listen.ip().is_loopback() {
+                return below(format!(
+                    "{} is reachable from other machines, so clients need TLS: set `tls_cert` and `tls_key`",
+                    self.listen
+                ));
+            }
+            if self.errors == Errors::Detailed {
+                return below("`errors: detailed` tells clients too much, say `errors: terse`".into());
+            }
+            if self.admin_token.is_none() && !self.admin.ip().is_loopback() {
+                return below(format!(
+                    "the admin server on {} is reachable from other machines: set `admin_token` or `admin_token_file`",
+                    self.admin
+                ));
+            }
+        }
+        if self.upstream.sslmode < self.minimum_sslmode {
+            let problem = format!(
+                "the upstream's sslmode={} is weaker than `minimum_sslmode: {}`: write \
+                 sslmode=verify-full&sslrootcert=<CA file> in the upstream's URL",
+                self.upstream.sslmode, self.minimum_sslmode
+            );
+            return if self.profile.strict() {
+                below(problem)
+            } else {
+                Err(ConfigError::Invalid { origin: "upstream".into(), problem })
+            };
+        }
+        if self.auth == Auth::Password && self.client_tls.is_none() {
+            return Err(ConfigError::Invalid {
+                origin: "auth".into(),
+                problem: "`auth: password` takes passwords inside TLS only: set `tls_cert` and `tls_key`".into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether a plain session from this address must be refused: the production floor beyond loopback.
+    pub fn requires_client_tls(&self, peer: IpAddr) -> bool {
+        self.profile.strict() && !peer.to_canonical().is_loopback()
+    }
+}

@@ -1,8 +1,39 @@
-//! Every metric in one table: name, help, labels.
+//! Every metric in one table: name, kind, help, labels. `docs/metrics.md` is checked against it by a test.
+//!
+//! Label sets are bounded: groups, techniques, verdicts and events are closed lists; names of policies and rules come
+//! from loaded files only, and past [`MAX_POLICIES`] and [`MAX_RULES`] they count under [`OTHER`]. Nothing that a client
+//! sends becomes a label.
+#![expect(clippy::expect_used, reason = "the table is constant: what is wrong with it shows at the first start and test")]
 
-use std::sync::Arc;
+mod table;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use prometheus::{
+    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
+};
 
 use crate::metrics::label::{Event, Leg, VerdictLabel};
+pub use table::{Kind, Metric, PROCESS, TABLE};
+
+/// Policies that get a label of their own; the next ones count under [`OTHER`].
+pub const MAX_POLICIES: usize = 200;
+
+/// Pairs of policy and rule that get labels of their own; the next ones count under the rule [`OTHER`].
+pub const MAX_RULES: usize = 1_000;
+
+/// The label value of everything past a bound.
+pub const OTHER: &str = "other";
+
+/// The buckets of `portcullis_judge_seconds`: 1 µs to 100 ms.
+const JUDGE_BUCKETS: [f64; 16] =
+    [1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1];
+
+/// The versions that `portcullis_session_tls_total` tells apart.
+const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
 
 /// The closed label values.
 pub mod label {
@@ -13,6 +44,21 @@ pub mod label {
         Refuse,
         WouldRefuse,
     }
+
+    impl VerdictLabel {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [VerdictLabel; 3] = [VerdictLabel::Allow, VerdictLabel::Refuse, VerdictLabel::WouldRefuse];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                VerdictLabel::Allow => "allow",
+                VerdictLabel::Refuse => "refuse",
+                VerdictLabel::WouldRefuse => "would_refuse",
+            }
+        }
+    }
+
     /// `event_type` of security events.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Event {
@@ -21,65 +67,344 @@ pub mod label {
         ProtocolViolation,
         GuardedSetting,
     }
+
+    impl Event {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [Event; 4] =
+            [Event::SqlInjectionAttempt, Event::AuthenticationFailure, Event::ProtocolViolation, Event::GuardedSetting];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                Event::SqlInjectionAttempt => "sql_injection_attempt",
+                Event::AuthenticationFailure => "authentication_failure",
+                Event::ProtocolViolation => "protocol_violation",
+                Event::GuardedSetting => "guarded_setting",
+            }
+        }
+    }
+
     /// `leg` of TLS sessions.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Leg {
         Client,
         Upstream,
     }
+
+    impl Leg {
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                Leg::Client => "client",
+                Leg::Upstream => "upstream",
+            }
+        }
+    }
+}
+
+/// A loaded policy, for `portcullis_policy_info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    pub policy: String,
+    /// `enforce` or `observe`.
+    pub mode: &'static str,
+    /// The file as the DBA names it.
+    pub file: String,
 }
 
 /// All metrics of one process. Passed in, never global.
 #[derive(Debug)]
-pub struct Metrics {}
+pub struct Metrics {
+    registry: Registry,
+    groups: Vec<&'static str>,
+    techniques: Vec<&'static str>,
+    statements: IntCounterVec,
+    refusals: IntCounterVec,
+    events: [IntCounter; 4],
+    injections: IntCounterVec,
+    authentication_failures: IntCounter,
+    upstream_failures: IntCounter,
+    upstream_up: IntGauge,
+    sessions: IntGauge,
+    session_tls: IntCounterVec,
+    session_panics: IntCounter,
+    accept_errors: IntCounter,
+    handshakes_dropped: IntCounter,
+    judge: Histogram,
+    policy_info: IntGaugeVec,
+    policy_loaded: IntGauge,
+    policy_age: IntGauge,
+    unparsed: IntCounter,
+    /// The policies that have labels of their own.
+    policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
+    /// The pairs `policy NUL rule` that have labels of their own.
+    rules: Mutex<HashSet<String>>,
+}
 
 /// The handles of one policy, resolved once a session: counting allocates nothing and takes no lock.
 #[derive(Debug)]
-pub struct PolicyMetrics {}
+pub struct PolicyMetrics {
+    /// By group, then by verdict.
+    statements: Vec<[IntCounter; 3]>,
+}
 
 impl PolicyMetrics {
-    /// Counts one statement. `group` is `sql::Group::as_str()` or `"fastpath"`…: indices are resolved by the caller's enum.
-    pub fn statement(&self, _group: usize, _verdict: VerdictLabel) {
-        unimplemented!()
+    /// Counts one statement. `group` is an index into the list of groups that [`Metrics::new`] was given; one that is out
+    /// of range counts under the last group (`unknown`).
+    pub fn statement(&self, group: usize, verdict: VerdictLabel) {
+        let row = self.statements.get(group).or(self.statements.last());
+        if let Some(counter) = row.and_then(|row| row.get(verdict as usize)) {
+            counter.inc();
+        }
+    }
+}
+
+/// One session in `portcullis_sessions`: counted as long as this lives, however its task ends.
+#[derive(Debug)]
+pub struct SessionGuard(IntGauge);
+
+impl Drop for SessionGuard {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
 impl Metrics {
-    /// The handles of a loaded policy. `groups` are the label values of `action`, fixed.
-    pub fn policy(&self, _policy: &str) -> Arc<PolicyMetrics> {
-        unimplemented!()
+    /// All metrics at zero. `groups` are the values of the label `action`, `techniques` those of `technique`.
+    ///
+    /// # Panics
+    /// Only where the table itself is wrong (two metrics of one name): the first test to run shows it.
+    pub fn new(groups: &[&'static str], techniques: &[&'static str]) -> Metrics {
+        let registry = Registry::new();
+        #[cfg(target_os = "linux")]
+        add(&registry, prometheus::process_collector::ProcessCollector::for_self());
+        let build = gauges(&registry, &table::BUILD_INFO);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let events = counters(&registry, &table::SECURITY_EVENTS);
+        let session_tls = counters(&registry, &table::SESSION_TLS);
+        for leg in [Leg::Client, Leg::Upstream] {
+            for version in TLS_VERSIONS {
+                session_tls.with_label_values(&[leg.as_str(), version]);
+            }
+        }
+        Metrics {
+            groups: groups.to_vec(),
+            techniques: techniques.to_vec(),
+            statements: counters(&registry, &table::STATEMENTS),
+            refusals: counters(&registry, &table::REFUSALS),
+            events: Event::ALL.map(|event| events.with_label_values(&[event.as_str()])),
+            injections: counters(&registry, &table::INJECTION_ATTEMPTS),
+            authentication_failures: counter(&registry, &table::AUTHENTICATION_FAILURES),
+            upstream_failures: counter(&registry, &table::UPSTREAM_FAILURES),
+            upstream_up: gauge(&registry, &table::UPSTREAM_UP),
+            sessions: gauge(&registry, &table::SESSIONS),
+            session_tls,
+            session_panics: counter(&registry, &table::SESSION_PANICS),
+            accept_errors: counter(&registry, &table::ACCEPT_ERRORS),
+            handshakes_dropped: counter(&registry, &table::HANDSHAKES_DROPPED),
+            judge: histogram(&registry, &table::JUDGE_SECONDS, &JUDGE_BUCKETS),
+            policy_info: gauges(&registry, &table::POLICY_INFO),
+            policy_loaded: gauge(&registry, &table::POLICY_LOADED),
+            policy_age: gauge(&registry, &table::POLICY_AGE),
+            unparsed: counter(&registry, &table::UNPARSED),
+            policies: Mutex::default(),
+            rules: Mutex::default(),
+            registry,
+        }
     }
-    pub fn refusal(&self, _policy: &str, _rule: &str) {
-        unimplemented!()
+
+    /// The handles of a loaded policy; its series exist from then on, at zero. Past [`MAX_POLICIES`] policies: those of
+    /// [`OTHER`].
+    pub fn policy(&self, policy: &str) -> Arc<PolicyMetrics> {
+        let mut policies = lock(&self.policies);
+        if let Some(handles) = policies.get(policy) {
+            return handles.clone();
+        }
+        let name = if policies.len() < MAX_POLICIES { policy } else { OTHER };
+        let handles = policies.entry(name.to_owned()).or_insert_with(|| Arc::new(self.resolve(name)));
+        handles.clone()
     }
-    pub fn event(&self, _event: Event) {
-        unimplemented!()
+
+    /// Makes the series of one policy.
+    fn resolve(&self, policy: &str) -> PolicyMetrics {
+        for technique in &self.techniques {
+            for verdict in VerdictLabel::ALL {
+                self.injections.with_label_values(&[*technique, policy, verdict.as_str()]);
+            }
+        }
+        let row = |group: &&'static str| {
+            VerdictLabel::ALL.map(|v| self.statements.with_label_values(&[policy, *group, v.as_str()]))
+        };
+        PolicyMetrics { statements: self.groups.iter().map(row).collect() }
     }
-    pub fn injection(&self, _technique: &'static str, _policy: &str, _verdict: VerdictLabel) {
-        unimplemented!()
+
+    /// The label of a policy: its name where it has series of its own, else [`OTHER`].
+    fn policy_label<'a>(&self, policy: &'a str) -> &'a str {
+        let known = lock(&self.policies).contains_key(policy);
+        if known {
+            return policy;
+        }
+        self.policy(policy);
+        if lock(&self.policies).contains_key(policy) { policy } else { OTHER }
     }
+
+    /// Counts a refusal by a rule of a policy, or by `default`, `guard`, `require`, `parse`.
+    pub fn refusal(&self, policy: &str, rule: &str) {
+        let policy = self.policy_label(policy);
+        let pair = format!("{policy}\0{rule}");
+        let mut rules = lock(&self.rules);
+        let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
+        drop(rules);
+        self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+    }
+
+    /// Counts a security event. A statement with several injection techniques is one `sql_injection_attempt`.
+    pub fn event(&self, event: Event) {
+        if let Some(counter) = self.events.get(event as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts one technique of one injection attempt. The attempt itself is [`Metrics::event`]'s, once a statement.
+    pub fn injection(&self, technique: &'static str, policy: &str, verdict: VerdictLabel) {
+        let policy = self.policy_label(policy);
+        self.injections.with_label_values(&[technique, policy, verdict.as_str()]).inc();
+    }
+
     /// Counts `portcullis_authentication_failures_total` and its event.
     pub fn authentication_failure(&self) {
-        unimplemented!()
+        self.authentication_failures.inc();
+        self.event(Event::AuthenticationFailure);
     }
+
+    /// Counts a session (not a probe) that could not be connected to the server.
     pub fn upstream_connection_failure(&self) {
-        unimplemented!()
+        self.upstream_failures.inc();
     }
+
+    /// What the last probe of the server said.
+    pub fn upstream_up(&self, up: bool) {
+        self.upstream_up.set(i64::from(up));
+    }
+
+    /// Counts a text that PostgreSQL's grammar could not read.
     pub fn unparsed(&self) {
-        unimplemented!()
+        self.unparsed.inc();
     }
+
+    /// Counts a session until the guard is dropped: the way that can't leak.
+    #[must_use]
+    pub fn session(&self) -> SessionGuard {
+        self.sessions.inc();
+        SessionGuard(self.sessions.clone())
+    }
+
+    /// A session began; each needs its [`Metrics::session_closed`]. [`Metrics::session`] can't be forgotten.
     pub fn session_opened(&self) {
-        unimplemented!()
+        self.sessions.inc();
     }
+
+    /// A session that [`Metrics::session_opened`] counted is over.
     pub fn session_closed(&self) {
-        unimplemented!()
+        self.sessions.dec();
     }
-    /// `version` is `"none"`, `"TLSv1.2"` or `"TLSv1.3"`.
-    pub fn session_tls(&self, _leg: Leg, _version: &'static str) {
-        unimplemented!()
+
+    /// Counts the TLS of one leg of a session. `version` is `"none"`, `"TLSv1.2"` or `"TLSv1.3"`.
+    pub fn session_tls(&self, leg: Leg, version: &'static str) {
+        let version = if TLS_VERSIONS.contains(&version) { version } else { OTHER };
+        self.session_tls.with_label_values(&[leg.as_str(), version]).inc();
     }
+
+    /// Counts a session that ended by a panic: always a bug of ours.
+    pub fn session_panic(&self) {
+        self.session_panics.inc();
+    }
+
+    /// Counts an error of `accept`, such as too many open files.
+    pub fn accept_error(&self) {
+        self.accept_errors.inc();
+    }
+
+    /// Counts a connection closed unheard, because too many handshakes were under way.
+    pub fn handshake_dropped(&self) {
+        self.handshakes_dropped.inc();
+    }
+
     /// Latency added by judging one message.
-    pub fn judged(&self, _seconds: f64) {
-        unimplemented!()
+    pub fn judged(&self, seconds: f64) {
+        self.judge.observe(seconds);
+    }
+
+    /// Tells which policies are in force from now on, and makes their series.
+    pub fn policies_loaded(&self, policies: &[PolicyInfo], now: SystemTime) {
+        self.policy_info.reset();
+        for info in policies {
+            let policy = self.policy_label(&info.policy);
+            if policy != OTHER {
+                self.policy_info.with_label_values(&[policy, info.mode, &info.file]).set(1);
+            }
+        }
+        self.policy_loaded.set(unix_seconds(now));
+    }
+
+    /// Everything in Prometheus's text format. `now` gives the policies' age.
+    ///
+    /// # Errors
+    /// The encoder's, for a metric that breaks the format.
+    pub fn encode(&self, now: SystemTime) -> Result<String, prometheus::Error> {
+        let loaded = self.policy_loaded.get();
+        let age = if loaded == 0 { 0 } else { unix_seconds(now).saturating_sub(loaded) };
+        self.policy_age.set(age);
+        TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The data behind these locks is whole at every step, so a panic elsewhere does not spoil it.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const TABLE_IS_VALID: &str = "the table of metrics is valid and has no name twice";
+
+fn add(registry: &Registry, collector: impl Collector + 'static) {
+    registry.register(Box::new(collector)).expect(TABLE_IS_VALID);
+}
+
+fn counters(registry: &Registry, metric: &Metric) -> IntCounterVec {
+    let made = IntCounterVec::new(Opts::new(metric.name, metric.help), metric.labels).expect(TABLE_IS_VALID);
+    add(registry, made.clone());
+    made
+}
+
+fn counter(registry: &Registry, metric: &Metric) -> IntCounter {
+    let made = IntCounter::new(metric.name, metric.help).expect(TABLE_IS_VALID);
+    add(registry, made.clone());
+    made
+}
+
+fn gauges(registry: &Registry, metric: &Metric) -> IntGaugeVec {
+    let made = IntGaugeVec::new(Opts::new(metric.name, metric.help), metric.labels).expect(TABLE_IS_VALID);
+    add(registry, made.clone());
+    made
+}
+
+fn gauge(registry: &Registry, metric: &Metric) -> IntGauge {
+    let made = IntGauge::new(metric.name, metric.help).expect(TABLE_IS_VALID);
+    add(registry, made.clone());
+    made
+}
+
+fn histogram(registry: &Registry, metric: &Metric, buckets: &[f64]) -> Histogram {
+    let options = HistogramOpts::new(metric.name, metric.help).buckets(buckets.to_vec());
+    let made = Histogram::with_opts(options).expect(TABLE_IS_VALID);
+    add(registry, made.clone());
+    made
+}
+
+#[cfg(test)]
+mod tests;

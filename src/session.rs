@@ -1,1 +1,154 @@
-//! Placeholder.
+//! One client from accept to close.
+
+pub mod auth;
+pub mod cancel;
+pub mod engine;
+pub mod handshake;
+pub mod judge;
+pub mod ledger;
+pub mod refusal;
+pub mod relay;
+pub mod statements;
+pub mod tell;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+
+use crate::config::{Config, Errors};
+use crate::metrics::Metrics;
+use crate::net::{Acceptor, Connector};
+use crate::policy::PolicySet;
+use crate::session::cancel::{Cancels, Destination, Key};
+use crate::session::engine::Engine;
+use crate::session::handshake::{Established, HandshakeEnd, Opened};
+use crate::session::tell::Teller;
+use crate::wire::startup::{CancelKey, encode_cancel};
+
+/// How long the server may take to close the connection of a CancelRequest.
+const CANCEL: Duration = Duration::from_secs(10);
+
+/// What all sessions of a process have in common.
+#[derive(Debug)]
+pub struct Shared {
+    pub config: Arc<Config>,
+    /// None where the client leg is plain.
+    pub acceptor: Option<Acceptor>,
+    pub connector: Connector,
+    pub policies: ArcSwap<PolicySet>,
+    pub metrics: Arc<Metrics>,
+    pub cancels: Arc<Cancels>,
+    /// Numbers the sessions, for the log.
+    pub sessions: AtomicU64,
+    /// True once the sessions that are left are to end.
+    pub ending: watch::Receiver<bool>,
+    /// One permit for each handshake under way: clients that don't log in can't pile up.
+    pub handshakes: Semaphore,
+}
+
+/// Serves one client from accept to close.
+pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
+    let Ok(handshake) = shared.handshakes.try_acquire() else {
+        shared.metrics.handshake_dropped();
+        tracing::debug!(session = number, %peer, "connection closed: too many handshakes are under way");
+        return;
+    };
+    match handshake::establish(socket, peer, &shared).await {
+        Ok(Opened::Session(established)) => {
+            drop(handshake);
+            relay(established, peer, number, &shared).await;
+        }
+        Ok(Opened::Cancel { key, client }) => {
+            forward_cancel(&key, &shared).await;
+            // The client's connection closes only after the server closed its own: libpq takes that for "done".
+            drop(client);
+        }
+        Err(end) => log_handshake(&end, peer, number),
+    }
+}
+
+async fn relay(established: Established, peer: SocketAddr, number: u64, shared: &Arc<Shared>) {
+    let Established {
+        client,
+        client_buffer,
+        upstream,
+        upstream_buffer,
+        upstream_address,
+        upstream_leg,
+        identity,
+        policy,
+    } = established;
+    let _open = shared.metrics.session();
+    tracing::info!(
+        session = number,
+        user = ?identity.user,
+        database = ?identity.database,
+        %peer,
+        policy = %policy.name(),
+        client_tls = client.tls_version(),
+        upstream_tls = upstream.tls_version(),
+        upstream = %upstream_address,
+        "session opened"
+    );
+    let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
+    let terse = shared.config.errors == Errors::Terse;
+    let mut engine = Engine::new(policy, tell, identity.replication, terse);
+    let mut registered = None;
+    let on_key = |pid, key| {
+        let destination = Destination { address: upstream_address, leg: upstream_leg };
+        registered = Some(shared.cancels.register((pid, key), destination));
+    };
+    let mut ending = shared.ending.clone();
+    let ended = async move {
+        // An error means that whoever could say so is gone: then nobody asks for the end.
+        if ending.wait_for(|ending| *ending).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let closed = relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
+    drop(registered);
+    tracing::info!(session = number, user = ?identity.user, "session closed: {closed}");
+}
+
+/// Sends a CancelRequest to the very server of its session, by the session's own mode of connection. A key that no session
+/// here has is dropped.
+async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
+    let key: Key = (cancel.pid, cancel.key.to_vec().into());
+    let Some(Destination { address, leg }) = shared.cancels.find(&key) else {
+        tracing::info!("cancel request with an unknown key dropped");
+        return;
+    };
+    let forward = async {
+        let mut connected = match shared.connector.connect_to(address, leg).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                shared.metrics.upstream_connection_failure();
+                tracing::warn!(%address, "cancel request not delivered: {error}");
+                return;
+            }
+        };
+        let sent = connected.stream.write_all(&encode_cancel(cancel)).await;
+        let flushed = connected.stream.flush().await;
+        if let Err(error) = sent.and(flushed) {
+            tracing::warn!(%address, "cancel request not delivered: {error}");
+            return;
+        }
+        // The server answers nothing and closes when the signal is sent.
+        let mut nothing = [0; 16];
+        while matches!(connected.stream.read(&mut nothing).await, Ok(n) if n > 0) {}
+    };
+    if tokio::time::timeout(CANCEL, forward).await.is_err() {
+        tracing::warn!(%address, "cancel request: the server did not close the connection");
+    }
+}
+
+fn log_handshake(end: &HandshakeEnd, peer: SocketAddr, number: u64) {
+    tracing::info!(session = number, %peer, "handshake ended: {end}");
+}

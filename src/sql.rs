@@ -1,6 +1,6 @@
 //! SQL text to [`Facts`]: what a statement does, by PostgreSQL's own grammar. No IO.
 
-mod children;
+pub(crate) mod children;
 pub mod encoding;
 pub mod facts;
 pub mod functions;
@@ -60,3 +60,6 @@ pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
 
 /// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements.
 pub const STACK: usize = 256 << 20;
+
+/// The major version of PostgreSQL whose grammar reads the texts (pg_query 18).
+pub const GRAMMAR_MAJOR: u32 = 18;

@@ -9,7 +9,7 @@ use pg_query::{Node, NodeRef};
 type Visit<'v, 'a> = &'v mut dyn FnMut(NodeRef<'a>);
 
 /// Shows each direct child of `node` to `visit`, in the order of the fields.
-pub(super) fn children<'a>(node: NodeRef<'a>, visit: Visit<'_, 'a>) {
+pub(crate) fn children<'a>(node: NodeRef<'a>, visit: Visit<'_, 'a>) {
     match node {
         NodeRef::Alias(n) => alias(n, visit),
         NodeRef::RangeVar(n) => range_var(n, visit),

@@ -1,0 +1,271 @@
+//! File under environment under flags: where each setting's text comes from.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{ConfigError, Secret, suggest};
+
+/// Every key of the configuration file, with what it is. `PORTCULLIS_<KEY>` is the variable of the same setting.
+pub const KEYS: &[(&str, &str)] = &[
+    ("listen", "address where PostgreSQL clients connect (127.0.0.1:6432)"),
+    ("admin", "address of the admin HTTP server (127.0.0.1:9127)"),
+    ("admin_token", "bearer token of the admin server; write ${VARIABLE}, or use admin_token_file"),
+    ("admin_token_file", "file that holds the admin token"),
+    ("policies", "directory of the policies (policies)"),
+    ("upstream", "postgres://host:port?sslmode=…&sslrootcert=…"),
+    ("tls_cert", "certificate chain shown to clients, PEM"),
+    ("tls_key", "its private key, PEM"),
+    ("auth", "passthrough, passthrough-without-channel-binding or password (passthrough)"),
+    ("profile", "default, production or test (default)"),
+    ("minimum_sslmode", "the weakest sslmode the upstream may have (disable; require under profile production)"),
+    ("handshake_timeout", "from accept to the end of authentication (10s)"),
+    ("connect_timeout", "TCP and TLS to one address of the upstream (10s)"),
+    ("drain_timeout", "how long sessions may go on after SIGTERM (30s)"),
+    ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
+    ("log_format", "text or json (text)"),
+];
+
+/// The flags of `portcullis run`. What is not given here is looked for in the environment, then in the file.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RunArgs {
+    /// Configuration file (YAML); also PORTCULLIS_CONFIG
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address where PostgreSQL clients connect [default: 127.0.0.1:6432]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Address of the admin HTTP server [default: 127.0.0.1:9127]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+    /// Directory of the policies [default: policies]
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<String>,
+    /// The database server: postgres://host:port?sslmode=verify-full&sslrootcert=ca.crt
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// Certificate chain shown to clients (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<String>,
+    /// Private key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<String>,
+    /// passthrough, passthrough-without-channel-binding or password [default: passthrough]
+    #[arg(long, value_name = "MODE")]
+    pub auth: Option<String>,
+    /// default, production or test: the floor under the settings [default: default]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// The weakest sslmode that --upstream may have [default: disable]
+    #[arg(long, value_name = "SSLMODE")]
+    pub minimum_sslmode: Option<String>,
+    /// How long sessions may go on after SIGTERM [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    pub drain_timeout: Option<String>,
+    /// text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl RunArgs {
+    fn given(&self) -> [(&'static str, Option<&String>); 11] {
+        [
+            ("listen", self.listen.as_ref()),
+            ("admin", self.admin.as_ref()),
+            ("policies", self.policies.as_ref()),
+            ("upstream", self.upstream.as_ref()),
+            ("tls_cert", self.tls_cert.as_ref()),
+            ("tls_key", self.tls_key.as_ref()),
+            ("auth", self.auth.as_ref()),
+            ("profile", self.profile.as_ref()),
+            ("minimum_sslmode", self.minimum_sslmode.as_ref()),
+            ("drain_timeout", self.drain_timeout.as_ref()),
+            ("log_format", self.log_format.as_ref()),
+        ]
+    }
+}
+
+/// A setting's text and where it was written, for errors.
+#[derive(Debug)]
+pub(super) struct Value {
+    pub text: String,
+    /// `portcullis.yaml:3: listen`, `PORTCULLIS_LISTEN` or `--listen`.
+    pub origin: String,
+}
+
+/// What the three layers say together.
+#[derive(Debug)]
+pub(super) struct Layers(BTreeMap<&'static str, Value>);
+
+impl Layers {
+    pub fn read(args: &RunArgs, env: &dyn Fn(&str) -> Option<String>) -> Result<Layers, ConfigError> {
+        let file = args.config.clone().or_else(|| env("PORTCULLIS_CONFIG").map(PathBuf::from));
+        let mut settings = match file {
+            Some(path) => read_file(&path, env)?,
+            None => BTreeMap::new(),
+        };
+        for (key, _) in KEYS {
+            let variable = format!("PORTCULLIS_{}", key.to_ascii_uppercase());
+            // An empty variable is how compose files and charts say "not set".
+            if let Some(text) = env(&variable).filter(|text| !text.is_empty()) {
+                supersede(&mut settings, key, Value { text, origin: variable });
+            }
+        }
+        for (key, given) in args.given() {
+            if let Some(text) = given {
+                let origin = format!("--{}", key.replace('_', "-"));
+                supersede(&mut settings, key, Value { text: text.clone(), origin });
+            }
+        }
+        Ok(Layers(settings))
+    }
+
+    pub fn get(&self, key: &'static str) -> Option<&Value> {
+        debug_assert!(KEYS.iter().any(|(k, _)| *k == key), "{key} is not in KEYS");
+        self.0.get(key)
+    }
+
+    pub fn path(&self, key: &'static str) -> Option<PathBuf> {
+        self.get(key).map(|value| PathBuf::from(&value.text))
+    }
+
+    /// One of a list of words.
+    pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)], default: T) -> Result<T, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value.text) {
+            return Ok(*meaning);
+        }
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let guess = suggest(&value.text, names.iter().copied());
+        Err(value.invalid(format!(
+            "`{}` is none of {}{}",
+            value.text,
+            names.join(", "),
+            guess.map(|g| format!("; did you mean `{g}`?")).unwrap_or_default()
+        )))
+    }
+
+    /// `10s`, `500ms`, `2m`, `1h`.
+    pub fn duration(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        parse_duration(&value.text)
+            .ok_or_else(|| value.invalid(format!("`{}` is not a duration like 10s, 500ms, 2m or 1h", value.text)))
+    }
+
+    pub fn address(&self, key: &'static str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        if let Ok(address) = value.text.parse::<SocketAddr>() {
+            return Ok(address);
+        }
+        match value.text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
+            Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            None => Err(value.invalid(format!(
+                "`{}` is not an address and port like 127.0.0.1:6432, 0.0.0.0:6432 or [::1]:6432",
+                value.text
+            ))),
+        }
+    }
+
+    /// The secret of `key`, or what the file named by `<key>_file` holds without its last line end.
+    pub fn secret(&self, key: &'static str) -> Result<Option<Secret>, ConfigError> {
+        let (text, origin) = if let Some(value) = self.get(key) {
+            (value.text.clone(), &value.origin)
+        } else if let Some((_, value)) =
+            self.0.iter().find(|(k, _)| k.strip_suffix("_file").is_some_and(|stem| stem == key))
+        {
+            let path = PathBuf::from(&value.text);
+            let mut text = std::fs::read_to_string(&path).map_err(|source| ConfigError::SecretFile {
+                origin: value.origin.clone(),
+                path,
+                source,
+            })?;
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            (text, &value.origin)
+        } else {
+            return Ok(None);
+        };
+        if text.is_empty() {
+            return Err(ConfigError::Invalid { origin: origin.clone(), problem: "the secret is empty".into() });
+        }
+        Ok(Some(Secret::new(text)))
+    }
+}
+
+impl Value {
+    fn invalid(&self, problem: String) -> ConfigError {
+        ConfigError::Invalid { origin: self.origin.clone(), problem }
+    }
+}
+
+/// Later layers win; a secret and its `_file` form are one setting.
+fn supersede(settings: &mut BTreeMap<&'static str, Value>, key: &'static str, value: Value) {
+    let stem = key.strip_suffix("_file").unwrap_or(key);
+    settings.retain(|k, _| k.strip_suffix("_file").unwrap_or(k) != stem);
+    settings.insert(key, value);
+}
+
+fn read_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<&'static str, Value>, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let entries: BTreeMap<String, serde_saphyr::Spanned<String>> = serde_saphyr::from_str(&text)
+        .map_err(|error| ConfigError::Yaml { path: path.to_owned(), message: error.to_string() })?;
+
+    let mut settings: BTreeMap<&'static str, Value> = BTreeMap::new();
+    for (written, value) in entries {
+        let line = value.defined.line();
+        let Some((key, _)) = KEYS.iter().find(|(key, _)| *key == written) else {
+            return Err(ConfigError::UnknownKey {
+                path: path.to_owned(),
+                line,
+                suggestion: suggest(&written, KEYS.iter().map(|(key, _)| *key)),
+                key: written,
+            });
+        };
+        let origin = format!("{}:{line}: {key}", path.display());
+        if let Some(twin) = settings.keys().find(|k| Some(**k) == key.strip_suffix("_file")) {
+            return Err(ConfigError::Invalid { origin, problem: format!("`{twin}` is set too: keep one of them") });
+        }
+        let text =
+            expand(&value.value, env).map_err(|variable| ConfigError::Variable { origin: origin.clone(), variable })?;
+        settings.insert(key, Value { text, origin });
+    }
+    Ok(settings)
+}
+
+/// Replaces `${NAME}` by the variable's value; `$${` is a literal `${`.
+///
+/// # Errors
+/// The name of a variable that is not set.
+fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(literal) = before.strip_suffix('$') {
+            out.push_str(literal);
+            out.push_str("${");
+            rest = after;
+            continue;
+        }
+        let Some((name, tail)) = after.split_once('}') else { break };
+        out.push_str(before);
+        out.push_str(&env(name).ok_or_else(|| name.to_owned())?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// A whole number and a unit.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    match unit.trim() {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
+        "h" => number.checked_mul(3600).map(Duration::from_secs),
+        _ => None,
+    }
+}

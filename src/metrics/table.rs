@@ -1,0 +1,88 @@
+//! The table: one entry for each metric that the process exports. `docs/metrics.md` repeats it for readers.
+
+/// What a metric is for Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    /// Prometheus's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+macro_rules! table {
+    ($($id:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) const $id: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)+
+        /// Every metric of our own, in the order of `docs/metrics.md`.
+        pub const TABLE: &[Metric] = &[$($id),+];
+    };
+}
+
+table! {
+    STATEMENTS = Counter "portcullis_statements_total" ["policy", "action", "verdict"]
+        "Statements judged, once each, by the policy that answers, the group of the statement's action, and the verdict.";
+    REFUSALS = Counter "portcullis_refusals_total" ["policy", "rule"]
+        "Refusals by the rule that decided, or default, guard, require, parse.";
+    SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
+        "Security events by kind.";
+    INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
+        "Injection techniques seen in statements; a statement with several techniques counts once for each.";
+    AUTHENTICATION_FAILURES = Counter "portcullis_authentication_failures_total" []
+        "Logins that failed, at the proxy or at the server.";
+    UPSTREAM_FAILURES = Counter "portcullis_upstream_connection_failures_total" []
+        "Sessions that could not be connected to the server.";
+    UPSTREAM_UP = Gauge "portcullis_upstream_up" []
+        "1 while the last probe reached the server, else 0.";
+    SESSIONS = Gauge "portcullis_sessions" []
+        "Client sessions that are open now.";
+    SESSION_TLS = Counter "portcullis_session_tls_total" ["leg", "version"]
+        "Sessions by the TLS version of each leg; none is plaintext.";
+    SESSION_PANICS = Counter "portcullis_session_panics_total" []
+        "Sessions that ended by a panic of the proxy: always a bug, never a bypass.";
+    ACCEPT_ERRORS = Counter "portcullis_accept_errors_total" []
+        "Errors of accepting a connection, such as too many open files.";
+    HANDSHAKES_DROPPED = Counter "portcullis_handshakes_dropped_total" []
+        "Connections closed unheard because too many handshakes were under way.";
+    JUDGE_SECONDS = Histogram "portcullis_judge_seconds" []
+        "Seconds that judging one message added.";
+    POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]
+        "1 for each policy in force.";
+    POLICY_LOADED = Gauge "portcullis_policy_loaded_timestamp_seconds" []
+        "When the policies in force were loaded, in seconds since 1970.";
+    POLICY_AGE = Gauge "portcullis_policy_age_seconds" []
+        "Seconds since the policies in force were loaded.";
+    UNPARSED = Counter "portcullis_unparsed_total" []
+        "Texts that PostgreSQL's grammar could not read.";
+    BUILD_INFO = Gauge "portcullis_build_info" ["version"]
+        "1, with the version of the program.";
+}
+
+/// What the process collector adds (Linux only); the names are the Prometheus convention's.
+pub const PROCESS: &[&str] = &[
+    "process_cpu_seconds_total",
+    "process_max_fds",
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "process_start_time_seconds",
+    "process_threads",
+    "process_virtual_memory_bytes",
+];

@@ -1,0 +1,114 @@
+//! `auth: passthrough`: the server asks, the client answers, the proxy relays and learns nothing. It changes one thing,
+//! the offer of SCRAM-SHA-256-PLUS where it can't work, and withholds one, a password in the clear.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::session::auth::{Frame, Login, LoginEnd, Request, SCRAM_PLUS};
+use crate::wire::{backend, sqlstate};
+
+/// Whose word is awaited.
+#[derive(Debug, Clone, Copy)]
+enum Turn {
+    Server,
+    Client,
+    /// GSSAPI says so itself.
+    Either,
+}
+
+enum Said {
+    Server(Frame),
+    Client(Frame),
+}
+
+/// Relays until AuthenticationOk, which is relayed too. `first` is the server's first frame.
+///
+/// # Errors
+/// [`LoginEnd`].
+pub async fn run(login: &mut Login<'_>, first: Frame) -> Result<(), LoginEnd> {
+    let mut said = Said::Server(first);
+    loop {
+        let turn = match said {
+            Said::Server(frame) => match from_server(login, &frame).await? {
+                Some(turn) => turn,
+                None => return Ok(()),
+            },
+            Said::Client(frame) if frame.kind == b'p' => {
+                login.server.send(&frame.bytes).await.map_err(LoginEnd::Server)?;
+                Turn::Server
+            }
+            Said::Client(frame) => return Err(LoginEnd::unexpected_from_client(&frame)),
+        };
+        said = match turn {
+            // Not listening to the client here: what it sends ahead belongs to the session.
+            Turn::Server => Said::Server(login.server.frame().await.map_err(LoginEnd::Server)?),
+            Turn::Client | Turn::Either => tokio::select! {
+                biased;
+                frame = login.server.frame() => Said::Server(frame.map_err(LoginEnd::Server)?),
+                frame = login.client.frame() => Said::Client(frame.map_err(LoginEnd::Client)?),
+            },
+        };
+    }
+}
+
+/// Relays one frame of the server; `None` after AuthenticationOk.
+async fn from_server(login: &mut Login<'_>, frame: &Frame) -> Result<Option<Turn>, LoginEnd> {
+    let turn = match frame.kind {
+        backend::ERROR_RESPONSE => {
+            login.client.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
+            return Err(LoginEnd::refused(frame.body()));
+        }
+        b'N' => Some(Turn::Server),
+        b'R' => match Request::parse(frame.body()) {
+            Some(Request::Ok) => None,
+            Some(Request::CleartextPassword) if !login.client_leg_is_private => {
+                return Err(LoginEnd::fatal(
+                    sqlstate::INVALID_AUTHORIZATION,
+                    "the server asks for the password in clear text, and this connection is not encrypted",
+                    Some("Connect with sslmode=require, or let the server ask for scram-sha-256 (pg_hba.conf)."),
+                ));
+            }
+            Some(Request::Sasl(offered)) if !login.relay_channel_binding => {
+                let rest: Vec<&[u8]> = offered.into_iter().filter(|mechanism| *mechanism != SCRAM_PLUS).collect();
+                if rest.is_empty() {
+                    return Err(LoginEnd::fatal(
+                        sqlstate::INVALID_AUTHORIZATION,
+                        "the server demands SCRAM with channel binding, which can't be relayed on this connection",
+                        Some("See `auth` in the proxy's documentation: `auth: password` binds to the server itself."),
+                    ));
+                }
+                login.client.send(&sasl_offer(&rest)).await.map_err(LoginEnd::Client)?;
+                return Ok(Some(Turn::Client));
+            }
+            Some(
+                Request::CleartextPassword
+                | Request::Md5Password(_)
+                | Request::Sasl(_)
+                | Request::SaslContinue(_)
+                | Request::Gss
+                | Request::Sspi,
+            ) => Some(Turn::Client),
+            Some(Request::SaslFinal(_)) => Some(Turn::Server),
+            Some(Request::GssContinue) => Some(Turn::Either),
+            Some(Request::Other) | None => return Err(LoginEnd::unexpected_from_server(frame)),
+        },
+        _ => return Err(LoginEnd::unexpected_from_server(frame)),
+    };
+    login.client.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
+    Ok(turn)
+}
+
+/// AuthenticationSASL.
+fn sasl_offer(mechanisms: &[&[u8]]) -> BytesMut {
+    let body: usize = mechanisms.iter().map(|mechanism| mechanism.len() + 1).sum();
+    let mut out = BytesMut::with_capacity(body + 10);
+    out.put_u8(b'R');
+    // The length word, the code and the last NUL: a frame is at most 64 KiB here.
+    out.put_u32(u32::try_from(body + 9).unwrap_or(u32::MAX));
+    out.put_u32(10);
+    for mechanism in mechanisms {
+        out.put_slice(mechanism);
+        out.put_u8(0);
+    }
+    out.put_u8(0);
+    out
+}

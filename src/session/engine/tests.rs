@@ -1,0 +1,414 @@
+//! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use super::*;
+use crate::detect::Technique;
+use crate::metrics::Metrics;
+use crate::policy::{self, Identity};
+use crate::sql::Group;
+use crate::wire::backend::error_fields;
+
+pub(in crate::session) const SHOP: &str = "
+policy: shop
+applies_to: {users: [shop_app]}
+search_path: [public]
+allow:
+  - {rule: data, actions: [select, insert, update, delete], tables: ['*']}
+  - {rule: tenant, actions: [set], settings: ['app.*']}
+  - {rule: past, actions: [truncate], tables: [orders], when: {until: 2020-01-01T00:00:00Z}}
+";
+
+const WATCHED: &str = "
+policy: watched
+applies_to: {users: ['*']}
+mode: observe
+";
+
+fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
+    let mut frame = vec![kind];
+    frame.extend(i32::try_from(body.len() + 4).unwrap().to_be_bytes());
+    frame.extend(body);
+    frame
+}
+
+fn query(text: &str) -> Vec<u8> {
+    frame(b'Q', format!("{text}\0").as_bytes())
+}
+
+fn parse(name: &str, text: &str) -> Vec<u8> {
+    frame(b'P', format!("{name}\0{text}\0\0\0").as_bytes())
+}
+
+fn bind(portal: &str, statement: &str, values: &[&str]) -> Vec<u8> {
+    let mut body = format!("{portal}\0{statement}\0\0\0").into_bytes();
+    body.extend(u16::try_from(values.len()).unwrap().to_be_bytes());
+    for value in values {
+        body.extend(i32::try_from(value.len()).unwrap().to_be_bytes());
+        body.extend(value.as_bytes());
+    }
+    body.extend([0, 0]);
+    frame(b'B', &body)
+}
+
+fn execute(portal: &str) -> Vec<u8> {
+    frame(b'E', format!("{portal}\0\0\0\0\0").as_bytes())
+}
+
+fn sync() -> Vec<u8> {
+    frame(b'S', b"")
+}
+
+/// An engine under these policies, just authenticated.
+pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
+    let set = Arc::new(policy::load(directory.path()).unwrap());
+    let identity = Identity {
+        user: "shop_app".into(),
+        database: "shop".into(),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tls: false,
+        replication,
+    };
+    let policy = set.admit(&identity).unwrap();
+    let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
+    let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
+    let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
+    Engine::new(policy, tell, replication, false)
+}
+
+struct Session {
+    engine: Engine,
+}
+
+impl Session {
+    fn new(policy: &str) -> Session {
+        Session::with(policy, false)
+    }
+
+    fn with(policy: &str, replication: bool) -> Session {
+        let mut session = Session { engine: engine(policy, replication) };
+        session.server(&frame(b'S', b"client_encoding\0UTF8\0"));
+        session.server(&frame(b'S', b"standard_conforming_strings\0on\0"));
+        session.server(&frame(b'Z', b"I"));
+        session
+    }
+
+    /// What goes to the server for these bytes, all there at once; the tail of an unfinished frame waits.
+    fn client(&mut self, mut bytes: &[u8]) -> Result<Vec<u8>, End> {
+        let mut out = Vec::new();
+        loop {
+            let mut insert = Vec::new();
+            let Look { pass, then } = self.engine.client(bytes, &mut insert);
+            out.extend(&bytes[..pass]);
+            out.extend(insert);
+            bytes = &bytes[pass..];
+            match then {
+                Then::More { .. } => return Ok(out),
+                Then::Replace { skip } => bytes = &bytes[skip.min(bytes.len())..],
+                Then::End(end) => return Err(end),
+            }
+        }
+    }
+
+    fn server(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        loop {
+            let mut insert = Vec::new();
+            let Look { pass, then } = self.engine.server(bytes, &mut insert);
+            out.extend(&bytes[..pass]);
+            out.extend(insert);
+            bytes = &bytes[pass..];
+            match then {
+                Then::More { .. } => return out,
+                Then::Replace { skip } => bytes = &bytes[skip..],
+                Then::End(end) => panic!("{end}"),
+            }
+        }
+    }
+
+    fn passes(&mut self, bytes: &[u8]) {
+        assert_eq!(self.client(bytes).unwrap(), bytes, "passes untouched: {}", String::from_utf8_lossy(bytes));
+    }
+
+    /// The frame is replaced by poison of this type; what the client is told: SQLSTATE and message.
+    fn refused(&mut self, bytes: &[u8], kind: u8) -> (String, String) {
+        let sent = self.client(bytes).unwrap();
+        let text = String::from_utf8_lossy(&sent).into_owned();
+        assert_eq!(char::from(sent[0]), char::from(kind), "{text}");
+        let start = text.find("\"portcullis refused ").unwrap_or_else(|| panic!("no poison in {text:?}"));
+        let poison = &text[start..start + 47];
+        let theirs = format!("SERROR\0VERROR\0C42601\0Msyntax error at or near {poison}\0P1\0\0");
+        let told = self.server(&frame(b'E', theirs.as_bytes()));
+        let field = |letter| {
+            let (_, value) = error_fields(&told[5..]).find(|(kind, _)| *kind == letter).unwrap();
+            String::from_utf8(value.to_vec()).unwrap()
+        };
+        (field(b'C'), field(b'M'))
+    }
+}
+
+#[test]
+fn what_the_policy_allows_passes_byte_for_byte() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("SELECT * FROM orders"));
+    let batch = [parse("", "INSERT INTO orders VALUES ($1)"), bind("", "", &["1"]), execute(""), sync()].concat();
+    session.passes(&batch);
+    session.passes(&frame(b'd', b"data"));
+    session.passes(&frame(b'X', b""));
+}
+
+#[test]
+fn a_refused_query_is_replaced_and_reworded() {
+    let mut session = Session::new(SHOP);
+    let (sqlstate, message) = session.refused(&query("DROP TABLE orders"), b'Q');
+    assert_eq!(sqlstate, "42501");
+    assert!(message.starts_with("statement refused by policy \"shop\": "), "{message}");
+    session.passes(&query("SELECT 1"));
+}
+
+#[test]
+fn every_way_to_ask_is_judged() {
+    let mut session = Session::new(SHOP);
+    assert_eq!(session.refused(&parse("s", "TRUNCATE orders"), b'P').0, "42501");
+    session.passes(&sync());
+    assert_eq!(session.refused(&frame(b'F', &[0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0]), b'Q').0, "42501");
+    assert_eq!(session.refused(&query("SELECT 1; DROP TABLE orders"), b'Q').0, "42501");
+    assert_eq!(
+        session.refused(&query("EXPLAIN ANALYZE TRUNCATE orders"), b'Q').0,
+        "42601",
+        "not a statement to explain"
+    );
+}
+
+#[test]
+fn a_poisoned_parse_keeps_its_name() {
+    let mut session = Session::new(SHOP);
+    let sent = session.client(&parse("s1", "DROP TABLE orders")).unwrap();
+    assert_eq!(&sent[5..8], b"s1\0");
+}
+
+#[test]
+fn the_rest_of_a_poisoned_pipeline_passes_and_is_skipped_by_the_server() {
+    let mut session = Session::new(SHOP);
+    let rest = [bind("", "s1", &[]), execute(""), sync()].concat();
+    let sent = session.client(&[parse("s1", "DROP TABLE orders"), rest.clone()].concat()).unwrap();
+    assert!(sent.ends_with(&rest));
+    let sent = session.client(&bind("", "s1", &[])).unwrap();
+    assert_eq!(sent[0], b'P', "behind Sync the name is unknown again");
+}
+
+#[test]
+fn a_name_that_was_never_made_is_refused_as_the_server_would() {
+    let mut session = Session::new(SHOP);
+    let (sqlstate, message) = session.refused(&bind("", "nope", &[]), b'P');
+    assert_eq!((sqlstate.as_str(), message.as_str()), ("26000", "prepared statement \"nope\" does not exist"));
+    session.passes(&sync());
+    let (sqlstate, message) = session.refused(&execute("c"), b'P');
+    assert_eq!((sqlstate.as_str(), message.as_str()), ("34000", "portal \"c\" does not exist"));
+    session.passes(&sync());
+    assert_eq!(session.refused(&query("EXECUTE nope"), b'Q').0, "26000");
+    assert_eq!(session.refused(&query("FETCH ALL FROM c"), b'Q').0, "34000");
+}
+
+#[test]
+fn sql_and_protocol_share_their_names() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("PREPARE p1 AS SELECT 1"));
+    session.passes(&[bind("", "p1", &[]), execute(""), sync()].concat());
+    session.passes(&[parse("w1", "SELECT 1"), sync()].concat());
+    session.passes(&query("EXECUTE w1"));
+    session.passes(&query("BEGIN; DECLARE k CURSOR FOR SELECT 1"));
+    session.passes(&[execute("k"), sync()].concat());
+    session.passes(&query("PREPARE p2 AS SELECT 2; EXECUTE p2"));
+}
+
+#[test]
+fn a_closed_name_is_forgotten_once_the_server_says_so() {
+    let mut session = Session::new(SHOP);
+    session.passes(&[parse("s1", "SELECT 1"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    session.passes(&[frame(b'C', b"Ss1\0"), sync()].concat());
+    session.passes(&bind("", "s1", &[]));
+    session.server(&[frame(b'3', b""), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&bind("", "s1", &[]), b'P').0, "26000");
+}
+
+#[test]
+fn portals_end_with_their_transaction() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("BEGIN; DECLARE a CURSOR FOR SELECT 1; DECLARE b CURSOR WITH HOLD FOR SELECT 1"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&query("FETCH a"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&query("COMMIT"));
+    session.server(&frame(b'Z', b"I"));
+    assert_eq!(session.refused(&query("FETCH a"), b'Q').0, "34000");
+    session.passes(&query("FETCH b"));
+}
+
+#[test]
+fn bound_settings_are_judged_at_bind() {
+    let mut session = Session::new(SHOP);
+    session.passes(&parse("s", "SELECT set_config($1, $2, true)"));
+    session.passes(&bind("", "s", &["app.tenant", "42"]));
+    assert_eq!(session.refused(&bind("", "s", &["role", "boss"]), b'P').0, "42501");
+    session.passes(&sync());
+    assert_eq!(session.refused(&bind("", "s", &["search_path", "evil"]), b'P').0, "42501");
+    session.passes(&sync());
+    assert_eq!(session.refused(&query("EXECUTE s('role', 'boss')"), b'Q').0, "42501");
+    assert_eq!(session.refused(&query("SELECT set_config('role', 'boss', false)"), b'Q').0, "42501");
+}
+
+#[test]
+fn a_syntax_error_is_the_servers_own() {
+    let mut session = Session::new(SHOP);
+    let (sqlstate, message) = session.refused(&query("SELEC 1"), b'Q');
+    assert_eq!((sqlstate.as_str(), message.as_str()), ("42601", "syntax error at or near \"SELEC\""));
+}
+
+#[test]
+fn malformed_bodies_are_refused_as_protocol_violations() {
+    let mut session = Session::new(SHOP);
+    assert_eq!(session.refused(&frame(b'Q', b"SELECT 1\0DROP TABLE orders\0"), b'Q').0, "08P01");
+    assert_eq!(session.refused(&frame(b'Q', b"SELECT 1"), b'Q').0, "08P01");
+    assert_eq!(session.refused(&frame(b'P', b"s\0SELECT 1\0"), b'P').0, "08P01");
+    session.passes(&sync());
+    assert_eq!(session.refused(&frame(b'B', b"no end"), b'P').0, "08P01");
+}
+
+#[test]
+fn bytes_that_do_not_convert_are_refused() {
+    let mut session = Session::new(SHOP);
+    assert_eq!(session.refused(&frame(b'Q', b"SELECT '\xff'\0"), b'Q').0, "22021");
+    session.passes(&query("SELECT 'ä'"));
+}
+
+#[test]
+fn while_the_encoding_changes_only_ascii_can_be_judged() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("SET client_encoding = LATIN1"));
+    assert_eq!(session.refused(&query("SELECT 'ä'"), b'Q').0, "22021");
+    session.passes(&query("SELECT 'a'"));
+    session.server(&frame(b'S', b"client_encoding\0LATIN1\0"));
+    session.server(&frame(b'Z', b"I"));
+    session.passes(&frame(b'Q', b"SELECT '\xe4'\0"));
+    assert_eq!(session.refused(&query("SET client_encoding = SJIS"), b'Q').0, "42501");
+}
+
+#[test]
+fn types_that_have_no_place_end_the_session() {
+    for kind in [b'p', b'z', 0] {
+        let end = Session::new(SHOP).client(&frame(kind, b"x")).unwrap_err();
+        assert!(matches!(end, End::Fatal { sqlstate: "08P01", .. }), "{end:?}");
+    }
+}
+
+#[test]
+fn impossible_lengths_end_the_session_without_a_word() {
+    for length in [3i32, 0, -5, i32::MAX] {
+        for policy in [SHOP, WATCHED] {
+            let bytes = [&b"Q"[..], &length.to_be_bytes()].concat();
+            let end = Session::new(policy).client(&bytes).unwrap_err();
+            assert!(matches!(end, End::ImpossibleLength(_)) && end.farewell().is_none());
+        }
+    }
+    let bytes = [&b"S"[..], &20_000i32.to_be_bytes()].concat();
+    assert!(matches!(Session::new(SHOP).client(&bytes).unwrap_err(), End::ImpossibleLength(_)));
+}
+
+#[test]
+fn a_statement_that_is_too_long_is_refused_before_it_arrives() {
+    let mut session = Session::new(SHOP);
+    let length = i32::try_from(STATEMENT_BYTES + 100).unwrap();
+    let mut insert = Vec::new();
+    let bytes = [&b"Q"[..], &length.to_be_bytes(), b"SELECT"].concat();
+    let look = session.engine.client(&bytes, &mut insert);
+    assert_eq!(look, Look { pass: 0, then: Then::Replace { skip: STATEMENT_BYTES + 101 } });
+    assert!(insert.starts_with(b"Q"));
+}
+
+#[test]
+fn one_byte_at_a_time_comes_to_the_same() {
+    let mut session = Session::new(SHOP);
+    let batch = [
+        query("SELECT 1"),
+        parse("s", "INSERT INTO orders VALUES ($1)"),
+        bind("", "s", &["ä"]),
+        execute(""),
+        sync(),
+        frame(b'd', b"data"),
+    ]
+    .concat();
+    let (mut out, mut waiting) = (Vec::new(), Vec::new());
+    for byte in &batch {
+        waiting.push(*byte);
+        let mut insert = Vec::new();
+        let Look { pass, then } = session.engine.client(&waiting, &mut insert);
+        assert!(matches!(then, Then::More { .. }) && insert.is_empty());
+        out.extend(waiting.drain(..pass));
+    }
+    assert_eq!(out, batch);
+    let mut refused = Session::new(SHOP);
+    let mut waiting = Vec::new();
+    let mut thens = Vec::new();
+    for byte in query("DROP TABLE orders") {
+        waiting.push(byte);
+        let Look { pass, then } = refused.engine.client(&waiting, &mut Vec::new());
+        assert_eq!(pass, 0, "nothing of a frame goes out before its verdict");
+        thens.push(then);
+    }
+    assert_eq!(thens.pop(), Some(Then::Replace { skip: waiting.len() }));
+    assert!(thens.iter().all(|then| matches!(then, Then::More { .. })));
+}
+
+#[test]
+fn observed_sessions_change_not_a_byte() {
+    let mut session = Session::new(WATCHED);
+    for bytes in [
+        query("DROP TABLE orders"),
+        query("SELEC"),
+        frame(b'Q', b"SELECT '\xff'\0"),
+        frame(b'Q', b"SELECT 1\0DROP TABLE orders\0"),
+        frame(b'Q', b"no end"),
+        parse("s", "SET ROLE boss"),
+        bind("p", "never made", &[]),
+        execute("nor this"),
+        frame(b'F', &[0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0]),
+        frame(b'F', b""),
+        frame(b'z', b"what?"),
+        frame(b'B', b"no end"),
+        frame(b'D', b"X"),
+        query(&format!("SELECT '{}'", "x".repeat(STATEMENT_BYTES))),
+        sync(),
+    ] {
+        session.passes(&bytes);
+    }
+    let theirs = frame(b'E', b"SERROR\0C42601\0M\"portcullis refused 01JD3ZZZZZZZZZZZZZZZZZZZZZ\"\0\0");
+    assert_eq!(session.server(&theirs), theirs);
+}
+
+#[test]
+fn a_guarded_setting_that_moved_ends_the_session() {
+    let mut session = Session::new(SHOP);
+    let mut insert = Vec::new();
+    let status = frame(b'S', b"standard_conforming_strings\0off\0");
+    let look = session.engine.server(&status, &mut insert);
+    assert!(matches!(look.then, Then::End(End::Fatal { sqlstate: "57P01", .. })), "{look:?}");
+    assert_eq!(Session::new(WATCHED).server(&status), status);
+}
+
+#[test]
+fn replication_commands_are_judged_as_such() {
+    let policy = "
+policy: standby
+applies_to: {users: [shop_app], replication: true}
+allow: [{rule: stream, actions: [replication], objects: [identify_system]}]
+";
+    let mut session = Session::with(policy, true);
+    session.passes(&query("IDENTIFY_SYSTEM"));
+    assert_eq!(session.refused(&query("BASE_BACKUP"), b'Q').0, "42501");
+    assert_eq!(session.refused(&query("INSERT INTO orders VALUES (1)"), b'Q').0, "42501");
+}

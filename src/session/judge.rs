@@ -1,0 +1,291 @@
+//! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::detect;
+use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
+use crate::session::statements::{Behind, Conditional, Names};
+use crate::session::tell::{Asked, Teller};
+use crate::sql::encoding::Encoding;
+use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
+use crate::wire::frontend::Value;
+use crate::wire::sqlstate;
+
+/// Texts longer than this are read with other tasks moved off this worker thread, so that they stall nobody.
+const LONG: usize = 4096;
+
+/// How the session's bytes are to be read, followed by what the server reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Lexing {
+    pub client_encoding: Encoding,
+    /// A change of client_encoding is under way: which one a text is in isn't certain.
+    pub unsettled: bool,
+    pub server_utf8: bool,
+    /// Major version of the server, 0 while unknown.
+    pub server_major: u32,
+}
+
+/// A judged message: the verdict, and what it will have done to names and settings once it is sent.
+#[derive(Debug)]
+pub struct Judged {
+    pub judgement: Judgement,
+    /// `None` where the text has no Facts (and passes all the same, observed).
+    pub facts: Option<Facts>,
+    /// Why there are none.
+    pub unparsed: Option<Unparsed>,
+    /// The refusal is what the server itself would say: its message.
+    pub as_server: Option<String>,
+}
+
+impl Judged {
+    fn plain(judgement: Judgement) -> Judged {
+        Judged { judgement, facts: None, unparsed: None, as_server: None }
+    }
+}
+
+/// Everything that judging needs, borrowed from the engine.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    pub policy: &'a SessionPolicy,
+    pub tell: &'a mut Teller,
+    pub lexing: Lexing,
+    pub statements: &'a Names,
+    pub portals: &'a Names,
+    pub replication: bool,
+}
+
+impl Judge<'_> {
+    /// Judges the text of a Query or a Parse, and counts its statements.
+    pub fn text(&mut self, raw: &[u8], asked: Asked) -> Judged {
+        let started = Instant::now();
+        let extended = asked == Asked::Parse;
+        let judged = match self.decode(raw) {
+            Err(judgement) => {
+                let judged = Judged::plain(judgement);
+                self.tell.statements(&judged.judgement, None);
+                judged
+            }
+            Ok(text) => match replication_command(&text).filter(|_| self.replication && !extended) {
+                Some(command) => {
+                    let judgement = self.policy.judge_replication(&command.to_ascii_lowercase());
+                    self.tell.admin_statement(&judgement);
+                    Judged::plain(judgement)
+                }
+                None => self.sql(&text, extended),
+            },
+        };
+        self.tell.judged(started.elapsed().as_secs_f64());
+        judged
+    }
+
+    /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
+    pub fn bind(&self, behind: &Behind, values: &[Value<'_>]) -> Judgement {
+        let texts: Vec<Option<std::borrow::Cow<'_, str>>> = values
+            .iter()
+            .map(|value| value.and_then(|(_, bytes)| self.lexing.client_encoding.decode(bytes).ok()))
+            .collect();
+        let known: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
+        self.again(behind, true, Parameters::Bound(&known))
+    }
+
+    /// Judges the running of a portal or prepared statement again, where its verdict depends on the time.
+    pub fn run(&self, behind: &Behind) -> Judgement {
+        self.again(behind, true, Parameters::Later)
+    }
+
+    /// Judges a name that this session never made.
+    pub fn unknown(&self, name: UnknownName<'_>) -> Judged {
+        let as_server = match name {
+            UnknownName::PreparedStatement(name) => format!("prepared statement \"{name}\" does not exist"),
+            UnknownName::Portal(name) => format!("portal \"{name}\" does not exist"),
+            UnknownName::Cursor(name) => format!("cursor \"{name}\" does not exist"),
+        };
+        Judged { as_server: Some(as_server), ..Judged::plain(self.policy.judge_unknown_name(name)) }
+    }
+
+    /// A protocol-level name as text.
+    ///
+    /// # Errors
+    /// The verdict where it does not convert.
+    pub fn name<'n>(&self, raw: &'n [u8]) -> Result<std::borrow::Cow<'n, str>, Judgement> {
+        self.decode(raw)
+    }
+
+    fn decode<'t>(&self, raw: &'t [u8]) -> Result<std::borrow::Cow<'t, str>, Judgement> {
+        if raw.is_ascii() {
+            // ASCII is the same in every encoding that the guard lets a session have.
+            if let Ok(text) = str::from_utf8(raw) {
+                return Ok(text.into());
+            }
+        }
+        if self.lexing.unsettled && self.policy.enforces() {
+            let reason = "text beyond ASCII while client_encoding is being changed".to_owned();
+            return Err(self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason));
+        }
+        self.lexing.client_encoding.decode(raw).map_err(|_| {
+            let reason = format!("bytes that are no text in client_encoding {}", self.lexing.client_encoding.name());
+            self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason)
+        })
+    }
+
+    fn sql(&mut self, text: &str, extended: bool) -> Judged {
+        let reading = Reading { server_utf8: self.lexing.server_utf8 };
+        let analysis = if text.len() > LONG {
+            tokio::task::block_in_place(|| sql::analyse(text, reading))
+        } else {
+            sql::analyse(text, reading)
+        };
+        match analysis {
+            Err(unparsed) => {
+                self.tell.unparsed();
+                let judgement = self.policy.judge_unparsed(&unparsed);
+                self.tell.statements(&judgement, None);
+                Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
+            }
+            Ok(analysis) => {
+                let signals = detect::signals(text, &analysis);
+                let facts = analysis.facts;
+                let judged = match self.names(&facts, extended) {
+                    Some(unknown) => unknown,
+                    None => {
+                        let parameters = if extended { Parameters::Later } else { Parameters::None };
+                        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+                        Judged::plain(self.policy.judge(&facts, moment))
+                    }
+                };
+                self.tell.statements(&judged.judgement, Some(&facts));
+                self.tell.signals(&signals, &judged.judgement);
+                Judged { facts: Some(facts), ..judged }
+            }
+        }
+    }
+
+    /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run.
+    fn names(&self, facts: &Facts, extended: bool) -> Option<Judged> {
+        let mut made: Vec<(&NameUse, &str)> = Vec::new();
+        for used in facts.statements.iter().flat_map(|statement| &statement.names) {
+            let judged = match used {
+                NameUse::Prepare(name) => {
+                    made.push((used, name));
+                    None
+                }
+                NameUse::Declare { cursor, .. } => {
+                    made.push((used, cursor));
+                    None
+                }
+                NameUse::Execute(name) => {
+                    let here = made.iter().any(|(by, n)| matches!(by, NameUse::Prepare(_)) && *n == name.as_ref());
+                    match self.statements.get(name) {
+                        None if here => None,
+                        None => Some(self.unknown(UnknownName::PreparedStatement(name))),
+                        // The values of an EXECUTE are expressions: what depends on them can't be known.
+                        Some(behind) => self.behind(behind, extended, Parameters::None),
+                    }
+                }
+                NameUse::Fetch(name) | NameUse::CloseCursor(Some(name)) => {
+                    let here = made.iter().any(|(by, n)| matches!(by, NameUse::Declare { .. }) && *n == name.as_ref());
+                    match self.portals.get(name) {
+                        None if here => None,
+                        None => Some(self.unknown(UnknownName::Cursor(name))),
+                        Some(behind) => self.behind(behind, extended, Parameters::Later),
+                    }
+                }
+                NameUse::Deallocate(_) | NameUse::CloseCursor(None) => None,
+            };
+            if let Some(judged) = judged
+                && (matches!(judged.judgement.verdict, Verdict::Refuse(_)) || judged.judgement.would.is_some())
+            {
+                return Some(judged);
+            }
+        }
+        None
+    }
+
+    fn behind(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Option<Judged> {
+        (!behind.is_settled()).then(|| Judged::plain(self.again(behind, extended, parameters)))
+    }
+
+    /// Every statement that may stand behind the name must be allowed now.
+    fn again(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Judgement {
+        if behind.overflowed() {
+            let reason =
+                "too many different statements may stand behind this name: close it or make it again".to_owned();
+            return self.policy.guard(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, reason);
+        }
+        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+        let mut answer = None;
+        for statement in behind.to_judge() {
+            let judgement = self.policy.judge(&statement.facts, moment);
+            let clear = matches!(judgement.verdict, Verdict::Allow(_)) && judgement.would.is_none();
+            if !clear {
+                return judgement;
+            }
+            answer = Some(judgement);
+        }
+        answer.unwrap_or_else(|| self.policy.judge(&Facts::default(), moment))
+    }
+}
+
+/// What may stand behind a name from now on, when an approved message makes it.
+pub fn behind(judgement: &Judgement, facts: Option<&Facts>) -> Behind {
+    let behind = match facts {
+        Some(facts) if judgement.at_bind || judgement.timed => {
+            Behind::conditional(Arc::new(Conditional { facts: facts.clone() }))
+        }
+        Some(_) | None => Behind::settled(),
+    };
+    behind.changing_encoding(facts.is_some_and(changes_encoding))
+}
+
+/// Whether a text may change client_encoding.
+pub fn changes_encoding(facts: &Facts) -> bool {
+    facts.statements.iter().flat_map(|statement| &statement.accesses).any(|access| match &access.object {
+        Object::Setting { name: Operand::Constant(name), .. } => {
+            name.eq_ignore_ascii_case("client_encoding") || name.eq_ignore_ascii_case("all")
+        }
+        Object::Setting { name: Operand::Parameter(_) | Operand::Unknown, .. } => true,
+        Object::None => matches!(access.action.name, sql::ActionName::Reset | sql::ActionName::Discard),
+        Object::Relation(_)
+        | Object::Function { .. }
+        | Object::Role(_)
+        | Object::AnyRole
+        | Object::Cursor(_)
+        | Object::Other { .. }
+        | Object::Unknown(_) => false,
+    })
+}
+
+/// The replication command that a walsender would see in this text: its first word, if it is one of the grammar's
+/// (`src/backend/replication/repl_scanner.l`). SHOW is SQL too and means the same there.
+fn replication_command(text: &str) -> Option<&str> {
+    const COMMANDS: [&str; 9] = [
+        "IDENTIFY_SYSTEM",
+        "READ_REPLICATION_SLOT",
+        "BASE_BACKUP",
+        "START_REPLICATION",
+        "CREATE_REPLICATION_SLOT",
+        "DROP_REPLICATION_SLOT",
+        "ALTER_REPLICATION_SLOT",
+        "TIMELINE_HISTORY",
+        "UPLOAD_MANIFEST",
+    ];
+    let text = text.trim_start_matches([' ', '\t', '\n', '\r', '\x0c', '\x0b']);
+    let end = text.find(|c: char| !(c.is_ascii_alphabetic() || c == '_')).unwrap_or(text.len());
+    let word = text.get(..end)?;
+    COMMANDS.iter().any(|command| command.eq_ignore_ascii_case(word)).then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replication_command_is_the_first_word() {
+        assert_eq!(replication_command(" \n start_replication SLOT x"), Some("start_replication"));
+        assert_eq!(replication_command("BASE_BACKUP;"), Some("BASE_BACKUP"));
+        assert_eq!(replication_command("SELECT 1"), None);
+        assert_eq!(replication_command("BASE_BACKUPS"), None);
+        assert_eq!(replication_command(""), None);
+    }
+}

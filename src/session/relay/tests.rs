@@ -1,0 +1,126 @@
+//! Whole relayed sessions over in-memory streams.
+
+use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+use super::*;
+use crate::session::engine::tests::{SHOP, engine};
+
+const READY: &[u8] = b"Z\0\0\0\x05I";
+
+/// A relay between two ends that the test holds: the client's and the server's.
+struct Relay {
+    client: DuplexStream,
+    server: DuplexStream,
+    task: tokio::task::JoinHandle<Closed>,
+    shut_down: tokio::sync::oneshot::Sender<()>,
+}
+
+fn relay(capacity: usize) -> Relay {
+    let (client, client_leg) = duplex(capacity);
+    let (server, server_leg) = duplex(capacity);
+    let (shut_down, asked) = tokio::sync::oneshot::channel();
+    let task = tokio::spawn(async move {
+        let mut engine = engine(SHOP, false);
+        let ended = async {
+            if asked.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        run(client_leg, b"", server_leg, READY, &mut engine, |_, _| {}, ended).await
+    });
+    Relay { client, server, task, shut_down }
+}
+
+fn query(text: &str) -> Vec<u8> {
+    let length = i32::try_from(text.len() + 5).unwrap();
+    [&b"Q"[..], &length.to_be_bytes(), text.as_bytes(), b"\0"].concat()
+}
+
+async fn read(stream: &mut DuplexStream, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_before_and_what_comes_later_passes() {
+    let mut relay = relay(64);
+    assert_eq!(read(&mut relay.client, READY.len()).await, READY);
+    let query = query(&format!("SELECT {}1", " ".repeat(3000)));
+    let (_, got) = tokio::join!(relay.client.write_all(&query), read(&mut relay.server, query.len()));
+    assert_eq!(got, query);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_statement_never_arrives_and_its_neighbours_do() {
+    let mut relay = relay(1 << 16);
+    relay.client.write_all(&[query("SELECT 1"), query("DROP TABLE t"), query("SELECT 2")].concat()).await.unwrap();
+    let poison = query(&format!("\"portcullis refused {}\"", "0".repeat(26)));
+    let got = read(&mut relay.server, query("SELECT 1").len() + poison.len() + query("SELECT 2").len()).await;
+    let text = String::from_utf8_lossy(&got);
+    assert!(!text.contains("DROP") && text.contains("portcullis refused"), "{text}");
+    assert!(got.starts_with(&query("SELECT 1")) && got.ends_with(&query("SELECT 2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overlong_statement_is_dropped_without_being_kept() {
+    let mut relay = relay(1 << 16);
+    let long = query(&"x".repeat(3 << 20));
+    let send = async {
+        relay.client.write_all(&long).await.unwrap();
+        relay.client.write_all(&query("SELECT 2")).await.unwrap();
+    };
+    let poison = query(&format!("\"portcullis refused {}\"", "0".repeat(26)));
+    let ((), got) = tokio::join!(send, read(&mut relay.server, poison.len() + query("SELECT 2").len()));
+    assert!(got.ends_with(&query("SELECT 2")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_half_closed_client_still_gets_its_answer() {
+    let mut relay = relay(1 << 16);
+    relay.client.write_all(&query("SELECT 1")).await.unwrap();
+    relay.client.shutdown().await.unwrap();
+    let mut asked = Vec::new();
+    relay.server.read_to_end(&mut asked).await.unwrap();
+    assert_eq!(asked, query("SELECT 1"), "the server hears the end behind the question");
+    relay.server.write_all(b"C\0\0\0\x0dSELECT 1\0").await.unwrap();
+    drop(relay.server);
+    let mut answer = Vec::new();
+    relay.client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, [READY, b"C\0\0\0\x0dSELECT 1\0"].concat());
+    assert!(matches!(relay.task.await.unwrap(), Closed::Client));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_server_goes_its_last_words_arrive_and_the_client_is_closed() {
+    let mut relay = relay(1 << 16);
+    relay.server.write_all(b"E\0\0\0\x05\0").await.unwrap();
+    drop(relay.server);
+    let mut words = Vec::new();
+    relay.client.read_to_end(&mut words).await.unwrap();
+    assert_eq!(words, [READY, b"E\0\0\0\x05\0"].concat());
+    assert!(matches!(relay.task.await.unwrap(), Closed::Server));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutting_down_says_so() {
+    let mut relay = relay(1 << 16);
+    assert_eq!(read(&mut relay.client, READY.len()).await, READY);
+    relay.shut_down.send(()).unwrap();
+    let mut words = Vec::new();
+    relay.client.read_to_end(&mut words).await.unwrap();
+    assert!(words.starts_with(b"E") && words.windows(5).any(|w| w == b"57P01"));
+    let mut nothing = Vec::new();
+    relay.server.read_to_end(&mut nothing).await.unwrap();
+    assert_eq!(nothing, b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_talks_nonsense_is_left() {
+    let mut relay = relay(1 << 16);
+    relay.server.write_all(b"Z\0\0\0\0").await.unwrap();
+    let mut words = Vec::new();
+    relay.client.read_to_end(&mut words).await.unwrap();
+    assert_eq!(words, READY);
+    assert!(matches!(relay.task.await.unwrap(), Closed::Ended(End::ImpossibleLength(_))));
+}

@@ -1,0 +1,280 @@
+//! Names of prepared statements and portals, each with what may stand behind it (DESIGN §4, Names).
+//!
+//! Every statement that reached the server was approved, so a name needs to say only two things: that this session made
+//! it, and which of the statements that may stand behind it have a verdict that depends on more than the session (bound
+//! values, the time) and is therefore asked for again. A name that was made is forgotten only when the server has
+//! acknowledged its end, so a wrong guess can cost a refusal, never open a bypass.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::sql::Facts;
+
+/// `NAMEDATALEN - 1`: the server compares only so many bytes of a name.
+const NAME_BYTES: usize = 63;
+
+/// Conditional statements behind one name; beyond it the name is refused until it is closed or made again.
+const BEHIND_ONE_NAME: usize = 8;
+
+/// Names of one kind in one session.
+const NAMES: usize = 65_536;
+
+/// A judged statement whose verdict must be asked for again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Conditional {
+    pub facts: Facts,
+}
+
+/// What may stand behind a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Behind {
+    conditional: Vec<Arc<Conditional>>,
+    overflow: bool,
+    /// Running it may change client_encoding.
+    encoding: bool,
+    /// A cursor declared WITH HOLD outlives its transaction.
+    hold: bool,
+    /// When it was last made, by [`Names::now`].
+    made: Stamp,
+}
+
+/// A moment in the order of a session's requests. The end of a name takes away only what was made before it was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(u64);
+
+impl Stamp {
+    /// Before everything.
+    pub const ZERO: Stamp = Stamp(0);
+}
+
+impl Behind {
+    /// A statement that was allowed, whatever is bound and whenever it runs.
+    pub fn settled() -> Behind {
+        Behind::default()
+    }
+
+    /// A statement to be judged again.
+    pub fn conditional(statement: Arc<Conditional>) -> Behind {
+        Behind { conditional: vec![statement], ..Behind::default() }
+    }
+
+    /// The same, outliving its transaction.
+    pub fn held(self) -> Behind {
+        Behind { hold: true, ..self }
+    }
+
+    /// The same, changing client_encoding when it runs.
+    pub fn changing_encoding(self, encoding: bool) -> Behind {
+        Behind { encoding, ..self }
+    }
+
+    /// Whether running it may change client_encoding.
+    #[inline]
+    pub fn changes_encoding(&self) -> bool {
+        self.encoding
+    }
+
+    /// The statements to judge again, each of which must be allowed.
+    #[inline]
+    pub fn to_judge(&self) -> &[Arc<Conditional>] {
+        &self.conditional
+    }
+
+    /// Too many different statements may stand behind the name.
+    #[inline]
+    pub fn overflowed(&self) -> bool {
+        self.overflow
+    }
+
+    /// Nothing to ask again: the common case, which allocates nothing.
+    #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.conditional.is_empty() && !self.overflow
+    }
+
+    fn widen(&mut self, other: &Behind) {
+        self.hold |= other.hold;
+        self.encoding |= other.encoding;
+        self.overflow |= other.overflow;
+        for statement in &other.conditional {
+            if !self.conditional.iter().any(|known| Arc::ptr_eq(known, statement) || known == statement) {
+                if self.conditional.len() == BEHIND_ONE_NAME {
+                    self.overflow = true;
+                    return;
+                }
+                self.conditional.push(Arc::clone(statement));
+            }
+        }
+    }
+}
+
+/// The names of one kind: prepared statements, or portals and cursors.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// The unnamed one, apart so that the commonest case needs no map.
+    unnamed: Option<Behind>,
+    named: HashMap<Box<str>, Behind>,
+    clock: u64,
+}
+
+/// There are too many names to remember another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Names {
+    /// What may stand behind a name that this session made.
+    #[inline]
+    pub fn get(&self, name: &str) -> Option<&Behind> {
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(truncated(name)) }
+    }
+
+    /// The moment after everything made so far.
+    #[inline]
+    pub fn now(&self) -> Stamp {
+        Stamp(self.clock)
+    }
+
+    /// A statement that was just approved may from now on stand behind the name, beside what stood there before.
+    ///
+    /// # Errors
+    /// The session has too many names.
+    #[inline]
+    pub fn made(&mut self, name: &str, behind: &Behind) -> Result<(), TooMany> {
+        self.clock += 1;
+        let made = Stamp(self.clock);
+        let known = if name.is_empty() {
+            self.unnamed.get_or_insert_default()
+        } else {
+            let name = truncated(name);
+            if !self.named.contains_key(name) {
+                if self.named.len() >= NAMES {
+                    return Err(TooMany);
+                }
+                self.named.insert(name.into(), Behind::default());
+            }
+            let Some(known) = self.named.get_mut(name) else { return Err(TooMany) };
+            known
+        };
+        known.widen(behind);
+        known.made = made;
+        Ok(())
+    }
+
+    /// The server has acknowledged a request, sent at that moment, that ends the name.
+    pub fn gone(&mut self, name: &str, sent: Stamp) {
+        if name.is_empty() {
+            self.unnamed.take_if(|behind| behind.made <= sent);
+        } else if self.named.get(truncated(name)).is_some_and(|behind| behind.made <= sent) {
+            self.named.remove(truncated(name));
+        }
+    }
+
+    /// Likewise for all names. The unnamed one stays: DEALLOCATE ALL doesn't touch it.
+    pub fn all_gone(&mut self, sent: Stamp) {
+        self.named.retain(|_, behind| behind.made > sent);
+    }
+
+    /// The transaction that the request sent at that moment was in is over: portals that are not held are gone.
+    pub fn transaction_over(&mut self, sent: Stamp) {
+        self.named.retain(|_, behind| behind.hold || behind.made > sent);
+    }
+
+    /// No named ones.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+}
+
+/// The part of a name that the server compares, cut at a character as `pg_mbcliplen` does.
+fn truncated(name: &str) -> &str {
+    if name.len() <= NAME_BYTES {
+        return name;
+    }
+    let end = (0..=NAME_BYTES).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
+    name.get(..end).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::Statement;
+
+    fn conditional(parameters: u32) -> Behind {
+        let facts = Facts { statements: vec![Statement { parameters, ..Statement::default() }] };
+        Behind::conditional(Arc::new(Conditional { facts }))
+    }
+
+    #[test]
+    fn a_name_is_known_once_made_and_until_gone() {
+        let mut names = Names::default();
+        assert_eq!(names.get("s1"), None);
+        names.made("s1", &Behind::settled()).unwrap();
+        assert!(names.get("s1").unwrap().is_settled());
+        names.gone("s1", names.now());
+        assert_eq!(names.get("s1"), None);
+    }
+
+    #[test]
+    fn a_close_takes_away_only_what_was_made_before_it() {
+        let mut names = Names::default();
+        names.made("s1", &Behind::settled()).unwrap();
+        let closed = names.now();
+        names.made("s1", &Behind::settled()).unwrap();
+        names.gone("s1", closed);
+        names.all_gone(closed);
+        names.transaction_over(closed);
+        assert!(names.get("s1").is_some(), "the driver had made it again in the same pipeline");
+    }
+
+    #[test]
+    fn making_a_name_again_widens_it() {
+        let mut names = Names::default();
+        names.made("s1", &conditional(1)).unwrap();
+        names.made("s1", &Behind::settled()).unwrap();
+        names.made("s1", &conditional(1)).unwrap();
+        assert_eq!(names.get("s1").unwrap().to_judge().len(), 1, "the earlier one may still stand there");
+        names.made("s1", &conditional(2)).unwrap();
+        assert_eq!(names.get("s1").unwrap().to_judge().len(), 2);
+    }
+
+    #[test]
+    fn too_many_behind_one_name_is_an_overflow() {
+        let mut names = Names::default();
+        for n in 0..9 {
+            names.made("", &conditional(n)).unwrap();
+        }
+        assert!(names.get("").unwrap().overflowed());
+        assert!(!names.get("").unwrap().is_settled());
+        names.gone("", names.now());
+        assert_eq!(names.get(""), None);
+    }
+
+    #[test]
+    fn names_compare_as_far_as_the_server_compares_them() {
+        let mut names = Names::default();
+        let long = "n".repeat(63);
+        names.made(&format!("{long}a"), &conditional(1)).unwrap();
+        assert!(!names.get(&format!("{long}b")).unwrap().is_settled());
+        let umlauts = "ä".repeat(40);
+        names.made(&umlauts, &Behind::settled()).unwrap();
+        assert!(names.get(&"ä".repeat(31)).is_some());
+    }
+
+    #[test]
+    fn held_cursors_outlive_the_transaction() {
+        let mut names = Names::default();
+        names.made("a", &Behind::settled()).unwrap();
+        names.made("b", &Behind::settled().held()).unwrap();
+        names.transaction_over(names.now());
+        assert!(names.get("a").is_none() && names.get("b").is_some());
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let mut names = Names::default();
+        for n in 0..NAMES {
+            names.made(&n.to_string(), &Behind::settled()).unwrap();
+        }
+        assert_eq!(names.made("one more", &Behind::settled()), Err(TooMany));
+    }
+}

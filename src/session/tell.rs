@@ -1,0 +1,249 @@
+//! Tells every outcome once: to the metrics and to the log.
+
+use std::sync::Arc;
+
+use crate::detect::Signals;
+use crate::metrics::label::{Event, VerdictLabel};
+use crate::metrics::{Metrics, PolicyMetrics};
+use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
+use crate::session::refusal::Reference;
+use crate::sql::{ActionName, Facts, Group, Object, Statement};
+use crate::wire::sqlstate;
+
+/// The least score that makes a message a security event (POLICY: `observe_at`'s default).
+const ATTEMPT: u32 = 3;
+
+/// Where one session's outcomes go, with what every line says of it.
+#[derive(Debug)]
+pub struct Teller {
+    metrics: Arc<Metrics>,
+    /// Handles of the policies that have answered in this session, resolved once each.
+    policies: Vec<(Arc<str>, Arc<PolicyMetrics>)>,
+    user: Arc<str>,
+    database: Arc<str>,
+    address: String,
+    /// Number of the session in this process.
+    session: u64,
+}
+
+/// What was looked at, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Query,
+    Parse,
+    Bind,
+    Describe,
+    Execute,
+    Close,
+    FunctionCall,
+}
+
+impl Asked {
+    fn as_str(self) -> &'static str {
+        match self {
+            Asked::Query => "Query",
+            Asked::Parse => "Parse",
+            Asked::Bind => "Bind",
+            Asked::Describe => "Describe",
+            Asked::Execute => "Execute",
+            Asked::Close => "Close",
+            Asked::FunctionCall => "FunctionCall",
+        }
+    }
+}
+
+impl Teller {
+    /// For one session.
+    pub fn new(metrics: Arc<Metrics>, identity: &Identity, session: u64) -> Teller {
+        Teller {
+            metrics,
+            policies: Vec::new(),
+            user: identity.user.as_str().into(),
+            database: identity.database.as_str().into(),
+            address: identity.address.to_string(),
+            session,
+        }
+    }
+
+    /// The time that judging one message took.
+    pub fn judged(&self, seconds: f64) {
+        self.metrics.judged(seconds);
+    }
+
+    /// A text that the grammar doesn't read.
+    pub fn unparsed(&self) {
+        self.metrics.unparsed();
+    }
+
+    /// The verdict on a Query or Parse: counts each of its statements once.
+    pub fn statements(&mut self, judgement: &Judgement, facts: Option<&Facts>) {
+        let verdict = label(judgement);
+        let handles = self.handles(&judgement.policy);
+        match facts.map(|facts| facts.statements.as_slice()) {
+            // A text without Facts, or the empty statement: still one message that was judged.
+            None => handles.statement(Group::Unknown as usize, verdict),
+            Some([]) => handles.statement(Group::Read as usize, verdict),
+            Some(statements) => {
+                for statement in statements {
+                    handles.statement(group(statement) as usize, verdict);
+                }
+            }
+        }
+    }
+
+    /// A FunctionCall or replication command.
+    pub fn admin_statement(&mut self, judgement: &Judgement) {
+        let verdict = label(judgement);
+        self.handles(&judgement.policy).statement(Group::Admin as usize, verdict);
+    }
+
+    /// The signals of an injection, with the verdict that the message got.
+    pub fn signals(&self, signals: &Signals, judgement: &Judgement) {
+        if signals.signals.is_empty() {
+            return;
+        }
+        let verdict = label(judgement);
+        for signal in &signals.signals {
+            self.metrics.injection(signal.technique.as_str(), &judgement.policy, verdict);
+        }
+        if signals.score() >= ATTEMPT {
+            self.metrics.event(Event::SqlInjectionAttempt);
+            let techniques: Vec<_> = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
+            tracing::warn!(
+                session = self.session,
+                user = ?self.user,
+                database = ?self.database,
+                address = self.address,
+                policy = %judgement.policy,
+                verdict = verdict.as_str(),
+                score = signals.score(),
+                techniques = techniques.join(","),
+                "sql injection attempt"
+            );
+        }
+    }
+
+    /// A message that was refused.
+    pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference) {
+        self.metrics.refusal(&refusal.policy, refusal.rule.label());
+        self.event_of(refusal);
+        self.line(asked, refusal, reference.as_str(), "refuse");
+    }
+
+    /// A message that passed although enforcing would have refused it.
+    pub fn would_refuse(&self, asked: Asked, refusal: &Refusal) {
+        self.event_of(refusal);
+        self.line(asked, refusal, "", "would_refuse");
+    }
+
+    /// The stream or a message broke the protocol.
+    pub fn violation(&self, what: &str) {
+        self.metrics.event(Event::ProtocolViolation);
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            "protocol violation: {what}"
+        );
+    }
+
+    /// The server reported a guarded setting at a value that the policies don't allow.
+    pub fn alarm(&self, what: &str, ended: bool) {
+        self.metrics.event(Event::GuardedSetting);
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            ended,
+            "guarded setting: {what}"
+        );
+    }
+
+    fn event_of(&self, refusal: &Refusal) {
+        match &refusal.rule {
+            RuleRef::Guard if refusal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {
+                self.metrics.event(Event::ProtocolViolation);
+            }
+            RuleRef::Guard => self.metrics.event(Event::GuardedSetting),
+            RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Require | RuleRef::Parse => {}
+        }
+    }
+
+    fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str) {
+        let place = match &refusal.rule {
+            RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
+            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => String::new(),
+        };
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            message_type = asked.as_str(),
+            policy = %refusal.policy,
+            rule = refusal.rule.label(),
+            place,
+            sqlstate = refusal.sqlstate,
+            verdict,
+            event,
+            "statement refused: {}",
+            refusal.reason.escape_debug()
+        );
+    }
+
+    fn handles(&mut self, policy: &Arc<str>) -> &PolicyMetrics {
+        let index = match self.policies.iter().position(|(known, _)| Arc::ptr_eq(known, policy) || known == policy) {
+            Some(index) => index,
+            None => {
+                self.policies.push((Arc::clone(policy), self.metrics.policy(policy)));
+                self.policies.len() - 1
+            }
+        };
+        // The index was just found or made.
+        #[allow(clippy::indexing_slicing)]
+        &self.policies[index].1
+    }
+}
+
+/// The verdict as a label.
+pub fn label(judgement: &Judgement) -> VerdictLabel {
+    match (&judgement.verdict, &judgement.would) {
+        (Verdict::Refuse(_), _) => VerdictLabel::Refuse,
+        (Verdict::Allow(_), Some(_)) => VerdictLabel::WouldRefuse,
+        (Verdict::Allow(_), None) => VerdictLabel::Allow,
+    }
+}
+
+/// The group that a statement counts under: the weightiest of what it does, plain reading when it does nothing else.
+pub fn group(statement: &Statement) -> Group {
+    statement
+        .accesses
+        .iter()
+        .filter(|access| {
+            !(access.action.name == ActionName::Call && matches!(access.object, Object::Function { builtin: true, .. }))
+        })
+        .map(|access| access.action.name.group())
+        .max_by_key(|group| weight(*group))
+        .unwrap_or(Group::Read)
+}
+
+fn weight(group: Group) -> u8 {
+    match group {
+        Group::Read => 0,
+        Group::Call => 1,
+        Group::Transaction => 2,
+        Group::Session => 3,
+        Group::Lock => 4,
+        Group::Write => 5,
+        Group::Maintenance => 6,
+        Group::Ddl => 7,
+        Group::Dcl => 8,
+        Group::Code => 9,
+        Group::Admin => 10,
+        Group::Network => 11,
+        Group::File => 12,
+        Group::Unknown => 13,
+    }
+}
