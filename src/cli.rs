@@ -1,3 +1,94 @@
 //! The command line: one file for each sub-command.
 
+pub mod check;
 pub mod demo;
+pub mod explain;
+pub mod log;
+pub mod run;
+pub mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::RunArgs;
+
+/// A SQL firewall for PostgreSQL.
+///
+/// Portcullis stands between applications and PostgreSQL, reads every statement with PostgreSQL's own grammar, lets
+/// through what the policies allow, and refuses the rest as PostgreSQL would refuse a failing statement.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis demo                              see it work, with a throw-away PostgreSQL
+  portcullis check policies/                   validate policies
+  portcullis test policies/                    run the tests inside them
+  portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
+  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the firewall
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Validate policies
+    Check(check::Args),
+    /// Run the tests of policies
+    Test(test::Args),
+    /// Say what a statement does and what becomes of it
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
+    /// Start a throw-away PostgreSQL with the firewall in front of it, and take a tour
+    Demo(demo::Args),
+}
+
+const RUN_EXAMPLES: &str = "\
+Every flag is also a key of the configuration file and a variable PORTCULLIS_<KEY>; a flag beats the variable, the
+variable beats the file. Secrets are read from the file (${VARIABLE} or <key>_file) or the environment, never from flags.
+PORTCULLIS_LOG sets what is logged (error, warn, info, debug).
+
+Examples:
+  portcullis run --policies policies/ --upstream 'postgres://127.0.0.1:5432?sslmode=disable'
+  portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
+
+SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once.";
+
+/// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
+        Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Demo(args) => demo::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_names_of_the_flags_of_run_are_a_contract() {
+        let flags = [
+            "portcullis", "run", "--listen", "127.0.0.1:6432", "--admin", "127.0.0.1:9127", "--policies", "policies/",
+            "--upstream", "postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt", "--tls-cert", "c", "--tls-key",
+            "k", "--config", "f",
+        ];
+        let Command::Run(args) = Cli::try_parse_from(flags).expect("parses").command else { panic!("not run") };
+        assert_eq!(args.listen.as_deref(), Some("127.0.0.1:6432"));
+    }
+}

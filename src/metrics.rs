@@ -3,6 +3,7 @@
 //! Label sets are bounded: groups, techniques, verdicts and events are closed lists; names of policies and rules come
 //! from loaded files only, and past [`MAX_POLICIES`] and [`MAX_RULES`] they count under [`OTHER`]. Nothing that a client
 //! sends becomes a label.
+#![expect(clippy::expect_used, reason = "the table is constant: what is wrong with it shows at the first start and test")]
 
 mod table;
 
@@ -115,8 +116,8 @@ pub struct PolicyInfo {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    groups: &'static [&'static str],
-    techniques: &'static [&'static str],
+    groups: Vec<&'static str>,
+    techniques: Vec<&'static str>,
     statements: IntCounterVec,
     refusals: IntCounterVec,
     events: [IntCounter; 4],
@@ -173,7 +174,7 @@ impl Metrics {
     ///
     /// # Panics
     /// Only where the table itself is wrong (two metrics of one name): the first test to run shows it.
-    pub fn new(groups: &'static [&'static str], techniques: &'static [&'static str]) -> Metrics {
+    pub fn new(groups: &[&'static str], techniques: &[&'static str]) -> Metrics {
         let registry = Registry::new();
         #[cfg(target_os = "linux")]
         add(&registry, prometheus::process_collector::ProcessCollector::for_self());
@@ -187,8 +188,8 @@ impl Metrics {
             }
         }
         Metrics {
-            groups,
-            techniques,
+            groups: groups.to_vec(),
+            techniques: techniques.to_vec(),
             statements: counters(&registry, &table::STATEMENTS),
             refusals: counters(&registry, &table::REFUSALS),
             events: Event::ALL.map(|event| events.with_label_values(&[event.as_str()])),
@@ -226,7 +227,7 @@ impl Metrics {
 
     /// Makes the series of one policy.
     fn resolve(&self, policy: &str) -> PolicyMetrics {
-        for technique in self.techniques {
+        for technique in &self.techniques {
             for verdict in VerdictLabel::ALL {
                 self.injections.with_label_values(&[*technique, policy, verdict.as_str()]);
             }

@@ -1,1 +1,199 @@
-//! Placeholder.
+//! Wires everything together: listener, admin server, accept loop, probes of the upstream, drain.
+
+mod sessions;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
+
+use crate::admin::{self, Readiness};
+use crate::config::Config;
+use crate::metrics::{Metrics, PolicyInfo};
+use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
+use crate::policy::PolicySet;
+use crate::session::auth::{DifferentCertificates, startup_check};
+use crate::session::{self, Shared};
+
+/// Handshakes under way at once; a client that comes on top is closed unheard.
+const HANDSHAKES: usize = 1_000;
+/// The server is probed this often.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// What the process was told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Serve.
+    Running,
+    /// Take no new clients, let sessions end within `drain_timeout`: the first SIGTERM or SIGINT.
+    Draining,
+    /// End all sessions at once: the second.
+    Closing,
+}
+
+/// Why the proxy could not start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("can't listen on {address} for {what}: {source}{}", hint(source))]
+    Listen { what: &'static str, address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsFileError),
+    #[error(transparent)]
+    Certificates(#[from] DifferentCertificates),
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => " (another program has this port: `ss -ltnp` shows which)",
+        io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
+        io::ErrorKind::PermissionDenied => " (ports below 1024 need a privilege; take a higher one)",
+        _ => "",
+    }
+}
+
+/// Serves until it is told to stop and the sessions are over.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(
+    config: Config,
+    policies: PolicySet,
+    metrics: Arc<Metrics>,
+    shutdown: watch::Receiver<Phase>,
+) -> Result<(), ServerError> {
+    Server::bind(config, policies, metrics).await?.run(shutdown).await
+}
+
+/// A proxy whose sockets are bound, so that its addresses are known.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    admin: TcpListener,
+    shared: Arc<Shared>,
+    readiness: Arc<Readiness>,
+    ending: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Reads the certificates and binds the sockets.
+    ///
+    /// # Errors
+    /// A certificate that can't be used, an address that can't be bound.
+    pub async fn bind(config: Config, policies: PolicySet, metrics: Arc<Metrics>) -> Result<Server, ServerError> {
+        let acceptor = config.client_tls.as_ref().map(Acceptor::new).transpose()?;
+        let connector = Connector::new(&config.upstream, config.connect_timeout)?;
+        let listener = listen("PostgreSQL clients", config.listen).await?;
+        let admin = listen("the admin server", config.admin).await?;
+
+        let readiness = Arc::new(Readiness::default());
+        publish(&policies, &metrics, &readiness);
+        let (ending, watch_ending) = watch::channel(false);
+        let shared = Shared {
+            config: Arc::new(config),
+            acceptor,
+            connector,
+            policies: ArcSwap::from_pointee(policies),
+            metrics,
+            cancels: Arc::default(),
+            sessions: AtomicU64::new(1),
+            ending: watch_ending,
+            handshakes: Semaphore::new(HANDSHAKES),
+        };
+        Ok(Server { listener, admin, shared: Arc::new(shared), readiness, ending })
+    }
+
+    /// Where clients connect.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where the admin server listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until it is told to stop and the sessions are over.
+    ///
+    /// # Errors
+    /// [`ServerError::Certificates`], found out by asking the server.
+    pub async fn run(self, mut shutdown: watch::Receiver<Phase>) -> Result<(), ServerError> {
+        let Server { listener, admin, shared, readiness, ending } = self;
+        let state = admin::State {
+            metrics: shared.metrics.clone(),
+            readiness: readiness.clone(),
+            token: shared.config.admin_token.clone(),
+            policies: shared.config.policies.clone(),
+        };
+        // Ended when this function returns: the admin server says "draining" until the last session is over.
+        let mut background = JoinSet::new();
+        background.spawn(admin::serve(admin, Arc::new(state)));
+
+        startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
+        background.spawn(probe(shared.clone(), readiness.clone()));
+
+        let drain_timeout = shared.config.drain_timeout;
+        let metrics = shared.metrics.clone();
+        let mut sessions = JoinSet::new();
+        let serve = move |socket, peer| session::run(socket, peer, shared.clone());
+        sessions::accept(listener, serve, &metrics, &mut sessions, &mut shutdown).await;
+
+        readiness.drain();
+        tracing::info!(sessions = sessions.len(), timeout = ?drain_timeout, "stopping: no new clients, waiting for sessions");
+        sessions::drain(&mut sessions, drain_timeout, &mut shutdown, &ending, &metrics).await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { what, address, source })
+}
+
+/// Tells the metrics and the admin server which policies are in force.
+fn publish(policies: &PolicySet, metrics: &Metrics, readiness: &Readiness) {
+    let infos: Vec<PolicyInfo> = policies
+        .overview()
+        .map(|(policy, mode, file)| PolicyInfo { policy: policy.to_string(), mode, file: file.to_string() })
+        .collect();
+    metrics.policies_loaded(&infos, SystemTime::now());
+    readiness.policies_loaded(infos.len());
+}
+
+/// Asks the server for a connection, without login, and tells the admin server what came of it.
+async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
+    let mut timer = tokio::time::interval(PROBE_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        let began = Instant::now();
+        let outcome = shared.connector.probe().await;
+        shared.metrics.upstream_up(outcome.is_ok());
+        let told = outcome.as_ref().map(|_| began.elapsed()).map_err(ToString::to_string);
+        if readiness.probed(told) {
+            news(&shared, &outcome);
+        }
+    }
+}
+
+fn news(shared: &Shared, outcome: &Result<Option<TlsInfo>, ConnectError>) {
+    let upstream = shared.connector.target();
+    match outcome {
+        Ok(tls) => {
+            tracing::info!(upstream, tls = tls.as_ref().map_or("none", |t| t.version), "the server is reachable")
+        }
+        Err(error) => tracing::warn!(upstream, hint = error.hint(), "the server is not reachable: {error}"),
+    }
+}

@@ -1,0 +1,214 @@
+//! One statement's answer: what it does, what becomes of it, what speaks for an injection.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::detect;
+use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, RuleRef, SessionPolicy, Verdict};
+use crate::sql::{self, Reading, Unparsed};
+
+/// Everything that is told about one text. Serialises to the keys of the bulk form, but for `id`.
+#[derive(Debug, Serialize)]
+pub(super) struct Answer {
+    parsed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// `allow` or `refuse`.
+    verdict: &'static str,
+    /// `refuse` where the session only observes what enforcing would refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<&'static str>,
+    policy: Option<String>,
+    rule: Option<String>,
+    accesses: BTreeSet<Access>,
+    relations_read: BTreeSet<String>,
+    relations_written: BTreeSet<String>,
+    functions: BTreeSet<String>,
+    injection: Injection,
+    /// Null until Facts have a hash.
+    hash: Option<String>,
+    #[serde(skip)]
+    refusal: Option<Refusal>,
+}
+
+/// An action on an object; the object is empty where the action has none.
+#[derive(Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Access {
+    action: String,
+    object: String,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Injection {
+    score: u32,
+    signals: Vec<&'static str>,
+}
+
+/// Why a text can't be judged like others.
+#[derive(Debug)]
+pub(super) enum Undecodable {
+    /// Bytes that are no UTF-8, from this offset.
+    Utf8(usize),
+    /// A NUL byte: no message of the protocol can carry it.
+    Nul,
+    /// A line of the bulk form that holds no text: why.
+    Line(String),
+}
+
+impl Undecodable {
+    fn reason(&self) -> String {
+        match self {
+            Undecodable::Utf8(at) => format!("invalid byte sequence for encoding \"UTF8\" at byte {at}"),
+            Undecodable::Nul => "a statement can't contain a NUL byte".into(),
+            Undecodable::Line(why) => why.clone(),
+        }
+    }
+}
+
+impl Answer {
+    /// Reads and judges a text in this session, or in none, where no policy admits it.
+    pub fn of(text: &str, session: Result<&SessionPolicy, &Refusal>) -> Answer {
+        if text.contains('\0') {
+            return Answer::undecodable(&Undecodable::Nul, session);
+        }
+        let analysis = match sql::analyse(text, Reading::default()) {
+            Ok(analysis) => analysis,
+            Err(why) => return Answer::unparsed(&why, session),
+        };
+        // As POLICY 14 has it for tests: the extended protocol, and parameters that come later.
+        let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
+        let mut answer = Answer::judged(session.map(|session| session.judge(&analysis.facts, moment)));
+        let signals = detect::signals(text, &analysis);
+        answer.injection.score = signals.score();
+        answer.injection.signals = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
+        answer.injection.signals.sort_unstable();
+        for statement in analysis.facts.statements {
+            let access = |a: &sql::Access| Access { action: a.action.to_string(), object: a.object.to_string() };
+            answer.accesses.extend(statement.accesses.iter().map(access));
+            answer.relations_read.extend(statement.relations_read);
+            answer.relations_written.extend(statement.relations_written);
+            answer.functions.extend(statement.functions);
+        }
+        answer
+    }
+
+    /// The answer to bytes that are no text.
+    pub fn undecodable(why: &Undecodable, session: Result<&SessionPolicy, &Refusal>) -> Answer {
+        let reason = why.reason();
+        let mut answer = Answer::judged(session.map(|session| session.guard("22021", reason.clone())));
+        answer.parsed = false;
+        answer.error = Some(reason);
+        answer
+    }
+
+    fn unparsed(why: &Unparsed, session: Result<&SessionPolicy, &Refusal>) -> Answer {
+        let mut answer = Answer::judged(session.map(|session| session.judge_unparsed(why)));
+        answer.parsed = false;
+        answer.error = Some(why.to_string());
+        answer
+    }
+
+    /// The verdict's part. A session that no policy admits refuses everything.
+    fn judged(judgement: Result<Judgement, &Refusal>) -> Answer {
+        let (verdict, would, refusal, answering) = match judgement {
+            Err(refusal) => ("refuse", None, Some(refusal.clone()), None),
+            Ok(Judgement { verdict: Verdict::Refuse(refusal), .. }) => ("refuse", None, Some(refusal), None),
+            Ok(Judgement { verdict: Verdict::Allow(_), would: Some(refusal), .. }) => {
+                ("allow", Some("refuse"), Some(refusal), None)
+            }
+            Ok(Judgement { verdict: Verdict::Allow(_), would: None, policy, .. }) => {
+                ("allow", None, None, Some(policy))
+            }
+        };
+        let policy = refusal.as_ref().map(|refusal| refusal.policy.to_string());
+        Answer {
+            parsed: true,
+            error: None,
+            verdict,
+            would,
+            policy: policy.or(answering.map(|policy| policy.to_string())),
+            rule: refusal.as_ref().map(|refusal| refusal.rule.label().to_owned()),
+            accesses: BTreeSet::new(),
+            relations_read: BTreeSet::new(),
+            relations_written: BTreeSet::new(),
+            functions: BTreeSet::new(),
+            injection: Injection::default(),
+            hash: None,
+            refusal,
+        }
+    }
+
+    /// The text would reach the server.
+    pub fn allowed(&self) -> bool {
+        self.verdict == "allow"
+    }
+}
+
+/// The answer for a reader.
+pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: &str| {
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "{name:<12}{}", printable(value));
+    };
+    line("statement", sql.trim());
+    let Identity { user, database, address, tls, replication: _ } = identity;
+    line(
+        "session",
+        &format!("user {user}, database {database}, from {address}, {}", if *tls { "TLS" } else { "no TLS" }),
+    );
+    let verdict = match answer.would {
+        Some(would) => format!("{}; enforcing would {would}", answer.verdict),
+        None => answer.verdict.to_owned(),
+    };
+    line("verdict", &verdict);
+    if let Some(error) = &answer.error {
+        line("  unread", error);
+    }
+    if let Some(policy) = &answer.policy {
+        line("  policy", policy);
+    }
+    if let Some(refusal) = &answer.refusal {
+        match &refusal.rule {
+            RuleRef::Rule { name, file, line: at } => line("  rule", &format!("{name} ({file}:{at})")),
+            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => {
+                line("  rule", refusal.rule.label())
+            }
+        }
+        line("  reason", &refusal.reason);
+        if let Some(hint) = &refusal.hint {
+            line("  hint", hint);
+        }
+        line("  SQLSTATE", refusal.sqlstate);
+    }
+    let mut name = "does";
+    for access in &answer.accesses {
+        line(name, format!("{} {}", access.action, access.object).trim_end());
+        name = "";
+    }
+    for (name, names) in
+        [("reads", &answer.relations_read), ("writes", &answer.relations_written), ("calls", &answer.functions)]
+    {
+        if !names.is_empty() {
+            line(name, &names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+        }
+    }
+    if answer.injection.score > 0 {
+        line("injection", &format!("score {}: {}", answer.injection.score, answer.injection.signals.join(", ")));
+    }
+    out
+}
+
+/// Text as it may go to a terminal: line breaks as spaces, other control characters escaped.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+        out
+    })
+}

@@ -1,0 +1,79 @@
+//! `portcullis run`: the firewall itself, until it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::cli::log;
+use crate::config::{Config, RunArgs};
+use crate::detect::Technique;
+use crate::metrics::Metrics;
+use crate::policy;
+use crate::server::{Phase, Server};
+use crate::sql;
+
+/// Runs the firewall. Exits with 0 after SIGTERM or SIGINT, with 1 where it can't start.
+pub fn run(args: RunArgs) -> ExitCode {
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("portcullis run: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything from the settings to the end of the last session.
+fn start(args: &RunArgs) -> Result<(), String> {
+    let config = Config::load(args, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
+    log::start(config.log_format);
+    let policies = policy::load(&config.policies)?;
+    let metrics = Arc::new(metrics());
+    // Workers analyse statements, and a deep one needs a deep stack. Only what is used is ever touched.
+    let runtime = Builder::new_multi_thread()
+        .thread_name("portcullis")
+        .thread_stack_size(sql::STACK)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("can't start the worker threads: {error}"))?;
+    let outcome = runtime.block_on(async {
+        let shutdown = signals().map_err(|error| format!("can't listen for signals: {error}"))?;
+        let server = Server::bind(config, policies, metrics).await.map_err(|error| error.to_string())?;
+        let address = server.address().map_err(|error| error.to_string())?;
+        let admin = server.admin_address().map_err(|error| error.to_string())?;
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, %admin, "listening");
+        server.run(shutdown).await.map_err(|error| error.to_string())
+    });
+    // A statement that is being analysed is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// All metrics, with the groups and techniques of this program as label values.
+pub fn metrics() -> Metrics {
+    let techniques: Vec<&'static str> = Technique::ALL.iter().map(|technique| technique.as_str()).collect();
+    Metrics::new(&sql::Group::ALL.map(sql::Group::as_str), &techniques)
+}
+
+/// The first SIGTERM or SIGINT drains, the second closes.
+fn signals() -> std::io::Result<watch::Receiver<Phase>> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (tell, told) = watch::channel(Phase::Running);
+    tokio::spawn(async move {
+        for phase in [Phase::Draining, Phase::Closing] {
+            let name = tokio::select! {
+                _ = term.recv() => "SIGTERM",
+                _ = int.recv() => "SIGINT",
+            };
+            tracing::info!(signal = name, "told to stop");
+            tell.send_replace(phase);
+        }
+        // Kept, so that who waits for a phase that never comes isn't told that nobody is left to tell.
+        tell.closed().await;
+    });
+    Ok(told)
+}
