@@ -162,6 +162,7 @@ impl Proxy {
             cancels: Arc::new(Cancels::default()),
             sessions: AtomicU64::new(0),
             ending: watch::channel(false).1,
+            handshakes: tokio::sync::Semaphore::new(10),
         };
         Proxy { shared: Arc::new(shared), listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
