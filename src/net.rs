@@ -115,4 +115,4 @@ impl AsyncWrite for Stream {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -75,8 +75,16 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
 }
 
 async fn relay(established: Established, peer: SocketAddr, number: u64, shared: &Arc<Shared>) {
-    let Established { client, client_buffer, upstream, upstream_buffer, upstream_address, upstream_leg, identity, policy } =
-        established;
+    let Established {
+        client,
+        client_buffer,
+        upstream,
+        upstream_buffer,
+        upstream_address,
+        upstream_leg,
+        identity,
+        policy,
+    } = established;
     let _open = shared.metrics.session();
     tracing::info!(
         session = number,
@@ -104,8 +112,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
             std::future::pending::<()>().await;
         }
     };
-    let closed =
-        relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
+    let closed = relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
     drop(registered);
     tracing::info!(session = number, user = ?identity.user, "session closed: {closed}");
 }

@@ -4,8 +4,10 @@ pub(crate) mod children;
 pub mod encoding;
 pub mod facts;
 pub mod functions;
+mod parse;
 pub mod relations;
 pub mod settings;
+mod walk;
 
 pub use facts::{
     Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,
@@ -50,8 +52,10 @@ pub struct Analysis {
 ///
 /// # Errors
 /// The text is not a statement of this grammar, or is nested too deeply.
-pub fn analyse(_text: &str, _reading: Reading) -> Result<Analysis, Unparsed> {
-    unimplemented!()
+pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
+    let tree = parse::parse(text)?;
+    let facts = walk::facts(text, &tree, reading)?;
+    Ok(Analysis { tree, facts })
 }
 
 /// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements.

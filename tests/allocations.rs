@@ -1,4 +1,6 @@
 //! The relay path allocates nothing: a counting allocator around the engine and around whole relayed sessions.
+#![allow(unsafe_code, reason = "a global allocator is unsafe by its trait")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -89,10 +89,9 @@ fn what_drivers_send_by_themselves_passes() {
 #[test]
 fn psycopg_and_asyncpg_start_and_pool() {
     let cluster = Cluster::default();
-    let policy = THREE_LINES.replace("delete]", "delete, copy_to, copy_from]");
-    let firewall = Firewall::start(&cluster, firewall::Options::policy(&policy));
-    scenario(&cluster, firewall.port(), "shop_app", "psycopg_scenario.py", "enforce");
-    scenario(&cluster, firewall.port(), "shop_app", "asyncpg_scenario.py", "enforce");
+    let firewall = Firewall::start(&cluster, firewall::Options::policy(THREE_LINES));
+    scenario(&cluster, firewall.port(), "shop_app", "psycopg_scenario.py", "three-lines");
+    scenario(&cluster, firewall.port(), "shop_app", "asyncpg_scenario.py", "three-lines");
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ pub(super) enum Condition {
 /// How deep an expression is folded: attackers nest little, and the tree may be thousands of levels deep.
 const MAX_DEPTH: u8 = 12;
 
+/// How many nodes are folded for one condition: conditions within conditions are each asked for.
+const MAX_NODES: u16 = 1000;
+
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Null,
@@ -28,9 +31,8 @@ enum Value {
 
 /// Judges a condition. `None`: it depends on data, or is too large to tell.
 pub(super) fn condition(node: &Node) -> Option<Condition> {
-    let inner = node.node.as_ref()?;
-    let compares = compares(inner, MAX_DEPTH);
-    match (truth(&fold(node, MAX_DEPTH)?)?, compares) {
+    let holds = truth(&value(node)?)?;
+    match (holds, compares(node.node.as_ref()?, MAX_DEPTH)) {
         (true, true) => Some(Condition::Holds),
         (false, true) => Some(Condition::Fails),
         (true, false) => Some(Condition::Literal),
@@ -40,11 +42,16 @@ pub(super) fn condition(node: &Node) -> Option<Condition> {
 
 /// A constant whole number.
 pub(super) fn number(node: &Node) -> Option<f64> {
-    match fold(node, MAX_DEPTH)? {
+    match value(node)? {
         Value::Number(n) => Some(n),
         Value::Text(text) => text.trim().parse().ok(),
         Value::Null | Value::Bool(_) => None,
     }
+}
+
+fn value(node: &Node) -> Option<Value> {
+    let mut fuel = MAX_NODES;
+    fold(node, MAX_DEPTH, &mut fuel)
 }
 
 /// Whether an operator does the work, rather than a literal alone or a test for NULL.
@@ -69,12 +76,13 @@ fn truth(value: &Value) -> Option<bool> {
     }
 }
 
-fn fold(node: &Node, depth: u8) -> Option<Value> {
+fn fold(node: &Node, depth: u8, fuel: &mut u16) -> Option<Value> {
     let depth = depth.checked_sub(1)?;
+    *fuel = fuel.checked_sub(1)?;
     match node.node.as_ref()? {
         NodeEnum::AConst(constant) => literal(constant),
         NodeEnum::TypeCast(cast) => {
-            let value = fold(cast.arg.as_ref()?, depth)?;
+            let value = fold(cast.arg.as_ref()?, depth, fuel)?;
             match last_name(&cast.type_name.as_ref()?.names)? {
                 "bool" => truth(&value).map(Value::Bool),
                 "text" | "varchar" | "bpchar" | "name" => Some(Value::Text(text(&value)?)),
@@ -87,7 +95,8 @@ fn fold(node: &Node, depth: u8) -> Option<Value> {
             }
         }
         NodeEnum::BoolExpr(e) => {
-            let args: Option<Vec<bool>> = e.args.iter().map(|arg| fold(arg, depth).as_ref().and_then(truth)).collect();
+            let args: Option<Vec<bool>> =
+                e.args.iter().map(|arg| fold(arg, depth, fuel).as_ref().and_then(truth)).collect();
             let args = args?;
             let result = match BoolExprType::try_from(e.boolop).ok()? {
                 BoolExprType::AndExpr => args.iter().all(|a| *a),
@@ -98,11 +107,11 @@ fn fold(node: &Node, depth: u8) -> Option<Value> {
             Some(Value::Bool(result))
         }
         NodeEnum::NullTest(test) => {
-            let null = fold(test.arg.as_ref()?, depth)? == Value::Null;
+            let null = fold(test.arg.as_ref()?, depth, fuel)? == Value::Null;
             Some(Value::Bool(null == (test.nulltesttype() == NullTestType::IsNull)))
         }
         NodeEnum::BooleanTest(test) => {
-            let value = fold(test.arg.as_ref()?, depth)?;
+            let value = fold(test.arg.as_ref()?, depth, fuel)?;
             let known = value != Value::Null;
             let truth = truth(&value)?;
             let result = match test.booltesttype() {
@@ -116,7 +125,7 @@ fn fold(node: &Node, depth: u8) -> Option<Value> {
             };
             Some(Value::Bool(result))
         }
-        NodeEnum::AExpr(e) => operator(e, depth),
+        NodeEnum::AExpr(e) => operator(e, depth, fuel),
         _ => None,
     }
 }
@@ -135,7 +144,7 @@ fn literal(constant: &pb::AConst) -> Option<Value> {
     }
 }
 
-fn operator(e: &pb::AExpr, depth: u8) -> Option<Value> {
+fn operator(e: &pb::AExpr, depth: u8, fuel: &mut u16) -> Option<Value> {
     let name = last_name(&e.name)?;
     let kind = AExprKind::try_from(e.kind).ok()?;
     // `id = id`, `name LIKE name`: true wherever it is not NULL.
@@ -149,30 +158,30 @@ fn operator(e: &pb::AExpr, depth: u8) -> Option<Value> {
         };
     }
     let Some(left) = &e.lexpr else {
-        return match (name, fold(e.rexpr.as_ref()?, depth)?) {
+        return match (name, fold(e.rexpr.as_ref()?, depth, fuel)?) {
             ("-", Value::Number(n)) => Some(Value::Number(-n)),
             ("+", Value::Number(n)) => Some(Value::Number(n)),
             _ => None,
         };
     };
-    let left = fold(left, depth)?;
+    let left = fold(left, depth, fuel)?;
     let right = e.rexpr.as_deref()?;
     match kind {
-        AExprKind::AexprOp => binary(name, &left, &fold(right, depth)?),
-        AExprKind::AexprDistinct => Some(Value::Bool(!equal(&left, &fold(right, depth)?))),
-        AExprKind::AexprNotDistinct => Some(Value::Bool(equal(&left, &fold(right, depth)?))),
+        AExprKind::AexprOp => binary(name, &left, &fold(right, depth, fuel)?),
+        AExprKind::AexprDistinct => Some(Value::Bool(!equal(&left, &fold(right, depth, fuel)?))),
+        AExprKind::AexprNotDistinct => Some(Value::Bool(equal(&left, &fold(right, depth, fuel)?))),
         AExprKind::AexprIn => {
-            let found = list(right)?.iter().map(|item| fold(item, depth)).collect::<Option<Vec<_>>>()?;
+            let found = list(right)?.iter().map(|item| fold(item, depth, fuel)).collect::<Option<Vec<_>>>()?;
             Some(Value::Bool(found.iter().any(|item| equal(&left, item)) == (name == "=")))
         }
         AExprKind::AexprLike | AExprKind::AexprIlike => {
-            let (value, pattern) = (text(&left)?, text(&fold(right, depth)?)?);
-            Some(Value::Bool(like(&value, &pattern)? == !name.starts_with('!')))
+            let (value, pattern) = (text(&left)?, text(&fold(right, depth, fuel)?)?);
+            Some(Value::Bool(like(&value, &pattern)? != name.starts_with('!')))
         }
         AExprKind::AexprBetween | AExprKind::AexprNotBetween => {
             let [low, high] = list(right)? else { return None };
-            let low = order(&fold(low, depth)?, &left)?;
-            let high = order(&left, &fold(high, depth)?)?;
+            let low = order(&fold(low, depth, fuel)?, &left)?;
+            let high = order(&left, &fold(high, depth, fuel)?)?;
             Some(Value::Bool((low.is_le() && high.is_le()) == (kind == AExprKind::AexprBetween)))
         }
         AExprKind::Undefined

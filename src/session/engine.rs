@@ -173,12 +173,7 @@ impl Engine {
             terse,
             replication,
             tell,
-            lexing: Lexing {
-                client_encoding: Encoding::Utf8,
-                unsettled: true,
-                server_utf8: true,
-                server_major: 0,
-            },
+            lexing: Lexing { client_encoding: Encoding::Utf8, unsettled: true, server_utf8: true, server_major: 0 },
             statements: Names::default(),
             portals: Names::default(),
             ledger: Ledger::default(),
@@ -363,7 +358,9 @@ impl Engine {
             return Frame::Passed;
         }
         if frame > STATEMENT_BYTES {
-            let reason = format!("Bind of {frame} bytes to a statement whose values are judged is longer than {STATEMENT_BYTES}");
+            let reason = format!(
+                "Bind of {frame} bytes to a statement whose values are judged is longer than {STATEMENT_BYTES}"
+            );
             let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
             return self.decide(Asked::Bind, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert);
         }

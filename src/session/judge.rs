@@ -209,7 +209,8 @@ impl Judge<'_> {
     /// Every statement that may stand behind the name must be allowed now.
     fn again(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Judgement {
         if behind.overflowed() {
-            let reason = "too many different statements may stand behind this name: close it or make it again".to_owned();
+            let reason =
+                "too many different statements may stand behind this name: close it or make it again".to_owned();
             return self.policy.guard(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, reason);
         }
         let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };

@@ -54,7 +54,9 @@ impl Ledger {
     pub fn close_complete(&mut self) -> Option<Outstanding> {
         match self.entries.front() {
             Some(Outstanding::CloseStatement(..) | Outstanding::ClosePortal(..)) => self.drop_front(),
-            Some(Outstanding::Boundary { .. } | Outstanding::Deallocate(..) | Outstanding::DeallocateAll(_)) | None => None,
+            Some(Outstanding::Boundary { .. } | Outstanding::Deallocate(..) | Outstanding::DeallocateAll(_)) | None => {
+                None
+            }
         }
     }
 
@@ -63,7 +65,8 @@ impl Ledger {
         let fits = match self.entries.front() {
             Some(Outstanding::Deallocate(..)) => tag == b"DEALLOCATE",
             Some(Outstanding::DeallocateAll(_)) => tag == b"DEALLOCATE ALL" || tag == b"DISCARD ALL",
-            Some(Outstanding::Boundary { .. } | Outstanding::CloseStatement(..) | Outstanding::ClosePortal(..)) | None => false,
+            Some(Outstanding::Boundary { .. } | Outstanding::CloseStatement(..) | Outstanding::ClosePortal(..))
+            | None => false,
         };
         if fits { self.drop_front() } else { None }
     }

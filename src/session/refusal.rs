@@ -217,7 +217,8 @@ mod tests {
         let reference = reference(7);
         let mut pending = Pending::default();
         pending.push(reference, Wording::of(&refusal(), &reference));
-        let theirs = format!("SFEHLER\0VERROR\0C42601\0Msyntax error at or near {}\0P1\0Fscan.l\0\0", reference.poison());
+        let theirs =
+            format!("SFEHLER\0VERROR\0C42601\0Msyntax error at or near {}\0P1\0Fscan.l\0\0", reference.poison());
         let mut out = Vec::new();
         assert!(pending.rewrite(theirs.as_bytes(), |s| s.as_bytes().to_vec(), &mut out));
         let fields: Vec<_> = error_fields(body(&out)).map(|(k, v)| (k as char, str::from_utf8(v).unwrap())).collect();

@@ -81,6 +81,12 @@ pub fn builtin(name: &str) -> Option<Builtin> {
     Some(Builtin { class, sql_argument, any_row: *any_row })
 }
 
+/// Whether information_schema has a function of this name. They are helpers of its views and compute, every one
+/// (drivers call `information_schema._pg_expandarray`).
+pub fn is_information_schema_function(name: &str) -> bool {
+    names::INFORMATION_SCHEMA.binary_search(&name).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -172,6 +178,15 @@ mod tests {
         assert_eq!(builtin("ts_rewrite").and_then(|b| b.sql_argument), Some(SqlArgument::Query(1)));
         assert_eq!(builtin("table_to_xml").and_then(|b| b.sql_argument), Some(SqlArgument::Relation(0)));
         assert_eq!(builtin("lower").and_then(|b| b.sql_argument), None);
+    }
+
+    #[test]
+    fn functions_of_information_schema() {
+        assert!(names::INFORMATION_SCHEMA.is_sorted());
+        // One more or less wants to be read.
+        assert_eq!(names::INFORMATION_SCHEMA.len(), 11, "{:?}", names::INFORMATION_SCHEMA);
+        assert!(is_information_schema_function("_pg_expandarray"));
+        assert!(!is_information_schema_function("lower"));
     }
 
     #[test]

@@ -47,7 +47,9 @@ impl Frontend {
     #[inline]
     pub fn limit(self) -> usize {
         match self {
-            Frontend::Bind | Frontend::CopyData | Frontend::FunctionCall | Frontend::Parse | Frontend::Query => LARGE_LIMIT,
+            Frontend::Bind | Frontend::CopyData | Frontend::FunctionCall | Frontend::Parse | Frontend::Query => {
+                LARGE_LIMIT
+            }
             Frontend::Close
             | Frontend::CopyDone
             | Frontend::CopyFail
@@ -126,8 +128,7 @@ pub fn bind_values(rest: &[u8]) -> Result<Vec<Value<'_>>, Malformed> {
     }
     let (formats, rest) = count(rest)?;
     let (format_codes, rest) = rest.split_at_checked(2 * formats).ok_or(Malformed)?;
-    let codes: Vec<i16> =
-        format_codes.chunks_exact(2).map(|c| c.try_into().map_or(0, i16::from_be_bytes)).collect();
+    let codes: Vec<i16> = format_codes.chunks_exact(2).map(|c| c.try_into().map_or(0, i16::from_be_bytes)).collect();
     let (values, mut rest) = count(rest)?;
     let mut bound = Vec::with_capacity(values.min(rest.len() / 4));
     for i in 0..values {

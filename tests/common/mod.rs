@@ -3,7 +3,13 @@
 //! PostgreSQL's absence is a panic that says how to install it, never a skipped test.
 //! (`mod.rs`, against the house's habit: cargo would take `tests/common.rs` for a test of its own.)
 #![allow(dead_code, unused_imports, reason = "every test file compiles its own copy and uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 pub mod cluster;
 pub mod firewall;

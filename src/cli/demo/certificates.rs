@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 /// A certificate authority whose key is never written down.
+#[derive(Debug)]
 pub struct Authority {
     certificate: String,
     issuer: Issuer<'static, KeyPair>,

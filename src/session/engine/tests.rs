@@ -176,7 +176,11 @@ fn every_way_to_ask_is_judged() {
     session.passes(&sync());
     assert_eq!(session.refused(&frame(b'F', &[0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0]), b'Q').0, "42501");
     assert_eq!(session.refused(&query("SELECT 1; DROP TABLE orders"), b'Q').0, "42501");
-    assert_eq!(session.refused(&query("EXPLAIN ANALYZE TRUNCATE orders"), b'Q').0, "42601", "not a statement to explain");
+    assert_eq!(
+        session.refused(&query("EXPLAIN ANALYZE TRUNCATE orders"), b'Q').0,
+        "42601",
+        "not a statement to explain"
+    );
 }
 
 #[test]

@@ -2820,3 +2820,18 @@ pub(super) static NAMES: &[(&str, bool, bool)] = &[
     ("xpath", false, false),
     ("xpath_exists", false, false),
 ];
+
+/// The functions of information_schema, sorted.
+pub(super) static INFORMATION_SCHEMA: &[&str] = &[
+    "_pg_char_max_length",
+    "_pg_char_octet_length",
+    "_pg_datetime_precision",
+    "_pg_expandarray",
+    "_pg_index_position",
+    "_pg_interval_type",
+    "_pg_numeric_precision",
+    "_pg_numeric_precision_radix",
+    "_pg_numeric_scale",
+    "_pg_truetypid",
+    "_pg_truetypmod",
+];

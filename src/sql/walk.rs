@@ -1,0 +1,107 @@
+//! The walk: from a parse tree to what its statements do. Generic over the whole tree (`children`), with hand-written
+//! knowledge of the nodes that do something. What nobody wrote down is `unknown`.
+
+mod call;
+mod ddl;
+mod dispatch;
+mod emit;
+mod expression;
+mod kinds;
+mod names;
+mod objects;
+mod query;
+mod restriction;
+mod scope;
+mod settings;
+mod utility;
+
+#[cfg(test)]
+mod canary_tests;
+#[cfg(test)]
+mod tests;
+
+use pg_query::protobuf::ParseResult;
+
+use super::{Facts, Reading, Statement, Unparsed};
+use scope::Frame;
+
+/// How many levels of the tree the walk goes down. The parser's own limit is lower for everything but shapes that nest
+/// several nodes for one level of the grammar.
+const MAX_DEPTH: u32 = 40_000;
+
+/// How deep SQL may stand in strings in SQL in strings before it is `unknown`.
+const MAX_STRINGS: u32 = 4;
+
+/// How many comparisons of names the resolution of columns and CTEs may cost one statement. PostgreSQL's own resolution
+/// is as quadratic, so no real statement comes near.
+const MAX_EFFORT: u64 = 20_000_000;
+
+/// What the statements of a tree do.
+pub(super) fn facts(text: &str, tree: &ParseResult, reading: Reading) -> Result<Facts, Unparsed> {
+    nested(text, tree, reading, 0)
+}
+
+fn nested(text: &str, tree: &ParseResult, reading: Reading, strings: u32) -> Result<Facts, Unparsed> {
+    let mut statements = Vec::with_capacity(tree.stmts.len());
+    for raw in &tree.stmts {
+        let Some(node) = raw.stmt.as_ref().and_then(|n| n.node.as_ref()) else { continue };
+        let mut walker = Walker::new(reading, strings);
+        walker.statement.default_set = settings::default_set(node);
+        walker.node(node.to_ref());
+        statements.push(walker.finish()?);
+    }
+    if !reading.server_utf8
+        && let Some(what) = names::ambiguous_identifier(text)
+        && let Some(first) = statements.first_mut()
+    {
+        first.accesses.push(emit::unknown(&what));
+    }
+    Ok(Facts { statements })
+}
+
+/// One top-level statement being walked.
+struct Walker<'a> {
+    reading: Reading,
+    statement: Statement,
+    /// The queries around the node, innermost last.
+    frames: Vec<Frame<'a>>,
+    /// Names of the CTEs in sight, innermost last.
+    ctes: Vec<&'a str>,
+    /// Inside an EXPLAIN that does not execute.
+    explain: bool,
+    /// The schema of the CREATE SCHEMA whose elements are being walked.
+    creating_in: Option<&'a str>,
+    depth: u32,
+    too_deep: bool,
+    /// How many strings of SQL are around this one.
+    strings: u32,
+    effort: u64,
+}
+
+impl<'a> Walker<'a> {
+    fn new(reading: Reading, strings: u32) -> Walker<'a> {
+        Walker {
+            reading,
+            statement: Statement::default(),
+            frames: Vec::new(),
+            ctes: Vec::new(),
+            explain: false,
+            creating_in: None,
+            depth: 0,
+            too_deep: false,
+            strings,
+            effort: 0,
+        }
+    }
+
+    fn finish(mut self) -> Result<Statement, Unparsed> {
+        if self.too_deep {
+            return Err(Unparsed::TooDeep);
+        }
+        if self.effort > MAX_EFFORT {
+            self.unknown("too many names to tell whose columns they are");
+        }
+        self.deduplicate();
+        Ok(self.statement)
+    }
+}

@@ -1,0 +1,232 @@
+//! Function calls by what pg_catalog's functions do (POLICY 5), and set_config, which is SET.
+
+use pg_query::protobuf::{self as pb, AExprKind};
+use pg_query::{Node, NodeEnum, NodeRef};
+
+use super::names::{boxed, dotted, from_text, inner, last, may_be_builtin, split_identifiers, string};
+use super::settings::{is_list, setting_name};
+use super::{MAX_STRINGS, Walker};
+use crate::sql::functions::{Builtin, Class, SqlArgument, builtin};
+use crate::sql::{ActionName, Name, NameUse, Object, Operand, SettingValue};
+
+impl<'a> Walker<'a> {
+    pub(super) fn function_call(&mut self, call: &'a pb::FuncCall) {
+        let name = dotted(&call.funcname);
+        self.statement.functions.insert(name.to_string());
+        match builtin(&name.name).filter(|_| may_be_builtin(&name)) {
+            Some(known) => self.builtin(call, name, known),
+            None => {
+                // dblink's functions, wherever the extension was installed.
+                let network = &*name.name == "dblink" || name.name.starts_with("dblink_");
+                let action = if network { ActionName::Dblink } else { ActionName::Call };
+                self.push(action, Object::Function { name, builtin: false });
+            }
+        }
+        self.rest(NodeRef::FuncCall(call));
+    }
+
+    fn builtin(&mut self, call: &'a pb::FuncCall, name: Name, known: Builtin) {
+        let action = match known.class {
+            Class::Harmless | Class::AdvisoryUnlock => ActionName::Call,
+            Class::File => ActionName::FileFunction,
+            Class::Network => ActionName::NetworkFunction,
+            Class::Code => ActionName::Do,
+            Class::SignalBackend => ActionName::SignalBackend,
+            Class::ServerControl => ActionName::ServerControl,
+            Class::Replication => ActionName::Replication,
+            Class::AlterSystem => ActionName::AlterSystem,
+            Class::AdvisoryLock => ActionName::AdvisoryLock,
+            Class::LargeObject => ActionName::LargeObject,
+            Class::Sleep => ActionName::Sleep,
+            Class::CatalogWrite => ActionName::CatalogWrite,
+            Class::Nextval => return self.sequence(call, name),
+            Class::Notify => return self.notify_call(call, name),
+            Class::SetConfig => return self.set_config(call),
+            Class::SqlInString => return self.sql_in_string(call, name, known.sql_argument),
+            Class::Unknown => return self.unknown(&format!("function {name}")),
+        };
+        self.push(action, Object::Function { name, builtin: true });
+    }
+
+    fn sequence(&mut self, call: &pb::FuncCall, name: Name) {
+        let sequence = call.args.first().map(operand).and_then(|operand| match operand {
+            Operand::Constant(text) => from_text(&text),
+            Operand::Parameter(_) | Operand::Unknown => None,
+        });
+        let object = match sequence {
+            Some(sequence) => Object::Relation(sequence),
+            None => Object::Function { name, builtin: true },
+        };
+        self.push(ActionName::Nextval, object);
+    }
+
+    fn notify_call(&mut self, call: &pb::FuncCall, name: Name) {
+        match call.args.first().map(operand) {
+            Some(Operand::Constant(channel)) => self.other(ActionName::Notify, "channel", Name::bare(&channel)),
+            Some(Operand::Parameter(_) | Operand::Unknown) | None => {
+                self.push(ActionName::Notify, Object::Function { name, builtin: true })
+            }
+        };
+    }
+
+    /// `set_config(name, value, is_local)`, by position or by name.
+    fn set_config(&mut self, call: &'a pb::FuncCall) {
+        let [mut setting, mut value] = [None, None];
+        for (position, arg) in call.args.iter().enumerate() {
+            match (inner(arg), position) {
+                (Some(NodeEnum::NamedArgExpr(named)), _) => match named.name.as_str() {
+                    "setting_name" => setting = named.arg.as_deref(),
+                    "new_value" => value = named.arg.as_deref(),
+                    _ => {}
+                },
+                (_, 0) => setting = Some(arg),
+                (_, 1) => value = Some(arg),
+                (_, _) => {}
+            }
+        }
+        if call.func_variadic {
+            [setting, value] = [None, None];
+        }
+        let setting = match setting.map(operand).unwrap_or(Operand::Unknown) {
+            Operand::Constant(name) => Operand::Constant(setting_name(&name).into()),
+            Operand::Parameter(n) => Operand::Parameter(n),
+            Operand::Unknown => match setting.and_then(|node| self.pg_settings_row(node)) {
+                Some(name) => Operand::Constant(setting_name(name).into()),
+                None => Operand::Unknown,
+            },
+        };
+        self.set_by_expression(setting, value);
+    }
+
+    fn set_by_expression(&mut self, setting: Operand, value: Option<&Node>) {
+        let null = value.and_then(inner).is_some_and(|v| matches!(v, NodeEnum::AConst(c) if c.isnull));
+        let value = value.map(operand).unwrap_or(Operand::Unknown);
+        if let Operand::Constant(name) = &setting
+            && matches!(&**name, "role" | "session_authorization")
+        {
+            let object = match value {
+                Operand::Constant(role) if &**name == "role" && &*role == "none" => Object::Role(None),
+                Operand::Constant(role) => Object::Role(Some(role)),
+                Operand::Parameter(_) | Operand::Unknown if null => Object::Role(None),
+                Operand::Parameter(_) | Operand::Unknown => Object::AnyRole,
+            };
+            self.push(ActionName::SetRole, object);
+            return;
+        }
+        let list = matches!(&setting, Operand::Constant(name) if is_list(name));
+        let value = match value {
+            _ if null => SettingValue::Default,
+            // The string holds the whole list.
+            Operand::Constant(text) if list => match split_identifiers(&text, ',') {
+                Some(parts) => SettingValue::List(parts.into_iter().map(|p| Operand::Constant(p.into())).collect()),
+                None => SettingValue::Unknown,
+            },
+            operand @ (Operand::Constant(_) | Operand::Parameter(_)) => SettingValue::List(vec![operand]),
+            Operand::Unknown => SettingValue::Unknown,
+        };
+        self.push(ActionName::Set, Object::Setting { name: setting, value });
+    }
+
+    /// `set_config(name, …) FROM pg_settings WHERE name = 'x'`, as pg_dump writes it: the name is the constant.
+    fn pg_settings_row(&self, node: &'a Node) -> Option<&'a str> {
+        let Some(NodeEnum::ColumnRef(column)) = inner(node) else { return None };
+        let select = self.frames.last()?.select?;
+        let [from] = select.from_clause.as_slice() else { return None };
+        let Some(NodeEnum::RangeVar(from)) = inner(from) else { return None };
+        let of_catalog = from.schemaname == "pg_catalog"
+            || (from.schemaname.is_empty() && !self.ctes.contains(&"pg_settings"));
+        if !of_catalog || from.relname != "pg_settings" || from.alias.is_some() || !from.catalogname.is_empty() {
+            return None;
+        }
+        let Some(NodeEnum::AExpr(filter)) = boxed(&select.where_clause) else { return None };
+        if filter.kind != AExprKind::AexprOp as i32 || filter.name.len() != 1 || last(&filter.name) != Some("=") {
+            return None;
+        }
+        let is_name = |c: &pb::ColumnRef| matches!(c.fields.as_slice(), [name] if string(name) == Some("name"));
+        match (boxed(&filter.lexpr), boxed(&filter.rexpr)) {
+            (Some(NodeEnum::ColumnRef(left)), Some(NodeEnum::AConst(right))) if is_name(left) && is_name(column) => {
+                match &right.val {
+                    Some(pb::a_const::Val::Sval(s)) => Some(&s.sval),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// A function that runs SQL out of a string, or reads what a string names.
+    fn sql_in_string(&mut self, call: &'a pb::FuncCall, name: Name, argument: Option<SqlArgument>) {
+        self.push(ActionName::Call, Object::Function { name: name.clone(), builtin: true });
+        // ts_rewrite(query, target, substitute) takes no SQL.
+        if &*name.name == "ts_rewrite" && call.args.len() == 3 {
+            return;
+        }
+        let named = call.args.iter().any(|arg| matches!(inner(arg), Some(NodeEnum::NamedArgExpr(_))));
+        let constant = |position: u8| match call.args.get(usize::from(position)).map(operand) {
+            Some(Operand::Constant(text)) if !named && !call.func_variadic => Some(text),
+            Some(Operand::Constant(_) | Operand::Parameter(_) | Operand::Unknown) | None => None,
+        };
+        let known = match argument {
+            Some(SqlArgument::Query(position)) => constant(position).is_some_and(|text| self.inner_sql(&text)),
+            Some(SqlArgument::Relation(position)) => match constant(position).and_then(|text| from_text(&text)) {
+                Some(relation) => {
+                    self.relation_read(&relation);
+                    let slot = self.relation(ActionName::Select, relation);
+                    self.all_columns(slot);
+                    self.set_where_missing(slot, true);
+                    true
+                }
+                None => false,
+            },
+            Some(SqlArgument::Cursor(position)) => match constant(position) {
+                Some(cursor) => {
+                    self.statement.names.push(NameUse::Fetch(cursor));
+                    true
+                }
+                None => false,
+            },
+            Some(SqlArgument::Schema(_) | SqlArgument::Database) | None => false,
+        };
+        if !known {
+            self.unknown(&format!("what {name} reads or runs"));
+        }
+    }
+
+    /// Analyses SQL that a string holds; false where that can't be done.
+    fn inner_sql(&mut self, text: &str) -> bool {
+        if self.strings >= MAX_STRINGS {
+            return false;
+        }
+        let Ok(tree) = crate::sql::parse::parse(text) else { return false };
+        let Ok(facts) = super::nested(text, &tree, self.reading, self.strings + 1) else { return false };
+        for inner in facts.statements {
+            self.statement.accesses.extend(inner.accesses);
+            self.statement.names.extend(inner.names);
+            self.statement.relations_read.extend(inner.relations_read);
+            self.statement.relations_written.extend(inner.relations_written);
+            self.statement.functions.extend(inner.functions);
+        }
+        true
+    }
+}
+
+/// What is known of an argument's value. Casts to the plain string types change nothing.
+pub(super) fn operand(node: &Node) -> Operand {
+    match inner(node) {
+        Some(NodeEnum::AConst(constant)) => super::settings::constant(constant),
+        Some(NodeEnum::ParamRef(parameter)) => {
+            u32::try_from(parameter.number).map_or(Operand::Unknown, Operand::Parameter)
+        }
+        Some(NodeEnum::TypeCast(cast)) if cast.type_name.as_ref().is_some_and(is_plain_string) => {
+            cast.arg.as_deref().map_or(Operand::Unknown, operand)
+        }
+        Some(NodeEnum::NamedArgExpr(named)) => named.arg.as_deref().map_or(Operand::Unknown, operand),
+        _ => Operand::Unknown,
+    }
+}
+
+fn is_plain_string(t: &pb::TypeName) -> bool {
+    let name = dotted(&t.names);
+    let plain = matches!(&*name.name, "text" | "varchar" | "regclass" | "refcursor");
+    plain && may_be_builtin(&name) && t.typmods.is_empty() && t.array_bounds.is_empty() && !t.setof
+}

@@ -1,0 +1,1 @@
+//! A call planted wherever the grammar takes an expression must be found.

@@ -1,0 +1,106 @@
+//! Writing down what a statement does.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::Walker;
+use crate::sql::{Access, Action, ActionName, Columns, Name, Object};
+
+/// The index of an access in the statement: columns found later are added to it.
+pub(super) type Slot = usize;
+
+/// An action with its object kind or sub-command.
+pub(super) fn action(name: ActionName, kind: &'static str) -> Action {
+    Action { name, kind: Some(kind) }
+}
+
+/// The access that nothing allows.
+pub(super) fn unknown(what: &str) -> Access {
+    Access {
+        action: ActionName::Unknown.into(),
+        object: Object::Unknown(what.into()),
+        columns: Columns::default(),
+        where_missing: false,
+    }
+}
+
+impl Walker<'_> {
+    /// Adds an access. Inside a plain EXPLAIN what would write only reads.
+    pub(super) fn push(&mut self, action: impl Into<Action>, object: Object) -> Slot {
+        let mut action = action.into();
+        if self.explain
+            && matches!(
+                action.name,
+                ActionName::Insert | ActionName::Update | ActionName::Delete | ActionName::SelectForUpdate
+            )
+        {
+            action = ActionName::Select.into();
+        }
+        self.statement.accesses.push(Access { action, object, columns: Columns::default(), where_missing: false });
+        self.statement.accesses.len() - 1
+    }
+
+    pub(super) fn relation(&mut self, action: impl Into<Action>, name: Name) -> Slot {
+        self.push(action, Object::Relation(name))
+    }
+
+    pub(super) fn other(&mut self, action: impl Into<Action>, kind: &'static str, name: Name) -> Slot {
+        self.push(action, Object::Other { kind, name })
+    }
+
+    pub(super) fn unknown(&mut self, what: &str) {
+        self.statement.accesses.push(unknown(what));
+    }
+
+    pub(super) fn relation_read(&mut self, name: &Name) {
+        self.statement.relations_read.insert(name.to_string());
+    }
+
+    pub(super) fn relation_written(&mut self, name: &Name) {
+        self.statement.relations_written.insert(name.to_string());
+    }
+
+    pub(super) fn set_where_missing(&mut self, slot: Slot, missing: bool) {
+        if let Some(access) = self.statement.accesses.get_mut(slot) {
+            access.where_missing = missing;
+        }
+    }
+
+    pub(super) fn all_columns(&mut self, slot: Slot) {
+        if let Some(access) = self.statement.accesses.get_mut(slot) {
+            access.columns.all = true;
+        }
+    }
+
+    pub(super) fn name_column(&mut self, slot: Slot, column: &str) {
+        if let Some(access) = self.statement.accesses.get_mut(slot)
+            && !access.columns.named.contains(column)
+        {
+            access.columns.named.insert(column.into());
+        }
+    }
+
+    /// Merges equal accesses, uniting their columns.
+    pub(super) fn deduplicate(&mut self) {
+        if self.statement.accesses.len() < 2 {
+            return;
+        }
+        let mut first: HashMap<(Action, Object, bool), usize> = HashMap::with_capacity(self.statement.accesses.len());
+        let mut kept: Vec<Access> = Vec::with_capacity(self.statement.accesses.len());
+        for access in self.statement.accesses.drain(..) {
+            match first.entry((access.action, access.object.clone(), access.where_missing)) {
+                Entry::Vacant(entry) => {
+                    entry.insert(kept.len());
+                    kept.push(access);
+                }
+                Entry::Occupied(entry) => {
+                    if let Some(same) = kept.get_mut(*entry.get()) {
+                        same.columns.all |= access.columns.all;
+                        same.columns.named.extend(access.columns.named);
+                    }
+                }
+            }
+        }
+        self.statement.accesses = kept;
+    }
+}

@@ -1,0 +1,215 @@
+//! SET, RESET, SHOW and the modes of transactions: all are settings.
+
+use pg_query::NodeEnum;
+use pg_query::Node;
+use pg_query::protobuf::{self as pb, VariableSetKind, a_const::Val};
+
+use super::Walker;
+use super::names::{inner, last};
+use crate::sql::functions::{Class, builtin};
+use crate::sql::{Action, ActionName, Object, Operand, SettingValue};
+
+/// Settings whose value is a list of identifiers (`GUC_LIST_QUOTE` in guc_tables.c).
+pub(super) fn is_list(name: &str) -> bool {
+    matches!(
+        name,
+        "search_path"
+            | "temp_tablespaces"
+            | "session_preload_libraries"
+            | "shared_preload_libraries"
+            | "local_preload_libraries"
+            | "unix_socket_directories"
+    )
+}
+
+/// Settings compare without case.
+pub(super) fn setting_name(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+/// The value of a constant as the server would read it from text.
+pub(super) fn constant(constant: &pb::AConst) -> Operand {
+    match &constant.val {
+        Some(Val::Sval(s)) => Operand::Constant(s.sval.as_str().into()),
+        Some(Val::Ival(i)) => Operand::Constant(i.ival.to_string().into()),
+        Some(Val::Fval(f)) => Operand::Constant(f.fval.as_str().into()),
+        Some(Val::Boolval(b)) => Operand::Constant(if b.boolval { "true" } else { "false" }.into()),
+        // An Ival of zero leaves no trace in protobuf but its presence; NULL and bit strings are no values.
+        Some(Val::Bsval(_)) | None => Operand::Unknown,
+    }
+}
+
+/// Statements that only bring the session back to its start (a pool's release batch).
+pub(super) fn default_set(statement: &NodeEnum) -> bool {
+    match statement {
+        NodeEnum::VariableSetStmt(set) => matches!(
+            VariableSetKind::try_from(set.kind),
+            Ok(VariableSetKind::VarReset | VariableSetKind::VarResetAll | VariableSetKind::VarSetDefault)
+        ),
+        NodeEnum::DiscardStmt(_) | NodeEnum::UnlistenStmt(_) => true,
+        NodeEnum::ClosePortalStmt(close) => close.portalname.is_empty(),
+        NodeEnum::DeallocateStmt(deallocate) => deallocate.isall,
+        NodeEnum::SelectStmt(select) => {
+            let plain = select.from_clause.is_empty() && select.with_clause.is_none() && select.where_clause.is_none();
+            plain && select.into_clause.is_none() && matches!(select.target_list.as_slice(), [only] if unlocks(only))
+        }
+        _ => false,
+    }
+}
+
+fn unlocks(target: &Node) -> bool {
+    let Some(NodeEnum::ResTarget(target)) = inner(target) else { return false };
+    match super::names::boxed(&target.val) {
+        Some(NodeEnum::FuncCall(call)) => {
+            let name = super::names::dotted(&call.funcname);
+            let known = builtin(&name.name).filter(|_| super::names::may_be_builtin(&name));
+            call.args.is_empty() && known.is_some_and(|b| b.class == Class::AdvisoryUnlock)
+        }
+        _ => false,
+    }
+}
+
+fn setting(name: &str, value: SettingValue) -> Object {
+    Object::Setting { name: Operand::Constant(name.into()), value }
+}
+
+impl<'a> Walker<'a> {
+    pub(super) fn variable_set(&mut self, set: &'a pb::VariableSetStmt) {
+        let name = setting_name(&set.name);
+        let kind = VariableSetKind::try_from(set.kind).unwrap_or(VariableSetKind::Undefined);
+        match kind {
+            VariableSetKind::VarSetMulti => return self.set_multi(set),
+            VariableSetKind::VarResetAll => {
+                self.push(ActionName::Reset, Object::None);
+            }
+            VariableSetKind::Undefined => return self.unknown("a kind of SET"),
+            VariableSetKind::VarSetValue
+            | VariableSetKind::VarSetDefault
+            | VariableSetKind::VarSetCurrent
+            | VariableSetKind::VarReset => match name.as_str() {
+                "role" | "session_authorization" => {
+                    let object = role(set, kind, name == "role");
+                    self.push(ActionName::SetRole, object);
+                }
+                _ => {
+                    let (action, value) = value(set, kind);
+                    self.push(action, setting(&name, value));
+                }
+            },
+        }
+        self.nodes(&set.args);
+    }
+
+    /// ALTER SYSTEM SET: the access is `alter_system` on the setting.
+    pub(super) fn alter_system(&mut self, alter: &'a pb::AlterSystemStmt) {
+        let Some(set) = &alter.setstmt else { return self.unknown("ALTER SYSTEM of nothing") };
+        let kind = VariableSetKind::try_from(set.kind).unwrap_or(VariableSetKind::Undefined);
+        let object = match kind {
+            VariableSetKind::VarResetAll => Object::None,
+            VariableSetKind::Undefined
+            | VariableSetKind::VarSetValue
+            | VariableSetKind::VarSetDefault
+            | VariableSetKind::VarSetCurrent
+            | VariableSetKind::VarSetMulti
+            | VariableSetKind::VarReset => setting(&setting_name(&set.name), value(set, kind).1),
+        };
+        self.push(ActionName::AlterSystem, object);
+        self.nodes(&set.args);
+    }
+
+    fn set_multi(&mut self, set: &'a pb::VariableSetStmt) {
+        self.push(ActionName::TransactionMode, Object::None);
+        match set.name.as_str() {
+            "TRANSACTION" => self.modes(&set.args, false),
+            "SESSION CHARACTERISTICS" => self.modes(&set.args, true),
+            "TRANSACTION SNAPSHOT" => {}
+            _ => self.unknown("a form of SET"),
+        }
+    }
+
+    /// `ISOLATION LEVEL …`, `READ WRITE`, `DEFERRABLE`: each is a setting, too.
+    pub(super) fn modes(&mut self, options: &'a [Node], session: bool) {
+        for option in options.iter().filter_map(inner) {
+            let NodeEnum::DefElem(option) = option else {
+                self.unknown("a transaction mode");
+                continue;
+            };
+            let value = option.arg.as_deref().map_or(Operand::Unknown, super::call::operand);
+            let flag = |value: Operand| match value {
+                Operand::Constant(text) => Operand::Constant(if &*text == "0" { "off" } else { "on" }.into()),
+                other @ (Operand::Parameter(_) | Operand::Unknown) => other,
+            };
+            let (name, default_name, value) = match option.defname.as_str() {
+                "transaction_isolation" => ("transaction_isolation", "default_transaction_isolation", value),
+                "transaction_read_only" => ("transaction_read_only", "default_transaction_read_only", flag(value)),
+                "transaction_deferrable" => ("transaction_deferrable", "default_transaction_deferrable", flag(value)),
+                _ => {
+                    self.unknown("a transaction mode");
+                    continue;
+                }
+            };
+            let name = if session { default_name } else { name };
+            self.push(ActionName::Set, setting(name, SettingValue::List(vec![value])));
+        }
+    }
+
+    pub(super) fn show(&mut self, show: &pb::VariableShowStmt) {
+        self.push(ActionName::Show, setting(&setting_name(&show.name), SettingValue::Unknown));
+    }
+}
+
+fn role(set: &pb::VariableSetStmt, kind: VariableSetKind, none_is_none: bool) -> Object {
+    if kind != VariableSetKind::VarSetValue {
+        // RESET and DEFAULT go back to the login role; FROM CURRENT stores whatever is in force.
+        return if kind == VariableSetKind::VarSetCurrent { Object::AnyRole } else { Object::Role(None) };
+    }
+    match set.args.as_slice() {
+        [only] => match super::call::operand(only) {
+            Operand::Constant(role) if none_is_none && &*role == "none" => Object::Role(None),
+            Operand::Constant(role) => Object::Role(Some(role)),
+            Operand::Parameter(_) | Operand::Unknown => Object::AnyRole,
+        },
+        _ => Object::AnyRole,
+    }
+}
+
+fn value(set: &pb::VariableSetStmt, kind: VariableSetKind) -> (Action, SettingValue) {
+    match kind {
+        VariableSetKind::VarSetValue => {
+            let operands = set.args.iter().map(super::call::operand).collect();
+            (ActionName::Set.into(), SettingValue::List(operands))
+        }
+        VariableSetKind::VarSetDefault | VariableSetKind::VarReset => (ActionName::Reset.into(), SettingValue::Default),
+        VariableSetKind::VarSetCurrent
+        | VariableSetKind::VarSetMulti
+        | VariableSetKind::VarResetAll
+        | VariableSetKind::Undefined => (ActionName::Set.into(), SettingValue::Unknown),
+    }
+}
+
+/// An option of the form `(name value)`, as `defGetBoolean` reads it: true unless literally false, off or 0.
+pub(super) fn boolean(option: &pb::DefElem) -> bool {
+    match super::names::boxed(&option.arg) {
+        Some(NodeEnum::String(s)) => !(s.sval.eq_ignore_ascii_case("false") || s.sval.eq_ignore_ascii_case("off")),
+        Some(NodeEnum::Integer(i)) => i.ival != 0,
+        Some(NodeEnum::Boolean(b)) => b.boolval,
+        _ => true,
+    }
+}
+
+/// The value of the last option of this name; `None` where it is missing.
+pub(super) fn last_boolean(options: &[Node], name: &str) -> Option<bool> {
+    options.iter().rev().filter_map(inner).find_map(|option| match option {
+        NodeEnum::DefElem(option) if option.defname == name => Some(boolean(option)),
+        _ => None,
+    })
+}
+
+/// The text of an option.
+pub(super) fn text_of(option: &pb::DefElem) -> Option<&str> {
+    match super::names::boxed(&option.arg) {
+        Some(NodeEnum::String(s)) => Some(&s.sval),
+        Some(NodeEnum::List(list)) => last(&list.items),
+        _ => None,
+    }
+}

@@ -1,0 +1,1 @@
+//! The walk, statement by statement.
