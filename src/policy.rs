@@ -29,6 +29,7 @@ use std::sync::Arc;
 
 use crate::policy::admit::Session;
 use crate::policy::compile::Policy;
+use crate::policy::glob::Glob;
 use crate::policy::decide::Outcome;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use load::{Loaded, read};
@@ -82,6 +83,29 @@ impl PolicySet {
     /// The names of the policies, in the order of their files.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.policies.iter().map(|policy| &policy.name)
+    }
+
+    /// Name, mode and file of each policy.
+    pub fn overview(&self) -> impl Iterator<Item = (&Arc<str>, &'static str, &Arc<str>)> {
+        let mode = |policy: &Policy| if policy.enforce { "enforce" } else { "observe" };
+        self.policies.iter().map(move |policy| (&policy.name, mode(policy), &policy.file))
+    }
+
+    /// The default test session (POLICY 14) of the first policy, or of the first that selects this user: first user,
+    /// database and network, with TLS. `None`: no policy selects the user.
+    pub fn test_identity(&self, user: Option<&str>) -> Option<Identity> {
+        let selects = |policy: &&Policy| user.is_none_or(|user| policy.users.iter().any(|glob| glob.matches(user)));
+        let policy = self.policies.iter().find(selects)?;
+        let named = |glob: &Glob| Some(glob.stem()).filter(|stem| !stem.is_empty()).unwrap_or_else(|| "anybody".into());
+        let user = user.map(str::to_owned).or(policy.users.first().map(named))?;
+        Some(Identity {
+            // As the server does: without a database it is the one of the user's name.
+            database: policy.databases.first().map_or_else(|| user.clone(), named),
+            user,
+            address: policy.networks.first().map_or(IpAddr::from([127, 0, 0, 1]), |network| network.first()),
+            tls: true,
+            replication: false,
+        })
     }
 
     /// The names of the rules of each policy, with the policy's name.

@@ -12,12 +12,14 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
-use crate::config::{Auth, Config};
+use crate::config::Config;
 use crate::metrics::{Metrics, PolicyInfo};
 use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
 use crate::policy::PolicySet;
+use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::{self, Shared};
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
@@ -43,12 +45,8 @@ pub enum ServerError {
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsFileError),
-    #[error(
-        "clients and the server see two different certificates, and with `auth: passthrough` that breaks SCRAM with \
-         channel binding, which libpq uses by default: give both legs the same certificate, or set `auth: password`, \
-         or `auth: passthrough-without-channel-binding` if all clients use md5, trust or no channel binding"
-    )]
-    ChannelBinding,
+    #[error(transparent)]
+    Certificates(#[from] DifferentCertificates),
 }
 
 fn hint(error: &io::Error) -> &'static str {
@@ -130,7 +128,7 @@ impl Server {
     /// Serves until it is told to stop and the sessions are over.
     ///
     /// # Errors
-    /// [`ServerError::ChannelBinding`], found out by asking the server.
+    /// [`ServerError::Certificates`], found out by asking the server.
     pub async fn run(self, mut shutdown: watch::Receiver<Phase>) -> Result<(), ServerError> {
         let Server { listener, admin, shared, readiness, ending } = self;
         let state = admin::State {
@@ -143,11 +141,8 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(admin::serve(admin, Arc::new(state)));
 
-        if channel_binding_matters(&shared) {
-            // Clients must not come before this is known. A server that is not there yet is asked again later.
-            probe(&shared, &readiness).await?;
-        }
-        background.spawn(probe_forever(shared.clone(), readiness.clone()));
+        startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
+        background.spawn(probe(shared.clone(), readiness.clone()));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -171,54 +166,25 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
 fn publish(policies: &PolicySet, metrics: &Metrics, readiness: &Readiness) {
     let infos: Vec<PolicyInfo> = policies
         .overview()
-        .iter()
         .map(|(policy, mode, file)| PolicyInfo { policy: policy.to_string(), mode, file: file.to_string() })
         .collect();
     metrics.policies_loaded(&infos, SystemTime::now());
     readiness.policies_loaded(infos.len());
 }
 
-/// SCRAM is relayed and both legs may be TLS: then both must show the same certificate (DESIGN §6).
-fn channel_binding_matters(shared: &Shared) -> bool {
-    shared.config.auth == Auth::Passthrough && shared.acceptor.is_some()
-}
-
-async fn probe_forever(shared: Arc<Shared>, readiness: Arc<Readiness>) {
+/// Asks the server for a connection, without login, and tells the admin server what came of it.
+async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(PROBE_EVERY);
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(error) = probe(&shared, &readiness).await {
-            // The server's certificate changed since the start: new logins may fail, old sessions are fine.
-            tracing::error!("{error}");
+        let began = Instant::now();
+        let outcome = shared.connector.probe().await;
+        shared.metrics.upstream_up(outcome.is_ok());
+        let told = outcome.as_ref().map(|_| began.elapsed()).map_err(ToString::to_string);
+        if readiness.probed(told) {
+            news(&shared, &outcome);
         }
-    }
-}
-
-/// Asks the server for a connection, without login, and tells the admin server what came of it.
-///
-/// # Errors
-/// The server's certificate is not the one that clients see, where that matters. Not to be reachable is no error.
-async fn probe(shared: &Shared, readiness: &Readiness) -> Result<(), ServerError> {
-    let began = Instant::now();
-    let outcome = shared.connector.probe().await;
-    let conflict = channel_binding_matters(shared) && outcome.as_ref().is_ok_and(|tls| differs(shared, tls.as_ref()));
-    let told = match &outcome {
-        Ok(_) if conflict => Err(ServerError::ChannelBinding.to_string()),
-        Ok(_) => Ok(began.elapsed()),
-        Err(error) => Err(error.to_string()),
-    };
-    shared.metrics.upstream_up(told.is_ok());
-    if readiness.probed(told) {
-        news(shared, &outcome);
-    }
-    if conflict { Err(ServerError::ChannelBinding) } else { Ok(()) }
-}
-
-fn differs(shared: &Shared, tls: Option<&TlsInfo>) -> bool {
-    match (&shared.acceptor, tls) {
-        (Some(acceptor), Some(tls)) => *acceptor.certificate() != tls.certificate,
-        (None, _) | (_, None) => false,
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
@@ -48,13 +48,23 @@ pub struct Shared {
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
     pub ending: watch::Receiver<bool>,
+    /// One permit for each handshake under way: clients that don't log in can't pile up.
+    pub handshakes: Semaphore,
 }
 
 /// Serves one client from accept to close.
 pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
+    let Ok(handshake) = shared.handshakes.try_acquire() else {
+        shared.metrics.handshake_dropped();
+        tracing::debug!(session = number, %peer, "connection closed: too many handshakes are under way");
+        return;
+    };
     match handshake::establish(socket, peer, &shared).await {
-        Ok(Opened::Session(established)) => relay(established, peer, number, &shared).await,
+        Ok(Opened::Session(established)) => {
+            drop(handshake);
+            relay(established, peer, number, &shared).await;
+        }
         Ok(Opened::Cancel { key, client }) => {
             forward_cancel(&key, &shared).await;
             // The client's connection closes only after the server closed its own: libpq takes that for "done".

@@ -122,7 +122,6 @@ fn statement(args: &Args) -> Result<String, ExplainError> {
 fn identity(args: &Args, policies: &PolicySet) -> Identity {
     let test = policies.test_identity(args.user.as_deref());
     let user = args.user.clone().or(test.as_ref().map(|t| t.user.clone())).unwrap_or_else(|| "postgres".into());
-    // As the server does: without a database it is the one of the user's name.
     let database = args.database.clone().or(test.as_ref().map(|t| t.database.clone())).unwrap_or_else(|| user.clone());
     let address = args.address.or(test.as_ref().map(|t| t.address)).unwrap_or(IpAddr::from([127, 0, 0, 1]));
     Identity { user, database, address, tls: !args.no_tls, replication: false }

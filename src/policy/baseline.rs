@@ -21,7 +21,7 @@ pub(crate) fn needs_no_rule(access: &Access, scope: &Scope, whole: bool) -> bool
         // UNLISTEN names nothing to listen to.
         ActionName::Listen => whole && matches!(access.object, Object::None),
         // 6, 8.
-        ActionName::Call => whole && is_harmless_call(&access.object, scope),
+        ActionName::Call => whole && is_harmless_call(access, scope),
         ActionName::AdvisoryLock => whole && is_unlock(&access.object),
         // 7.
         ActionName::Select => whole && is_harmless_catalog(access, scope),
@@ -30,11 +30,13 @@ pub(crate) fn needs_no_rule(access: &Access, scope: &Scope, whole: bool) -> bool
 }
 
 /// A built-in without a class, or a type of the path.
-fn is_harmless_call(object: &Object, _scope: &Scope) -> bool {
-    match object {
-        Object::Function { name, builtin: true } => match name.schema.as_deref() {
-            None | Some("pg_catalog") => true,
-            Some(_) => false,
+fn is_harmless_call(access: &Access, scope: &Scope) -> bool {
+    match (&access.object, access.action.kind) {
+        (Object::Function { name, builtin: true }, _) => matches!(name.schema.as_deref(), None | Some("pg_catalog")),
+        (Object::Function { name, builtin: false }, Some("type")) => match (name.schema.as_deref(), &scope.path) {
+            (Some(schema), Some(path)) => path.iter().any(|s| **s == *schema),
+            (Some(_), None) => false,
+            (None, _) => true,
         },
         _ => false,
     }

@@ -172,7 +172,9 @@ impl Bench {
 
     /// What is missing for an access to pass; `None` where it may.
     fn lack(&self, statement: &Statement, access: &Access, moment: &Moment<'_>, outcome: &mut Outcome) -> Option<Lack> {
-        if let Object::Setting { name, value } = &access.object {
+        if let Object::Setting { name, value } = &access.object
+            && matches!(access.action.name, ActionName::Set | ActionName::Reset)
+        {
             return match known(name, moment) {
                 Known::Text(name) => {
                     self.lack_setting(statement, access, &canonical(name), &given(value, moment), moment, outcome)
@@ -181,7 +183,6 @@ impl Bench {
                     outcome.at_bind = true;
                     None
                 }
-                Known::Never if access.action.name != ActionName::Set && self.baseline => None,
                 Known::Never => Some(Lack::Nameless),
             };
         }
@@ -201,10 +202,12 @@ impl Bench {
                 let meaning = self.scope.meaning(name, false);
                 self.covers_all(access, &name.name, meaning, moment, outcome)
             }
-            Object::None | Object::Role(_) | Object::AnyRole | Object::Cursor(_) | Object::Unknown(_) => {
-                self.covers(access, Candidate { name: "", schema: None }, moment, outcome)
-            }
-            Object::Setting { .. } => false,
+            Object::None
+            | Object::Role(_)
+            | Object::AnyRole
+            | Object::Cursor(_)
+            | Object::Unknown(_)
+            | Object::Setting { .. } => self.covers(access, Candidate { name: "", schema: None }, moment, outcome),
         };
         (!covered).then_some(Lack::Rule)
     }

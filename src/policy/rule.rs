@@ -7,7 +7,8 @@ use crate::policy::names::{Meaning, Pattern, Scope};
 use crate::policy::settings::SettingPattern;
 use crate::policy::verdict::RuleRef;
 use crate::policy::words::Actions;
-use crate::sql::{Access, ActionName, Name, Object};
+use crate::sql::settings::is_guarded;
+use crate::sql::{Access, ActionName, Name, Object, Operand};
 
 /// A rule of `allow` or `deny`.
 #[derive(Debug)]
@@ -54,19 +55,20 @@ pub(crate) struct When {
 
 /// Objects that live in no schema: their names are compared with patterns that have none.
 const WITHOUT_SCHEMA: &[&str] = &[
-    "access method",
+    "access_method",
     "cast",
     "channel",
     "database",
-    "event trigger",
+    "event_trigger",
     "extension",
-    "foreign server",
-    "foreign-data wrapper",
-    "foreign data wrapper",
+    "file",
+    "foreign_data_wrapper",
     "function oid",
     "language",
-    "large object",
+    "large_object",
     "library",
+    "parameter",
+    "program",
     "publication",
     "replication command",
     "role",
@@ -75,7 +77,7 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "subscription",
     "tablespace",
     "transform",
-    "user mapping",
+    "user_mapping",
 ];
 
 impl Selectors {
@@ -156,6 +158,11 @@ impl Rule {
             }
             Object::Role(None) => s.is_empty(),
             Object::AnyRole => s.roles.contains(&Glob::Any),
+            // ALTER SYSTEM; what a session sets for itself is judged in `decide`.
+            Object::Setting { name: Operand::Constant(name), .. } => {
+                s.is_empty()
+                    || (!is_guarded(name) && s.settings.iter().any(|p| p.value.is_none() && p.name.matches(name)))
+            }
             Object::Setting { .. } => false,
         }
     }

@@ -59,7 +59,7 @@ pub(crate) fn known<'a>(operand: &'a Operand, moment: &Moment<'a>) -> Known<'a> 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Given<'a> {
     Default,
-    /// The elements as given, at least one.
+    /// The elements as given; none is the empty list.
     Elements(Vec<&'a str>),
     Later,
     Never,
@@ -79,11 +79,7 @@ pub(crate) fn given<'a>(value: &'a SettingValue, moment: &Moment<'a>) -> Given<'
                     Known::Never => return Given::Never,
                 }
             }
-            match (later, elements.is_empty()) {
-                (true, _) => Given::Later,
-                (false, true) => Given::Never,
-                (false, false) => Given::Elements(elements),
-            }
+            if later { Given::Later } else { Given::Elements(elements) }
         }
     }
 }
