@@ -29,8 +29,8 @@ use std::sync::Arc;
 
 use crate::policy::admit::Session;
 use crate::policy::compile::Policy;
-use crate::policy::glob::Glob;
 use crate::policy::decide::Outcome;
+use crate::policy::glob::Glob;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use load::{Loaded, read};
 pub use verdict::{Approved, Judgement, Refusal, RuleRef, Verdict};
