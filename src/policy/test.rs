@@ -70,8 +70,12 @@ fn run_here(set: &Arc<PolicySet>) -> Vec<TestResult> {
 fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResult> {
     let identity = identity(policy, &test.who);
     let login = set.admit(&identity);
-    let mut session =
-        login.as_ref().ok().map(|policy| TestSession { policy, who: &test.who, prepared: BTreeSet::new(), cursors: BTreeSet::new() });
+    let mut session = login.as_ref().ok().map(|policy| TestSession {
+        policy,
+        who: &test.who,
+        prepared: BTreeSet::new(),
+        cursors: BTreeSet::new(),
+    });
     let result = |step: &Step| {
         let (what, outcome) = match &step.what {
             Tried::Login => ("login".to_owned(), Ok(login.as_ref().err().cloned())),
@@ -154,7 +158,8 @@ impl TestSession<'_> {
         };
         let facts = &analysis.facts;
         let extended = !self.who.simple && facts.statements.len() < 2;
-        let moment = |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
+        let moment =
+            |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
         let refusal = if extended {
             let wanted = facts.statements.iter().map(|statement| statement.parameters as usize).max().unwrap_or(0);
             let mut values: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
