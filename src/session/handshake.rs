@@ -15,6 +15,7 @@ use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
 use crate::policy::{Identity, Refusal, RuleRef, SessionPolicy};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
+use crate::session::refusal::Reference;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{
     self, CancelKey, FirstPacket, MAX_STARTUP_PACKET_LENGTH, NEWEST_MINOR, Negotiation, Startup, StartupError,
@@ -48,7 +49,7 @@ pub struct Established {
 
 /// Why there is no session. The client was told what it may know.
 #[derive(Debug, thiserror::Error)]
-#[error("{why}")]
+#[error("{}{why}", who(identity.as_ref()))]
 pub struct HandshakeEnd {
     /// Who it was, as far as it was known.
     pub identity: Option<Identity>,
@@ -78,9 +79,9 @@ pub enum Why {
     ClientTls(std::io::Error),
     #[error("{0}")]
     Insecure(&'static str),
-    #[error("login refused by {rule} of policy \"{policy}\": {reason}", policy = refusal.policy,
-            rule = refusal.rule.label(), reason = refusal.reason)]
-    Refused { refusal: Box<Refusal>, reference: String },
+    #[error("login refused by policy \"{}\" ({}), event {}: {}", refusal.policy, place(&refusal.rule),
+            reference.as_str(), refusal.reason)]
+    Refused { refusal: Box<Refusal>, reference: Reference },
     #[error("{error} ({})", error.hint())]
     Unreachable { error: ConnectError },
     #[error("the server went away before it answered the startup packet: {0}")]
@@ -89,6 +90,19 @@ pub enum Why {
     Certificates(#[from] DifferentCertificates),
     #[error(transparent)]
     Login(#[from] LoginEnd),
+}
+
+/// `user "shop_app", database "shop": `, for the log.
+fn who(identity: Option<&Identity>) -> String {
+    identity.map(|who| format!("user {:?}, database {:?}: ", who.user, who.database)).unwrap_or_default()
+}
+
+/// A rule with its place, for the log.
+fn place(rule: &RuleRef) -> String {
+    match rule {
+        RuleRef::Rule { name, file, line } => format!("rule {name}, {file}:{line}"),
+        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => format!("rule {}", rule.label()),
+    }
 }
 
 /// Makes a session of a socket.
@@ -254,7 +268,10 @@ async fn open(
         return Err(Why::Insecure("this server takes passwords inside TLS only"));
     }
 
-    let refused = |refusal| Why::Refused { refusal: Box::new(refusal), reference: reference() };
+    let refused = |refusal| Why::Refused {
+        refusal: Box::new(refusal),
+        reference: Reference::new(jiff::Timestamp::now(), rand::random()),
+    };
     let policy = shared.policies.load_full().admit(&identity).map_err(refused)?;
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) =
@@ -408,19 +425,21 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
             fatal(sqlstate::INVALID_AUTHORIZATION, message, None, Some("Connect with sslmode=require or stronger."))
         }
         Why::Refused { refusal, reference } => {
+            let event = format!("event {}", reference.as_str());
             if refusal.terse || shared.config.errors == Errors::Terse {
-                return fatal(refusal.sqlstate, &format!("login refused (event {reference})"), None, None);
+                return fatal(refusal.sqlstate, "login refused", Some(&event), None);
             }
-            let detail = match &refusal.rule {
-                RuleRef::Rule { name, file, line } => Some(format!("Rule \"{name}\" in {file}:{line}.")),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => None,
+            let (rule, message) = match &refusal.rule {
+                RuleRef::Rule { name, file, line } => (format!("rule {name} ({file}:{line}), "), None),
+                // No policy at all: worded like pg_hba's refusal, which names none either.
+                RuleRef::Default if &*refusal.policy == "none" => (String::new(), Some(refusal.reason.clone())),
+                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => {
+                    (format!("rule {}, ", refusal.rule.label()), None)
+                }
             };
-            let message = if refusal.policy.is_empty() {
-                refusal.reason.clone()
-            } else {
-                format!("login refused by policy \"{}\": {}", refusal.policy, refusal.reason)
-            };
-            fatal(refusal.sqlstate, &message, detail.as_deref(), refusal.hint.as_deref())
+            let message = message
+                .unwrap_or_else(|| format!("login refused by policy \"{}\": {}", refusal.policy, refusal.reason));
+            fatal(refusal.sqlstate, &message, Some(&format!("{rule}{event}")), refusal.hint.as_deref())
         }
         Why::Unreachable { error } => {
             let detail = (shared.config.errors == Errors::Detailed).then(|| error.to_string());
@@ -437,11 +456,6 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
         Why::Certificates(error) => fatal(sqlstate::INVALID_AUTHORIZATION, &error.to_string(), None, None),
         Why::Login(LoginEnd::Fatal { sqlstate, message, hint }) => fatal(sqlstate, message, None, *hint),
     }
-}
-
-/// What a terse refusal and its log line have in common.
-fn reference() -> String {
-    format!("{:012x}", rand::random::<u64>() >> 16)
 }
 
 #[cfg(test)]
