@@ -23,6 +23,9 @@ mod wording;
 mod words;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
