@@ -148,12 +148,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
         Err(why) => {
             count(&why, shared);
             if let Some(error) = farewell(&why, shared) {
-                // Whether it arrives is the client's affair.
-                let _ = timeout(Duration::from_secs(1), async {
-                    client.send(&error).await?;
-                    client.stream.shutdown().await.map_err(PeerError::Io)
-                })
-                .await;
+                tell(&mut client.stream, &error).await;
             }
             Err(HandshakeEnd { identity, why })
         }
@@ -213,10 +208,22 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
 async fn refuse_startup(mut stream: Stream, error: StartupError) -> Result<Greeted, Why> {
     if let Some(sqlstate) = error.sqlstate() {
         let message = reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint());
-        stream.write_all(&message).await.map_err(Why::ClientGone)?;
-        stream.shutdown().await.map_err(Why::ClientGone)?;
+        tell(&mut stream, &message).await;
     }
     Err(Why::Startup(error))
+}
+
+/// Last words. What the client sent ahead is read and dropped, because a socket that is closed over unread bytes resets the
+/// connection, which can take the words with it. Whether they arrive is the client's affair.
+async fn tell(stream: &mut Stream, words: &[u8]) {
+    let _ = timeout(Duration::from_secs(1), async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut dropped = [0u8; 1024];
+        while stream.read(&mut dropped).await? > 0 {}
+        std::io::Result::Ok(())
+    })
+    .await;
 }
 
 /// Reads one first packet, no byte more; `None` if the client closed before its first byte.
