@@ -56,7 +56,8 @@ pub fn run(args: Args) -> ExitCode {
     match signals().and_then(|stop| play(&args, &stop)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(DemoError::Interrupted) => {
-            println!("\nStopped. The firewall, PostgreSQL and their files are gone.");
+            // Nobody may be left to read it.
+            let _ = say(&mut io::stdout(), "\nStopped. The firewall, PostgreSQL and their files are gone.");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -171,6 +172,8 @@ impl Firewall {
         let directory = shop.cluster.directory();
         let policies = directory.join("policies");
         fs::create_dir_all(&policies).map_err(io("can't create the policy directory"))?;
+        // Its contents can then be removed by the keeper, which has PostgreSQL's rights and no more.
+        shop.cluster.own(&policies)?;
         fs::write(policies.join("shop.yaml"), POLICY).map_err(io("can't write the policy"))?;
         let program = std::env::current_exe().map_err(io("can't find this program"))?;
         let (port, admin) = (free_port()?, free_port()?);
@@ -183,7 +186,8 @@ impl Firewall {
             "run".to_owned(),
             format!("--listen=127.0.0.1:{port}"),
             format!("--admin=127.0.0.1:{admin}"),
-            format!("--policies={}", policies.display()),
+            // Relative to where it runs, so that errors name a short path.
+            "--policies=policies".to_owned(),
             format!("--upstream={upstream}"),
             format!("--tls-cert={}", shop.identity.certificate.display()),
             format!("--tls-key={}", shop.identity.key.display()),

@@ -209,7 +209,8 @@ impl Bench {
             | Object::Unknown(_)
             | Object::Setting { .. } => self.covers(access, Candidate { name: "", schema: None }, moment, outcome),
         };
-        (!covered).then_some(Lack::Rule)
+        let lack = if access.action.name == ActionName::SetRole { Lack::Guarded } else { Lack::Rule };
+        (!covered).then_some(lack)
     }
 
     /// Whether every object that the name may mean is covered.

@@ -70,7 +70,6 @@ pub(crate) struct When {
 /// One entry of `tests`.
 #[derive(Debug, Clone)]
 pub(crate) struct Test {
-    pub place: Place,
     pub who: TestIdentity,
     pub steps: Vec<Step>,
 }
@@ -401,7 +400,7 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
             reader.error(place, format!("`{key}` can't stand beside `login` or `steps` or its opposite in one test"));
         }
     }
-    Some(Test { place, who, steps })
+    Some(Test { who, steps })
 }
 
 fn step(reader: &mut Reader<'_>, fields: &mut crate::policy::reader::Fields<'_>, place: Place) -> Option<Step> {

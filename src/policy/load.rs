@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::compile::{self, Policy};
-use crate::policy::diagnostic::{Diagnostic, Severity, Source, render};
+use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
+use crate::policy::glob::Glob;
 use crate::policy::{PolicySet, admit, test};
 
 /// What reading policy files gave.
@@ -112,19 +113,12 @@ fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic
     let source = |policy: &Policy| sources.iter().find(|source| source.file == policy.file);
     for (index, policy) in policies.iter().enumerate() {
         let Some(here) = source(policy) else { continue };
-        for rules in policy.allow.iter().chain(&policy.deny).collect::<Vec<_>>().windows(1) {
-            let [rule] = rules else { continue };
-            let same = policy.allow.iter().chain(&policy.deny).filter(|r| r.name == rule.name);
-            if let Some(first) = same.min_by_key(|r| r.line)
-                && first.line < rule.line
-            {
-                findings.push(here.error(
-                    crate::policy::diagnostic::Place { line: rule.line, ..Default::default() },
-                    format!(
-                        "rule \"{}\" stands twice in policy \"{}\": first in line {}",
-                        rule.name, policy.name, first.line
-                    ),
-                ));
+        let rules: Vec<_> = policy.allow.iter().chain(&policy.deny).collect();
+        for (at, rule) in rules.iter().enumerate() {
+            if let Some(first) = rules.iter().take(at).find(|first| first.name == rule.name) {
+                let place = Place { line: rule.line, ..Place::default() };
+                let message = format!("rule \"{}\" stands twice in policy \"{}\"", rule.name, policy.name);
+                findings.push(here.error(place, message).help(format!("the other one is in line {}", first.line)));
             }
         }
         for other in policies.iter().take(index) {
@@ -178,18 +172,18 @@ fn between(a: &Policy, b: &Policy, here: &Source, findings: &mut Vec<Diagnostic>
     }
 }
 
-fn overlap(a: &[crate::policy::glob::Glob], b: &[crate::policy::glob::Glob]) -> bool {
+fn overlap(a: &[Glob], b: &[Glob]) -> bool {
     a.is_empty() || b.is_empty() || a.iter().any(|x| b.iter().any(|y| x.overlaps(y)))
 }
 
 /// An observing policy whose users no enforcing one covers: they pass whole.
 fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &mut Vec<Diagnostic>) {
-    let covered = |user: &crate::policy::glob::Glob| {
+    let covered = |user: &Glob| {
         policies.iter().any(|p| {
             p.enforce
                 && p.databases.is_empty()
                 && p.users.iter().any(|other| match other {
-                    crate::policy::glob::Glob::Any => true,
+                    Glob::Any => true,
                     other => user.is_literal() && other.matches(&user.stem()),
                 })
         })
@@ -210,9 +204,9 @@ fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &
     }
 }
 
-fn user_text(user: &crate::policy::glob::Glob) -> String {
+fn user_text(user: &Glob) -> String {
     match user {
-        crate::policy::glob::Glob::Any => "users that no enforcing policy names".to_owned(),
+        Glob::Any => "users that no enforcing policy names".to_owned(),
         glob if glob.is_literal() => format!("user \"{}\"", glob.stem()),
         glob => format!("users like \"{}\"", glob.stem()),
     }

@@ -70,8 +70,12 @@ fn run_here(set: &Arc<PolicySet>) -> Vec<TestResult> {
 fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResult> {
     let identity = identity(policy, &test.who);
     let login = set.admit(&identity);
-    let mut session =
-        login.as_ref().ok().map(|policy| TestSession { policy, who: &test.who, prepared: BTreeSet::new(), cursors: BTreeSet::new() });
+    let mut session = login.as_ref().ok().map(|policy| TestSession {
+        policy,
+        who: &test.who,
+        prepared: BTreeSet::new(),
+        cursors: BTreeSet::new(),
+    });
     let result = |step: &Step| {
         let (what, outcome) = match &step.what {
             Tried::Login => ("login".to_owned(), Ok(login.as_ref().err().cloned())),
@@ -124,7 +128,7 @@ fn told(refusal: &Refusal) -> String {
 }
 
 /// The default session of a policy's tests with what `as` overrides.
-fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
+pub(super) fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
     let sample = |globs: &[Glob], none: &str| globs.first().map_or_else(|| none.to_owned(), Glob::sample);
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let user = who.user.clone().unwrap_or_else(|| sample(&policy.users, "postgres"));
@@ -154,7 +158,8 @@ impl TestSession<'_> {
         };
         let facts = &analysis.facts;
         let extended = !self.who.simple && facts.statements.len() < 2;
-        let moment = |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
+        let moment =
+            |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
         let refusal = if extended {
             let wanted = facts.statements.iter().map(|statement| statement.parameters as usize).max().unwrap_or(0);
             let mut values: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();

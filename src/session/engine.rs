@@ -2,19 +2,18 @@
 //! is to be sent instead of a refused frame, and when the session ends.
 //!
 //! Only Query, Parse and FunctionCall are gathered whole, and the names of Bind, Describe, Execute and Close; every other
-//! frame streams through with a counter of bytes that remain.
+//! frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
-use std::borrow::Cow;
+mod answers;
 
 use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::judge::{self, Judge, Judged, Lexing};
 use crate::session::ledger::{Ledger, Outstanding};
-use crate::session::refusal::{Pending, Reference, Wording, body};
+use crate::session::refusal::{Pending, Reference, Wording};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::{Facts, NameUse, Unparsed};
-use crate::wire::backend;
 use crate::wire::frame::{HEADER, Header, ImpossibleLength, cstring, header};
 use crate::wire::frontend::{self, Frontend, Target};
 use crate::wire::reply::{self, Severity};
@@ -25,12 +24,6 @@ pub const STATEMENT_BYTES: usize = 1 << 20;
 
 /// Bytes in which the names of a Bind must end.
 const BIND_NAMES: usize = 4096;
-
-/// The longest ErrorResponse that is gathered for rewriting; a longer one is the server's own.
-const ERROR_BYTES: usize = 1 << 16;
-
-/// The longest ParameterStatus that is looked at: `search_path` may be long.
-const PARAMETER_BYTES: usize = 1 << 20;
 
 /// What to do with the bytes that were looked at.
 #[derive(Debug, PartialEq, Eq)]
@@ -273,7 +266,7 @@ impl Engine {
             self.tell.statements(&judgement, None);
             // A poisoned Parse keeps the refused one's name, which stands in front of the text.
             let name = rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
-            return self.decide(asked, plain(judgement), &Behind::settled(), name, frame, rest, run, insert);
+            return self.decide(asked, Judged::plain(judgement), &Behind::settled(), name, frame, rest, run, insert);
         }
         let Some(body) = rest.get(HEADER..frame) else { return Frame::More(frame) };
         let (name, text) = match asked {
@@ -300,7 +293,7 @@ impl Engine {
     fn make_statement(&mut self, raw: &[u8], behind: &Behind, judgement: Judgement) -> Judgement {
         let name = match self.judge().name(raw) {
             Ok(name) => name,
-            Err(refused) => return refused,
+            Err(refused) => return *refused,
         };
         match self.statements.made(&name, behind) {
             Ok(()) => judgement,
@@ -318,7 +311,7 @@ impl Engine {
         };
         let judgement = self.policy.judge_fastpath(oid);
         self.tell.admin_statement(&judgement);
-        self.decide(Asked::FunctionCall, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
+        self.decide(Asked::FunctionCall, Judged::plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
     }
 
     fn bind(&mut self, head: Header, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
@@ -334,7 +327,16 @@ impl Engine {
         let (portal, statement) = match (self.judge().name(portal), self.judge().name(statement)) {
             (Ok(portal), Ok(statement)) => (portal, statement),
             (Err(judgement), _) | (_, Err(judgement)) => {
-                return self.decide(Asked::Bind, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert);
+                return self.decide(
+                    Asked::Bind,
+                    Judged::plain(*judgement),
+                    &Behind::settled(),
+                    b"",
+                    frame,
+                    rest,
+                    run,
+                    insert,
+                );
             }
         };
         let Some(behind) = self.statements.get(&statement) else {
@@ -348,7 +350,7 @@ impl Engine {
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate.
             if self.portals.made(&portal, behind).is_err() {
-                let judged = plain(too_many_names(&self.policy));
+                let judged = Judged::plain(too_many_names(&self.policy));
                 return self.decide(Asked::Bind, judged, &Behind::settled(), b"", frame, rest, run, insert);
             }
             run.behind(behind, frame, rest.len());
@@ -362,7 +364,16 @@ impl Engine {
                 "Bind of {frame} bytes to a statement whose values are judged is longer than {STATEMENT_BYTES}"
             );
             let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
-            return self.decide(Asked::Bind, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert);
+            return self.decide(
+                Asked::Bind,
+                Judged::plain(judgement),
+                &Behind::settled(),
+                b"",
+                frame,
+                rest,
+                run,
+                insert,
+            );
         }
         if rest.len() < frame {
             return Frame::More(frame);
@@ -375,7 +386,7 @@ impl Engine {
         if matches!(judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
             judgement = too_many_names(&self.policy);
         }
-        self.decide(Asked::Bind, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
+        self.decide(Asked::Bind, Judged::plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
     }
 
     /// Describe, Execute and Close, all there.
@@ -402,7 +413,16 @@ impl Engine {
         let name = match self.judge().name(raw) {
             Ok(name) => name,
             Err(judgement) => {
-                return self.decide(asked, plain(judgement), &Behind::settled(), b"", frame, rest, run, insert);
+                return self.decide(
+                    asked,
+                    Judged::plain(*judgement),
+                    &Behind::settled(),
+                    b"",
+                    frame,
+                    rest,
+                    run,
+                    insert,
+                );
             }
         };
         if asked == Asked::Close {
@@ -425,7 +445,7 @@ impl Engine {
             }
             Some(behind) => {
                 let behind = behind.clone();
-                plain(self.judge().run(&behind))
+                Judged::plain(self.judge().run(&behind))
             }
             None if self.doomed => {
                 run.unjudged(Unjudged::Skipped, frame, rest.len());
@@ -569,7 +589,7 @@ impl Engine {
             self.tell.violation(&what);
         }
         let judgement = self.policy.guard(sqlstate::PROTOCOL_VIOLATION, what);
-        let judged = Judged { as_server: Some("invalid message format".to_owned()), ..plain(judgement) };
+        let judged = Judged { as_server: Some("invalid message format".to_owned()), ..Judged::plain(judgement) };
         self.decide(asked, judged, &Behind::settled(), b"", frame, rest, run, insert)
     }
 
@@ -604,150 +624,6 @@ impl Engine {
             replication: self.replication,
         }
     }
-
-    /// Looks at bytes from the server. `insert` gets what goes out after those that pass.
-    pub fn server(&mut self, bytes: &[u8], insert: &mut Vec<u8>) -> Look {
-        let mut pass = self.server_remaining.min(bytes.len());
-        self.server_remaining -= pass;
-        loop {
-            if self.server_remaining > 0 {
-                return Look { pass, then: Then::More { need: 1 } };
-            }
-            let rest = bytes.get(pass..).unwrap_or_default();
-            let head = match header(rest) {
-                Ok(Some(head)) => head,
-                Ok(None) => return Look { pass, then: Then::More { need: HEADER } },
-                Err(impossible) => return Look { pass, then: Then::End(impossible.into()) },
-            };
-            let frame = head.frame();
-            if self.watches(head) {
-                if rest.len() < frame {
-                    return Look { pass, then: Then::More { need: frame } };
-                }
-                match self.answer(head.kind, rest.get(..frame).unwrap_or_default(), insert) {
-                    Answer::Stands => {}
-                    Answer::Reworded => return Look { pass, then: Then::Replace { skip: frame } },
-                    Answer::Ends(end) => return Look { pass, then: Then::End(end) },
-                }
-            }
-            let here = frame.min(rest.len());
-            pass += here;
-            self.server_remaining = frame - here;
-        }
-    }
-
-    /// The answers that are gathered and looked at; everything else streams.
-    #[inline]
-    fn watches(&self, head: Header) -> bool {
-        match head.kind {
-            backend::ERROR_RESPONSE => !self.pending.is_empty() && head.body <= ERROR_BYTES,
-            backend::READY_FOR_QUERY => head.body == 1,
-            backend::PARAMETER_STATUS => head.body <= PARAMETER_BYTES,
-            backend::BACKEND_KEY_DATA => head.body <= 4 + 256,
-            backend::CLOSE_COMPLETE => head.body == 0 && self.ledger.watches(),
-            backend::COMMAND_COMPLETE => head.body <= 64 && self.ledger.watches(),
-            _ => false,
-        }
-    }
-
-    fn answer(&mut self, kind: u8, frame: &[u8], insert: &mut Vec<u8>) -> Answer {
-        let body = body(frame);
-        match kind {
-            backend::ERROR_RESPONSE => {
-                let encoding = self.lexing.client_encoding;
-                if self.pending.rewrite(body, |text| encoding.encode(text), insert) {
-                    return Answer::Reworded;
-                }
-            }
-            backend::READY_FOR_QUERY => self.ready_for_query(body == b"I"),
-            backend::PARAMETER_STATUS => return self.parameter_status(body),
-            backend::BACKEND_KEY_DATA => {
-                if let Some((pid, key)) = backend::backend_key_data(body) {
-                    self.key = Some((pid, key.into()));
-                }
-            }
-            backend::CLOSE_COMPLETE => {
-                let closed = self.ledger.close_complete();
-                self.settle(closed);
-            }
-            backend::COMMAND_COMPLETE => {
-                let done = self.ledger.command_complete(body.strip_suffix(b"\0").unwrap_or(body));
-                self.settle(done);
-            }
-            _ => {}
-        }
-        Answer::Stands
-    }
-
-    fn ready_for_query(&mut self, idle: bool) {
-        if !self.ready {
-            // The first one ends the login and answers no request.
-            self.ready = true;
-            self.lexing.unsettled = self.settles_at > 0;
-            return;
-        }
-        self.answered += 1;
-        self.lexing.unsettled &= self.answered < self.settles_at;
-        if let Some(sent) = self.ledger.ready()
-            && idle
-            && !self.portals.is_empty()
-        {
-            self.portals.transaction_over(sent);
-        }
-    }
-
-    fn settle(&mut self, done: Option<Outstanding>) {
-        match done {
-            Some(Outstanding::CloseStatement(name, sent) | Outstanding::Deallocate(name, sent)) => {
-                self.statements.gone(&name, sent);
-            }
-            Some(Outstanding::ClosePortal(name, sent)) => self.portals.gone(&name, sent),
-            Some(Outstanding::DeallocateAll(sent)) => self.statements.all_gone(sent),
-            Some(Outstanding::Boundary { .. }) | None => {}
-        }
-    }
-
-    fn parameter_status(&mut self, body: &[u8]) -> Answer {
-        let Some((name, value)) = backend::parameter_status(body) else { return Answer::Stands };
-        let (Ok(name), value) = (str::from_utf8(name), String::from_utf8_lossy(value)) else { return Answer::Stands };
-        match name {
-            "client_encoding" => {
-                // One that the guard doesn't let a session have can only be observed: it is read as ASCII or not at all.
-                self.lexing.client_encoding = Encoding::lookup(&value).unwrap_or(Encoding::SqlAscii);
-            }
-            "server_encoding" => self.lexing.server_utf8 = value == "UTF8",
-            "server_version" => {
-                let major: Cow<'_, str> = value.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().into();
-                self.lexing.server_major = major.parse().unwrap_or(0);
-            }
-            _ => {}
-        }
-        match self.policy.alarm(name, &value) {
-            Some(sentence) => {
-                self.tell.alarm(&sentence, self.enforces);
-                if self.enforces {
-                    return Answer::Ends(End::Fatal {
-                        sqlstate: sqlstate::ADMIN_SHUTDOWN,
-                        message: format!("session ended: {sentence}"),
-                        hint: Some("a setting that Portcullis guards was changed on the server; ask the DBA"),
-                    });
-                }
-                Answer::Stands
-            }
-            None => Answer::Stands,
-        }
-    }
-}
-
-/// What an answer of the server comes to.
-enum Answer {
-    Stands,
-    Reworded,
-    Ends(End),
-}
-
-fn plain(judgement: Judgement) -> Judged {
-    Judged { judgement, facts: None, unparsed: None, as_server: None }
 }
 
 fn too_many_names(policy: &SessionPolicy) -> Judgement {

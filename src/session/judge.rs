@@ -1,5 +1,6 @@
 //! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,7 +40,8 @@ pub struct Judged {
 }
 
 impl Judged {
-    fn plain(judgement: Judgement) -> Judged {
+    /// A verdict on something that has no text.
+    pub fn plain(judgement: Judgement) -> Judged {
         Judged { judgement, facts: None, unparsed: None, as_server: None }
     }
 }
@@ -62,7 +64,7 @@ impl Judge<'_> {
         let extended = asked == Asked::Parse;
         let judged = match self.decode(raw) {
             Err(judgement) => {
-                let judged = Judged::plain(judgement);
+                let judged = Judged::plain(*judgement);
                 self.tell.statements(&judged.judgement, None);
                 judged
             }
@@ -81,7 +83,7 @@ impl Judge<'_> {
 
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
     pub fn bind(&self, behind: &Behind, values: &[Value<'_>]) -> Judgement {
-        let texts: Vec<Option<std::borrow::Cow<'_, str>>> = values
+        let texts: Vec<Option<Cow<'_, str>>> = values
             .iter()
             .map(|value| value.and_then(|(_, bytes)| self.lexing.client_encoding.decode(bytes).ok()))
             .collect();
@@ -108,11 +110,11 @@ impl Judge<'_> {
     ///
     /// # Errors
     /// The verdict where it does not convert.
-    pub fn name<'n>(&self, raw: &'n [u8]) -> Result<std::borrow::Cow<'n, str>, Judgement> {
+    pub fn name<'n>(&self, raw: &'n [u8]) -> Result<Cow<'n, str>, Box<Judgement>> {
         self.decode(raw)
     }
 
-    fn decode<'t>(&self, raw: &'t [u8]) -> Result<std::borrow::Cow<'t, str>, Judgement> {
+    fn decode<'t>(&self, raw: &'t [u8]) -> Result<Cow<'t, str>, Box<Judgement>> {
         if raw.is_ascii() {
             // ASCII is the same in every encoding that the guard lets a session have.
             if let Ok(text) = str::from_utf8(raw) {
@@ -121,11 +123,11 @@ impl Judge<'_> {
         }
         if self.lexing.unsettled && self.policy.enforces() {
             let reason = "text beyond ASCII while client_encoding is being changed".to_owned();
-            return Err(self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason));
+            return Err(Box::new(self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason)));
         }
         self.lexing.client_encoding.decode(raw).map_err(|_| {
             let reason = format!("bytes that are no text in client_encoding {}", self.lexing.client_encoding.name());
-            self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason)
+            Box::new(self.policy.guard(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, reason))
         })
     }
 

@@ -9,11 +9,15 @@ use super::Unparsed;
 /// How many tokens that look like the offending one are tried before the position is given up.
 const MAX_TRIES: usize = 32;
 
+/// How many bytes those tries may parse together, beyond the first.
+const MAX_BYTES: usize = 256 << 10;
+
 /// Reads a text with PostgreSQL's grammar. Needs a large stack.
 pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
     // The wrapper computes summaries of its own on the way and panics on shapes that it does not expect; that must not
     // cost the session.
-    let parsed = catch_unwind(|| pg_query::parse(text, 0)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
+    let parsed =
+        catch_unwind(|| pg_query::parse(text, 0)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
     match parsed {
         Ok(result) => Ok(result.protobuf),
         Err(pg_query::Error::Parse(message)) if is_depth(&message) => Err(Unparsed::TooDeep),
@@ -37,43 +41,82 @@ pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
 }
 
 fn is_depth(message: &str) -> bool {
-    message.starts_with("stack depth limit exceeded")
+    message.starts_with("stack depth limit exceeded") || message.starts_with("parse tree is nested too deeply")
 }
 
 /// The 1-based character position that the server would give. The wrapper drops it, so it is found again: the grammar is
-/// LALR(1), so that the text cut behind the offending token fails at that very token.
+/// LALR(1), so that the text cut behind the offending token fails at that very token, with the same words.
 fn position(text: &str, message: &str) -> Option<usize> {
-    let near = if message.ends_with(" at end of input") {
+    if message.ends_with(" at end of input") {
         return Some(text.chars().count() + 1);
-    } else {
-        message.split_once(" at or near \"")?.1.strip_suffix('"')?
-    };
-    let tokens = match pg_query::scan_tokens(text) {
-        Ok(tokens) => tokens,
-        // The lexer itself failed (an unterminated literal): the server quotes everything from there to the end.
-        Err(_) => return text.ends_with(near).then(|| characters(text, text.len() - near.len())).flatten(),
-    };
-    let mut tries = 0;
-    for token in tokens {
-        let (Ok(start), Ok(end)) = (usize::try_from(token.start), usize::try_from(token.end)) else { return None };
-        // What is near is the token as lexed, sometimes less of it (`"ab` of `"ab"cd`): it starts where the token starts.
-        if !text.get(start..).is_some_and(|rest| rest.starts_with(near)) {
+    }
+    let near = message.split_once(" at or near \"")?.1.strip_suffix('"')?;
+    let (mut tries, mut bytes) = (0, 0);
+    for (start, _) in text.match_indices(near) {
+        let (prefix, rest) = text.split_at_checked(start + near.len())?;
+        if continues(near, rest) {
             continue;
         }
         tries += 1;
-        if tries > MAX_TRIES {
+        bytes += prefix.len();
+        if tries > MAX_TRIES || (bytes > MAX_BYTES && tries > 1) {
             return None;
         }
-        let Some(prefix) = text.get(..end) else { continue };
-        if let Err(pg_query::Error::Parse(again)) = pg_query::parse(prefix, 0)
-            && again == message
-        {
-            return characters(text, start);
+        let again = catch_unwind(|| pg_query::parse(prefix, 0));
+        if matches!(again, Ok(Err(pg_query::Error::Parse(again))) if again == message) {
+            return Some(text.get(..start)?.chars().count() + 1);
         }
     }
     None
 }
 
-fn characters(text: &str, offset: usize) -> Option<usize> {
-    Some(text.get(..offset)?.chars().count() + 1)
+/// True where the lexer would read on: what stands there is part of a longer token.
+fn continues(token: &str, rest: &str) -> bool {
+    let (Some(last), Some(next)) = (token.chars().last(), rest.chars().next()) else { return false };
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
+    let operator = |c: char| "+-*/<>=~!@#%^&|`?".contains(c);
+    (word(last) && word(next)) || (operator(last) && operator(next)) || (last == next && "'\":".contains(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (String, Option<usize>) {
+        match parse(text) {
+            Err(Unparsed::Syntax { message, position }) => (message, position),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_position_is_the_servers() {
+        // Each as PostgreSQL 15 answers it.
+        for (text, near, position) in [
+            ("SELEC 1", "SELEC", 1),
+            ("SELECT 1 FROM t WHERE frommage from", "from", 32),
+            ("SELECT 'é' x y", "y", 14),
+            ("SELECT 1; SELECT , 2", ",", 18),
+            ("SELECT (1))", ")", 11),
+            ("SELECT a FROM t WHERE x = 'a' OR OR 'OR'", "OR", 34),
+            ("SELECT * FROM o WHERE c IN (x' UNION 'q'||''", "q", 39),
+        ] {
+            assert_eq!(refused(text), (format!("syntax error at or near \"{near}\""), Some(position)), "{text}");
+        }
+        assert_eq!(refused("SELECT 1 +"), ("syntax error at end of input".into(), Some(11)));
+        let unterminated = ("unterminated quoted string at or near \"'x\"".into(), Some(8));
+        assert_eq!(refused("SELECT 'x"), unterminated);
+        assert_eq!(refused("SELECT 1 FROM t WHERE id = 09and").1, Some(28));
+    }
+
+    #[test]
+    fn a_zero_byte_is_no_text() {
+        assert_eq!(refused("SELECT 1\0").1, None);
+    }
+
+    #[test]
+    fn a_position_that_costs_too_much_is_not_given() {
+        let text = format!("SELECT 1 {}) FROM", "+ (1)".repeat(200));
+        assert_eq!(refused(&text).1, None);
+    }
 }

@@ -254,6 +254,14 @@ impl Cluster {
         &self.scratch.path
     }
 
+    /// Hands a file or directory over to PostgreSQL's account.
+    ///
+    /// # Errors
+    /// We may not.
+    pub fn own(&self, path: &Path) -> Result<(), ClusterError> {
+        self.scratch.own(path)
+    }
+
     /// The process id of the postmaster.
     pub fn pid(&self) -> u32 {
         self.process.id()

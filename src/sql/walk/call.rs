@@ -101,8 +101,10 @@ impl<'a> Walker<'a> {
     fn set_by_expression(&mut self, setting: Operand, value: Option<&Node>) {
         let null = value.and_then(inner).is_some_and(|v| matches!(v, NodeEnum::AConst(c) if c.isnull));
         let value = value.map(operand).unwrap_or(Operand::Unknown);
+        // A role that comes with Bind stays a setting: the judge takes it for SET ROLE when it is known (PostgREST).
         if let Operand::Constant(name) = &setting
             && matches!(&**name, "role" | "session_authorization")
+            && !matches!(value, Operand::Parameter(_))
         {
             let object = match value {
                 Operand::Constant(role) if &**name == "role" && &*role == "none" => Object::Role(None),
@@ -133,8 +135,8 @@ impl<'a> Walker<'a> {
         let select = self.frames.last()?.select?;
         let [from] = select.from_clause.as_slice() else { return None };
         let Some(NodeEnum::RangeVar(from)) = inner(from) else { return None };
-        let of_catalog = from.schemaname == "pg_catalog"
-            || (from.schemaname.is_empty() && !self.ctes.contains(&"pg_settings"));
+        let of_catalog =
+            from.schemaname == "pg_catalog" || (from.schemaname.is_empty() && !self.ctes.contains(&"pg_settings"));
         if !of_catalog || from.relname != "pg_settings" || from.alias.is_some() || !from.catalogname.is_empty() {
             return None;
         }

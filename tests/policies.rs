@@ -1,0 +1,216 @@
+//! The policies that are shipped: the starter set and the worked examples, loaded as they are.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis::policy::diagnostic::{Severity, render};
+use portcullis::policy::{self, Identity, Moment, Parameters, PolicySet, SessionPolicy, Verdict};
+use portcullis::sql;
+
+fn directory(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn loaded(name: &str) -> Arc<PolicySet> {
+    Arc::new(policy::load(&directory(name)).unwrap_or_else(|errors| panic!("{errors}")))
+}
+
+fn login(set: &Arc<PolicySet>, user: &str) -> SessionPolicy {
+    let identity = Identity {
+        user: user.to_owned(),
+        database: "shop".to_owned(),
+        address: "10.0.0.7".parse().unwrap(),
+        tls: true,
+        replication: false,
+    };
+    set.admit(&identity).unwrap_or_else(|refusal| panic!("{user}: {}", refusal.reason))
+}
+
+/// Judges a text as a simple query; the refusal's rule and reason as the error.
+fn judge(session: &SessionPolicy, text: &str) -> Result<(), String> {
+    let text = text.to_owned();
+    let session = session.clone();
+    let judged = move || {
+        let analysis = match sql::analyse(&text, sql::Reading::default()) {
+            Ok(analysis) => analysis,
+            Err(error) => return Err(error.to_string()),
+        };
+        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        match session.judge(&analysis.facts, moment).verdict {
+            Verdict::Allow(_) => Ok(()),
+            Verdict::Refuse(refusal) => Err(format!("{}: {}", refusal.rule.label(), refusal.reason)),
+        }
+    };
+    std::thread::Builder::new().stack_size(sql::STACK).spawn(judged).unwrap().join().unwrap()
+}
+
+/// Which of the texts are judged otherwise than expected.
+fn surprises(session: &SessionPolicy, texts: &[&str], allowed: bool) -> Vec<String> {
+    texts
+        .iter()
+        .map(|text| (text, judge(session, text)))
+        .filter(|(_, judged)| judged.is_ok() != allowed)
+        .map(|(text, judged)| format!("{text}\n    {judged:?}"))
+        .collect()
+}
+
+#[test]
+fn the_starter_set_loads_as_it_is_shipped_and_the_application_cannot_create() {
+    let set = loaded("policies");
+    let app = login(&set, "app_rw");
+    assert!(app.enforces());
+    assert_eq!(&**app.name(), "application");
+    for refused in ["CREATE TABLE t (id int)", "CREATE VIEW v AS SELECT 1", "SELECT 1 AS x INTO t", "CREATE SCHEMA s"] {
+        assert!(judge(&app, refused).is_err(), "{refused}");
+    }
+    assert!(login(&set, "app_ro").enforces());
+    assert!(login(&set, "app_migrate").enforces());
+    assert!(login(&set, "agent_ro").enforces());
+    assert!(!login(&set, "whoever").enforces());
+}
+
+#[test]
+fn the_starter_set_has_disjoint_users() {
+    let read = policy::read(&[directory("policies")]);
+    let texts: Vec<&str> = read.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert!(!texts.iter().any(|text| text.contains("may hold for the same user")), "{texts:?}");
+    assert!(read.findings.iter().all(|finding| finding.severity == Severity::Warning), "{}", render(&read.findings));
+}
+
+#[test]
+fn the_examples_load_and_pass_their_tests() {
+    let set = loaded("docs/examples");
+    assert!(set.names().count() >= 8);
+}
+
+/// What drivers send by themselves, under the smallest policy.
+#[test]
+fn drivers_start_under_the_smallest_policy() {
+    let set = loaded("docs/examples");
+    let passes = [
+        // psql
+        "SELECT pg_catalog.set_config('search_path', 'public', false)",
+        "SELECT n.nspname, c.relname, CASE c.relkind WHEN 'r' THEN 'table' END, pg_catalog.pg_get_userbyid(c.relowner) \
+         FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r','p','') AND n.nspname !~ '^pg_toast' AND pg_catalog.pg_table_is_visible(c.oid)",
+        "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname OPERATOR(pg_catalog.~) '^(orders)$' COLLATE pg_catalog.default",
+        "SHOW server_version",
+        "SELECT version()",
+        "SELECT current_user, session_user, current_setting('search_path')",
+        // psycopg
+        "BEGIN",
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
+        "SET client_encoding TO 'UTF8'",
+        "SET datestyle TO 'ISO'",
+        "SELECT t.typname, t.oid, t.typarray FROM pg_type t WHERE t.oid = to_regtype('hstore') ORDER BY t.oid",
+        "ROLLBACK",
+        // asyncpg: its type queries, and what its pool sends when a connection comes back
+        "SELECT pg_advisory_unlock_all();\nCLOSE ALL;\nUNLISTEN *;\nRESET ALL;",
+        "SELECT t.oid, n.nspname, t.typname FROM pg_catalog.pg_type AS t INNER JOIN pg_catalog.pg_namespace n \
+         ON (n.oid = t.typnamespace) WHERE t.oid = ANY(ARRAY[1,2]::oid[])",
+        // tokio-postgres
+        "SELECT t.typname, t.typtype, t.typelem, r.rngsubtype, t.typbasetype, n.nspname, t.typrelid \
+         FROM pg_catalog.pg_type t LEFT OUTER JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid \
+         INNER JOIN pg_catalog.pg_namespace n ON t.typnamespace = n.oid WHERE t.oid = 16384",
+        "DISCARD ALL",
+        "",
+        ";",
+        "SET standard_conforming_strings = on",
+        "SET application_name = 'x'; SELECT 1",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET ROLE",
+        "SET ROLE NONE",
+        "SET search_path = public",
+        "SELECT currval('orders_id_seq'), lastval()",
+        "SELECT * FROM information_schema.columns WHERE table_name = 'users'",
+        "WITH t AS (SELECT * FROM users) SELECT * FROM t",
+        "COMMIT",
+    ];
+    let surprises = surprises(&login(&set, "minimal_app"), &passes, true);
+    assert!(surprises.is_empty(), "refused:\n{}", surprises.join("\n"));
+}
+
+/// The attacks that the smallest policy must stop.
+#[test]
+fn the_smallest_policy_refuses() {
+    let set = loaded("docs/examples");
+    let refused = [
+        "DROP TABLE users",
+        "CREATE TABLE x (id int)",
+        "SELECT * INTO stolen FROM users",
+        "CREATE TEMP TABLE users (id int)",
+        "TRUNCATE users",
+        "SELECT * FROM hr.salaries",
+        "SELECT * FROM pg_catalog.pg_authid",
+        "SELECT * FROM pg_shadow",
+        "SELECT subconninfo FROM pg_subscription",
+        "SELECT * FROM pg_subscription",
+        "SELECT * FROM pg_stats",
+        "SELECT query FROM pg_stat_activity",
+        "SELECT * FROM pg_largeobject",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT pg_sleep(10)",
+        "SELECT pg_advisory_lock(1)",
+        "SELECT pg_terminate_backend(1)",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT dblink_exec('host=x', 'DROP TABLE t')",
+        "SELECT public.f()",
+        "SELECT price_of(7)",
+        "COPY users TO STDOUT",
+        "COPY users FROM STDIN",
+        "COPY (SELECT 1) TO PROGRAM 'sh'",
+        "COPY users TO '/tmp/x'",
+        "DO $$ BEGIN END $$",
+        "CALL purge()",
+        "SET search_path = evil, public",
+        "SELECT set_config('search_path', 'evil', false)",
+        "SELECT set_config('search' || '_path', 'evil', false)",
+        "SELECT set_config($1, $2, false)",
+        "SET standard_conforming_strings = off",
+        "SET backslash_quote = on",
+        "SET client_encoding = 'SJIS'",
+        "SET client_encoding = 'S-j.I s'",
+        "SET row_security = off",
+        "SET session_replication_role = replica",
+        "SET ROLE postgres",
+        "SET LOCAL ROLE postgres",
+        "SELECT set_config('role', 'boss', false)",
+        "SET SESSION AUTHORIZATION postgres",
+        "SET app.tenant = '1'",
+        "SET work_mem = '1GB'",
+        "ALTER SYSTEM SET statement_timeout = 0",
+        "ALTER ROLE minimal_app SET search_path = evil",
+        "ALTER ROLE minimal_app SET statement_timeout = 0",
+        "ALTER DATABASE shop SET application_name = 'x'",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE EXTENSION dblink",
+        "GRANT ALL ON users TO PUBLIC",
+        "LISTEN x",
+        "NOTIFY x, 'secret'",
+        "LOCK TABLE users",
+        "VACUUM users",
+        "PREPARE TRANSACTION 'x'",
+        "SELECT * FROM users FOR UPDATE",
+        "SELECT query_to_xml($1, true, false, '')",
+        "SELECT query_to_xml('DROP TABLE users', true, false, '')",
+        "EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1",
+        "PREPARE p AS SELECT * FROM hr.salaries",
+        "DECLARE c CURSOR FOR SELECT * FROM hr.salaries",
+        "SELECT 'a' OPERATOR(evil.+) 'b'",
+        "SELECT 1; DROP TABLE users",
+        "SELECT 'x'::evil.dom",
+        "LOAD 'x'",
+        "CHECKPOINT",
+        "IMPORT FOREIGN SCHEMA s FROM SERVER x INTO public",
+        "UPDATE pg_catalog.pg_class SET relname = 'x' WHERE oid = 1",
+        "SELECT * FROM pg_temp.users",
+        "SELECT * FROM information_schema.user_mapping_options",
+        "SELECT * FROM \"USERS\".secrets",
+        "SELECT * FROM pg_catalog.users_of_another_version",
+    ];
+    let surprises = surprises(&login(&set, "minimal_app"), &refused, false);
+    assert!(surprises.is_empty(), "allowed:\n{}", surprises.join("\n"));
+}
