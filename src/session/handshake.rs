@@ -169,7 +169,12 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
     let mut stream = Stream::Plain(socket);
     let (mut tls_answered, mut gss_answered) = (false, false);
     loop {
-        let Some(body) = packet(&mut stream).await? else { return Ok(Greeted::Closed) };
+        let body = match packet(&mut stream).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Ok(Greeted::Closed),
+            Err(Why::Startup(error)) => return refuse_startup(stream, error).await,
+            Err(why) => return Err(why),
+        };
         // As in the server, each kind of encryption is asked for once, and none inside another.
         match startup::parse(&body) {
             Ok(FirstPacket::SslRequest) if !tls_answered => {
@@ -204,12 +209,13 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
     }
 }
 
-/// Says why where the server would, and ends.
+/// Says why where the server would, and ends; without a word where the server has none.
 async fn refuse_startup(mut stream: Stream, error: StartupError) -> Result<Greeted, Why> {
-    if let Some(sqlstate) = error.sqlstate() {
-        let message = reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint());
-        tell(&mut stream, &message).await;
-    }
+    let words = error
+        .sqlstate()
+        .map(|sqlstate| reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint()))
+        .unwrap_or_default();
+    tell(&mut stream, &words).await;
     Err(Why::Startup(error))
 }
 
