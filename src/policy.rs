@@ -23,6 +23,9 @@ mod wording;
 mod words;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 use crate::policy::admit::Session;
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
-use crate::policy::glob::Glob;
+use crate::policy::document::TestIdentity;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use load::{Loaded, read};
 pub use verdict::{Approved, Judgement, Refusal, RuleRef, Verdict};
@@ -96,16 +99,7 @@ impl PolicySet {
     pub fn test_identity(&self, user: Option<&str>) -> Option<Identity> {
         let selects = |policy: &&Policy| user.is_none_or(|user| policy.users.iter().any(|glob| glob.matches(user)));
         let policy = self.policies.iter().find(selects)?;
-        let named = |glob: &Glob| Some(glob.stem()).filter(|stem| !stem.is_empty()).unwrap_or_else(|| "anybody".into());
-        let user = user.map(str::to_owned).or(policy.users.first().map(named))?;
-        Some(Identity {
-            // As the server does: without a database it is the one of the user's name.
-            database: policy.databases.first().map_or_else(|| user.clone(), named),
-            user,
-            address: policy.networks.first().map_or(IpAddr::from([127, 0, 0, 1]), |network| network.first()),
-            tls: true,
-            replication: false,
-        })
+        Some(test::identity(policy, &TestIdentity { user: user.map(str::to_owned), ..TestIdentity::default() }))
     }
 
     /// The names of the rules of each policy, with the policy's name.

@@ -126,3 +126,6 @@ fn identity(args: &Args, policies: &PolicySet) -> Identity {
     let address = args.address.or(test.as_ref().map(|t| t.address)).unwrap_or(IpAddr::from([127, 0, 0, 1]));
     Identity { user, database, address, tls: !args.no_tls, replication: false }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,7 @@ async fn serve(script: Script) -> (SocketAddr, JoinHandle<Received>) {
             return received;
         }
         received.plain.extend(request);
-        let answer: &[u8] = match (&request == &SSL_REQUEST, &script) {
+        let answer: &[u8] = match (request == SSL_REQUEST, &script) {
             // A startup packet in the clear, straight away.
             (false, _) | (true, Script::Silence) => b"",
             (true, Script::No) => b"N",
@@ -149,9 +149,14 @@ async fn session(connector: &Connector, leg: Leg) -> Result<Leg, ConnectError> {
 async fn from_require_up_only_tls_opens_the_way() {
     let authority = Authority::new("ca");
     for sslmode in [SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull] {
-        for script in
-            [Script::No, Script::Error, Script::Close, Script::Silence, Script::Garbage, Script::PlaintextBehindYes]
-        {
+        for script in [
+            Script::No,
+            Script::Error,
+            Script::Close,
+            Script::Silence,
+            Script::Garbage,
+            Script::PlaintextBehindYes,
+        ] {
             let (address, server) = serve(script.clone()).await;
             let root = authority.root();
             let root = (sslmode != SslMode::Require).then_some(&root);
@@ -366,4 +371,13 @@ fn missing_files_are_named() {
     let upstream = Upstream::parse("postgres://db?sslmode=verify-full&sslrootcert=/nowhere/ca.crt").unwrap();
     let error = Connector::new(&upstream, Duration::from_secs(1)).expect_err("no such file");
     assert!(error.to_string().contains("/nowhere/ca.crt"), "{error}");
+}
+
+#[test]
+fn hosts_are_named_as_people_name_them() {
+    for host in ["db", "my_db", "DB.internal", "10.0.0.1", "[::1]"] {
+        let upstream = Upstream::parse(&format!("postgres://{host}:5433?sslmode=require")).unwrap();
+        let connector = Connector::new(&upstream, Duration::from_secs(1)).unwrap();
+        assert_eq!(connector.target(), format!("{host}:5433"));
+    }
 }

@@ -109,7 +109,7 @@ fn is_policy_file(path: &Path) -> bool {
 }
 
 /// What is wrong between policies: names used twice, contradictions, and users that are only watched.
-fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
+pub(crate) fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
     let source = |policy: &Policy| sources.iter().find(|source| source.file == policy.file);
     for (index, policy) in policies.iter().enumerate() {
         let Some(here) = source(policy) else { continue };

@@ -128,7 +128,7 @@ fn told(refusal: &Refusal) -> String {
 }
 
 /// The default session of a policy's tests with what `as` overrides.
-fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
+pub(super) fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
     let sample = |globs: &[Glob], none: &str| globs.first().map_or_else(|| none.to_owned(), Glob::sample);
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let user = who.user.clone().unwrap_or_else(|| sample(&policy.users, "postgres"));

@@ -7,14 +7,14 @@
 mod answers;
 
 use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
-use crate::session::judge::{self, Judge, Judged, Lexing};
+use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Ledger, Outstanding};
 use crate::session::refusal::{Pending, Reference, Wording};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::{Facts, NameUse, Unparsed};
-use crate::wire::frame::{HEADER, Header, ImpossibleLength, cstring, header};
+use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
 use crate::wire::frontend::{self, Frontend, Target};
 use crate::wire::reply::{self, Severity};
 use crate::wire::sqlstate;
@@ -76,7 +76,7 @@ impl End {
     }
 }
 
-/// Bytes on their way to the server. Judged frames join only with an [`Approved`] or with what it left behind a name.
+/// Bytes on their way to the server.
 #[derive(Debug, Default)]
 struct Run {
     pass: usize,
@@ -84,7 +84,15 @@ struct Run {
     remaining: usize,
 }
 
-/// The frames that carry no statement and no name to be judged.
+impl Run {
+    fn extend(&mut self, bytes: usize, available: usize) {
+        let here = bytes.min(available);
+        self.pass += here;
+        self.remaining = bytes - here;
+    }
+}
+
+/// The frames that carry no statement, and no name to be judged.
 #[derive(Debug, Clone, Copy)]
 enum Unjudged {
     Copy,
@@ -92,33 +100,44 @@ enum Unjudged {
     Sync,
     Terminate,
     Close,
+    /// Of a type that doesn't exist, where only observed: the server ends the session over it.
+    Misplaced,
     /// The server is skipping to Sync behind our poison.
     Skipped,
 }
 
-impl Run {
-    fn approved(&mut self, Approved { .. }: Approved, frame: usize, available: usize) {
-        self.frame(frame, available);
+/// One frame of the client at its turn. It joins the run only as [`Unjudged`], with an [`Approved`], or with what an approval
+/// left behind a name.
+struct Turn<'a> {
+    /// Bytes of the whole frame.
+    frame: usize,
+    /// What has arrived, from the frame's first byte on.
+    rest: &'a [u8],
+    run: &'a mut Run,
+    insert: &'a mut Vec<u8>,
+}
+
+impl<'a> Turn<'a> {
+    /// The body, once it is all there.
+    fn body(&self) -> Result<&'a [u8], Frame> {
+        self.rest.get(HEADER..self.frame).ok_or(Frame::More(self.frame))
     }
 
-    fn behind(&mut self, _made: &Behind, frame: usize, available: usize) {
-        self.frame(frame, available);
+    fn unjudged(self, _kind: Unjudged) -> Frame {
+        self.pass()
     }
 
-    fn unjudged(&mut self, _kind: Unjudged, frame: usize, available: usize) {
-        self.frame(frame, available);
+    fn approved(self, _proof: Approved) -> Frame {
+        self.pass()
     }
 
-    fn frame(&mut self, frame: usize, available: usize) {
-        let here = frame.min(available);
-        self.pass += here;
-        self.remaining = frame - here;
+    fn behind(self, _made: &Behind) -> Frame {
+        self.pass()
     }
 
-    fn remainder(&mut self, available: usize) {
-        let here = self.remaining.min(available);
-        self.pass += here;
-        self.remaining -= here;
+    fn pass(self) -> Frame {
+        self.run.extend(self.frame, self.rest.len());
+        Frame::Passed
     }
 }
 
@@ -194,14 +213,14 @@ impl Engine {
 
     /// Looks at bytes from the client. `insert` gets what goes out after those that pass.
     pub fn client(&mut self, bytes: &[u8], insert: &mut Vec<u8>) -> Look {
-        let mut run = Run { pass: 0, remaining: self.client_remaining };
-        run.remainder(bytes.len());
+        let mut run = Run::default();
+        run.extend(self.client_remaining, bytes.len());
         let then = loop {
             if run.remaining > 0 {
                 break Then::More { need: 1 };
             }
             let rest = bytes.get(run.pass..).unwrap_or_default();
-            match self.client_frame(rest, &mut run, insert) {
+            match self.frame(rest, &mut run, insert) {
                 Frame::Passed => {}
                 Frame::More(need) => break Then::More { need },
                 Frame::Refused { skip } => break Then::Replace { skip },
@@ -212,277 +231,214 @@ impl Engine {
         Look { pass: run.pass, then }
     }
 
-    fn client_frame(&mut self, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
+    fn frame(&mut self, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
         let head = match header(rest) {
             Ok(Some(head)) => head,
             Ok(None) => return Frame::More(HEADER),
             Err(impossible) => return self.impossible(impossible),
         };
-        let Some(kind) = Frontend::of(head.kind) else { return self.misplaced(head, rest, run) };
+        let turn = Turn { frame: head.frame(), rest, run, insert };
+        let Some(kind) = Frontend::of(head.kind) else { return self.misplaced(turn, head.kind) };
         if head.body > kind.limit() {
             let length = i32::try_from(head.body + 4).unwrap_or(i32::MAX);
             return self.impossible(ImpossibleLength { kind: head.kind, length });
         }
-        let frame = head.frame();
-        match kind {
-            Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail => {
-                run.unjudged(Unjudged::Copy, frame, rest.len());
-                Frame::Passed
-            }
-            Frontend::Flush => {
-                run.unjudged(Unjudged::Flush, frame, rest.len());
-                Frame::Passed
-            }
-            Frontend::Terminate => {
-                run.unjudged(Unjudged::Terminate, frame, rest.len());
-                Frame::Passed
-            }
+        let judged = match kind {
+            Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail => Ok(turn.unjudged(Unjudged::Copy)),
+            Frontend::Flush => Ok(turn.unjudged(Unjudged::Flush)),
+            Frontend::Terminate => Ok(turn.unjudged(Unjudged::Terminate)),
             Frontend::Sync => {
                 self.doomed = false;
                 self.boundary();
-                run.unjudged(Unjudged::Sync, frame, rest.len());
-                Frame::Passed
+                Ok(turn.unjudged(Unjudged::Sync))
             }
-            Frontend::Query => self.text(Asked::Query, head, rest, run, insert),
-            Frontend::Parse => self.text(Asked::Parse, head, rest, run, insert),
-            Frontend::FunctionCall => self.function_call(head, rest, run, insert),
-            Frontend::Bind => self.bind(head, rest, run, insert),
-            Frontend::Describe | Frontend::Close | Frontend::Execute => {
-                // These are at most 10,000 bytes long.
-                if rest.len() < frame {
-                    return Frame::More(frame);
-                }
-                self.named(kind, head, rest, run, insert)
-            }
-        }
-    }
-
-    /// Query and Parse.
-    fn text(&mut self, asked: Asked, head: Header, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
-        let frame = head.frame();
-        if head.body > STATEMENT_BYTES {
-            let reason = format!("statement of {} bytes is longer than {STATEMENT_BYTES}", head.body);
-            let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
-            self.tell.statements(&judgement, None);
-            // A poisoned Parse keeps the refused one's name, which stands in front of the text.
-            let name = rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
-            return self.decide(asked, Judged::plain(judgement), &Behind::settled(), name, frame, rest, run, insert);
-        }
-        let Some(body) = rest.get(HEADER..frame) else { return Frame::More(frame) };
-        let (name, text) = match asked {
-            Asked::Parse => match frontend::parse(body) {
-                Ok(parse) => (parse.name, parse.text),
-                Err(_) => return self.malformed(asked, frame, rest, run, insert),
-            },
-            Asked::Query | Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close | Asked::FunctionCall => {
-                match frontend::query(body) {
-                    Ok(text) => (&b""[..], text),
-                    Err(_) => return self.malformed(asked, frame, rest, run, insert),
-                }
-            }
+            Frontend::Query => self.query(turn),
+            Frontend::Parse => self.parse(turn),
+            Frontend::FunctionCall => self.function_call(turn),
+            Frontend::Bind => self.bind(turn),
+            Frontend::Describe => self.describe(turn),
+            Frontend::Execute => self.execute(turn),
+            Frontend::Close => self.close(turn),
         };
-        let mut judged = self.judge().text(text, asked);
-        let behind = judge::behind(&judged.judgement, judged.facts.as_ref());
-        if asked == Asked::Parse && matches!(judged.judgement.verdict, Verdict::Allow(_)) {
-            judged.judgement = self.make_statement(name, &behind, judged.judgement);
-        }
-        self.decide(asked, judged, &behind, name, frame, rest, run, insert)
+        judged.unwrap_or_else(|frame| frame)
     }
 
-    /// The name of an approved Parse is known from now on; the judgement changes where it can't be.
-    fn make_statement(&mut self, raw: &[u8], behind: &Behind, judgement: Judgement) -> Judgement {
-        let name = match self.judge().name(raw) {
-            Ok(name) => name,
-            Err(refused) => return *refused,
+    // The frames that are judged. `Err` is a frame that comes to an end early: more of it is needed, or it was refused.
+
+    fn query(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        if turn.frame > STATEMENT_BYTES {
+            return Ok(self.too_long(Asked::Query, turn, b""));
+        }
+        let Ok(text) = frontend::query(turn.body()?) else { return Ok(self.malformed(Asked::Query, turn)) };
+        let judged = self.judge().text(text, Asked::Query);
+        Ok(self.decide(Asked::Query, turn, judged, b""))
+    }
+
+    fn parse(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        if turn.frame > STATEMENT_BYTES {
+            // The poison keeps the refused one's name, which stands in front of the text.
+            let name = turn.rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
+            return Ok(self.too_long(Asked::Parse, turn, name));
+        }
+        let Ok(frontend::Parse { name, text }) = frontend::parse(turn.body()?) else {
+            return Ok(self.malformed(Asked::Parse, turn));
         };
-        match self.statements.made(&name, behind) {
-            Ok(()) => judgement,
-            Err(_) => too_many_names(&self.policy),
+        let mut judged = self.judge().text(text, Asked::Parse);
+        if let Some(behind) = judged.behind() {
+            // The name is known from now on: drivers send Bind and Execute right behind.
+            match self.judge().name(name) {
+                Ok(name) if self.statements.made(&name, &behind).is_ok() => {}
+                Ok(_) => judged.judgement = too_many_names(&self.policy),
+                Err(refused) => judged.judgement = *refused,
+            }
         }
+        Ok(self.decide(Asked::Parse, turn, judged, name))
     }
 
-    fn function_call(&mut self, head: Header, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
+    fn function_call(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
         // Only the OID is looked at, but nothing of the frame goes out before it is.
-        let frame = head.frame();
-        let need = frame.min(HEADER + 4);
-        let Some(body) = rest.get(HEADER..need) else { return Frame::More(need) };
-        let Ok(oid) = frontend::function_call(body) else {
-            return self.malformed(Asked::FunctionCall, frame, rest, run, insert);
-        };
+        let need = turn.frame.min(HEADER + 4);
+        let body = turn.rest.get(HEADER..need).ok_or(Frame::More(need))?;
+        let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
         let judgement = self.policy.judge_fastpath(oid);
         self.tell.admin_statement(&judgement);
-        self.decide(Asked::FunctionCall, Judged::plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
+        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b""))
     }
 
-    fn bind(&mut self, head: Header, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
-        let frame = head.frame();
-        let here = rest.get(HEADER..frame.min(rest.len())).unwrap_or_default();
+    fn bind(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        let here = turn.rest.get(HEADER..turn.frame.min(turn.rest.len())).unwrap_or_default();
         let Some((portal, statement, values)) = frontend::bind_names(here) else {
-            return if rest.len() >= frame || here.len() > BIND_NAMES {
-                self.malformed(Asked::Bind, frame, rest, run, insert)
-            } else {
-                Frame::More(rest.len() + 1)
-            };
+            if turn.rest.len() >= turn.frame || here.len() > BIND_NAMES {
+                return Ok(self.malformed(Asked::Bind, turn));
+            }
+            return Err(Frame::More(turn.rest.len() + 1));
         };
         let (portal, statement) = match (self.judge().name(portal), self.judge().name(statement)) {
             (Ok(portal), Ok(statement)) => (portal, statement),
-            (Err(judgement), _) | (_, Err(judgement)) => {
-                return self.decide(
-                    Asked::Bind,
-                    Judged::plain(*judgement),
-                    &Behind::settled(),
-                    b"",
-                    frame,
-                    rest,
-                    run,
-                    insert,
-                );
-            }
+            (Err(judgement), _) | (_, Err(judgement)) => return Ok(self.verdict(Asked::Bind, turn, *judgement)),
         };
         let Some(behind) = self.statements.get(&statement) else {
             if self.doomed {
-                run.unjudged(Unjudged::Skipped, frame, rest.len());
-                return Frame::Passed;
+                return Ok(turn.unjudged(Unjudged::Skipped));
             }
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
-            return self.decide(Asked::Bind, judged, &Behind::settled(), b"", frame, rest, run, insert);
+            return Ok(self.decide(Asked::Bind, turn, judged, b""));
         };
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate.
             if self.portals.made(&portal, behind).is_err() {
-                let judged = Judged::plain(too_many_names(&self.policy));
-                return self.decide(Asked::Bind, judged, &Behind::settled(), b"", frame, rest, run, insert);
+                let judgement = too_many_names(&self.policy);
+                return Ok(self.verdict(Asked::Bind, turn, judgement));
             }
-            run.behind(behind, frame, rest.len());
+            let passed = turn.behind(behind);
             if behind.changes_encoding() {
                 self.unsettle();
             }
-            return Frame::Passed;
+            return Ok(passed);
         }
-        if frame > STATEMENT_BYTES {
-            let reason = format!(
-                "Bind of {frame} bytes to a statement whose values are judged is longer than {STATEMENT_BYTES}"
-            );
-            let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
-            return self.decide(
-                Asked::Bind,
-                Judged::plain(judgement),
-                &Behind::settled(),
-                b"",
-                frame,
-                rest,
-                run,
-                insert,
-            );
+        if turn.frame > STATEMENT_BYTES {
+            return Ok(self.too_long(Asked::Bind, turn, b""));
         }
-        if rest.len() < frame {
-            return Frame::More(frame);
-        }
-        let Ok(values) = frontend::bind_values(values) else {
-            return self.malformed(Asked::Bind, frame, rest, run, insert);
-        };
+        turn.body()?;
+        let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
         let behind = behind.clone();
         let mut judgement = self.judge().bind(&behind, &values);
-        if matches!(judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
-            judgement = too_many_names(&self.policy);
+        if matches!(judgement.verdict, Verdict::Allow(_)) {
+            if self.portals.made(&portal, &behind).is_err() {
+                judgement = too_many_names(&self.policy);
+            } else if behind.changes_encoding() {
+                self.unsettle();
+            }
         }
-        self.decide(Asked::Bind, Judged::plain(judgement), &Behind::settled(), b"", frame, rest, run, insert)
+        Ok(self.verdict(Asked::Bind, turn, judgement))
     }
 
-    /// Describe, Execute and Close, all there.
-    fn named(&mut self, kind: Frontend, head: Header, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
-        let frame = head.frame();
-        let body = rest.get(HEADER..frame).unwrap_or_default();
-        let (asked, target) = match kind {
-            Frontend::Execute => (Asked::Execute, frontend::execute(body).map(Target::Portal)),
-            Frontend::Close => (Asked::Close, frontend::target(body)),
-            Frontend::Describe
-            | Frontend::Bind
-            | Frontend::CopyData
-            | Frontend::CopyDone
-            | Frontend::CopyFail
-            | Frontend::Flush
-            | Frontend::FunctionCall
-            | Frontend::Parse
-            | Frontend::Query
-            | Frontend::Sync
-            | Frontend::Terminate => (Asked::Describe, frontend::target(body)),
-        };
-        let Ok(target) = target else { return self.malformed(asked, frame, rest, run, insert) };
+    fn describe(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        match frontend::target(turn.body()?) {
+            Ok(target) => Ok(self.named(Asked::Describe, turn, target)),
+            Err(_) => Ok(self.malformed(Asked::Describe, turn)),
+        }
+    }
+
+    fn execute(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        match frontend::execute(turn.body()?) {
+            Ok(portal) => Ok(self.named(Asked::Execute, turn, Target::Portal(portal))),
+            Err(_) => Ok(self.malformed(Asked::Execute, turn)),
+        }
+    }
+
+    /// What stands behind the name must be allowed still.
+    fn named(&mut self, asked: Asked, turn: Turn<'_>, target: Target<'_>) -> Frame {
         let (Target::Statement(raw) | Target::Portal(raw)) = target;
         let name = match self.judge().name(raw) {
             Ok(name) => name,
-            Err(judgement) => {
-                return self.decide(
-                    asked,
-                    Judged::plain(*judgement),
-                    &Behind::settled(),
-                    b"",
-                    frame,
-                    rest,
-                    run,
-                    insert,
-                );
-            }
+            Err(judgement) => return self.verdict(asked, turn, *judgement),
         };
-        if asked == Asked::Close {
-            // Closing a name that isn't there is no error, and closing one that is harms nobody but the client itself.
-            self.ledger.sent(match target {
-                Target::Statement(_) => Outstanding::CloseStatement(name.as_ref().into(), self.statements.now()),
-                Target::Portal(_) => Outstanding::ClosePortal(name.as_ref().into(), self.portals.now()),
-            });
-            run.unjudged(Unjudged::Close, frame, rest.len());
-            return Frame::Passed;
-        }
         let (behind, unknown) = match target {
             Target::Statement(_) => (self.statements.get(&name), UnknownName::PreparedStatement(&name)),
             Target::Portal(_) => (self.portals.get(&name), UnknownName::Portal(&name)),
         };
         let judged = match behind {
-            Some(behind) if behind.is_settled() => {
-                run.behind(behind, frame, rest.len());
-                return Frame::Passed;
-            }
+            Some(behind) if behind.is_settled() => return turn.behind(behind),
             Some(behind) => {
                 let behind = behind.clone();
                 Judged::plain(self.judge().run(&behind))
             }
-            None if self.doomed => {
-                run.unjudged(Unjudged::Skipped, frame, rest.len());
-                return Frame::Passed;
-            }
+            None if self.doomed => return turn.unjudged(Unjudged::Skipped),
             None => self.judge().unknown(unknown),
         };
-        self.decide(asked, judged, &Behind::settled(), b"", frame, rest, run, insert)
+        self.decide(asked, turn, judged, b"")
     }
 
-    /// Sends the frame on, or poison in its place.
-    #[allow(clippy::too_many_arguments)] // one place where a verdict becomes bytes
-    fn decide(
-        &mut self,
-        asked: Asked,
-        judged: Judged,
-        behind: &Behind,
-        name: &[u8],
-        frame: usize,
-        rest: &[u8],
-        run: &mut Run,
-        insert: &mut Vec<u8>,
-    ) -> Frame {
-        let Judged { judgement, facts, unparsed, as_server } = judged;
+    /// Closing a name that isn't there is no error, and closing one that is harms nobody but the client itself.
+    fn close(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
+        let Ok(target) = frontend::target(turn.body()?) else { return Ok(self.malformed(Asked::Close, turn)) };
+        let (Target::Statement(raw) | Target::Portal(raw)) = target;
+        let name = match self.judge().name(raw) {
+            Ok(name) => name,
+            Err(judgement) => return Ok(self.verdict(Asked::Close, turn, *judgement)),
+        };
+        self.ledger.sent(match target {
+            Target::Statement(_) => Outstanding::CloseStatement(name.as_ref().into(), self.statements.now()),
+            Target::Portal(_) => Outstanding::ClosePortal(name.as_ref().into(), self.portals.now()),
+        });
+        Ok(turn.unjudged(Unjudged::Close))
+    }
+
+    fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
+        let reason = format!("{asked:?} of {} bytes is longer than {STATEMENT_BYTES}", turn.frame);
+        let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
+        self.tell.statements(&judgement, None);
+        self.decide(asked, turn, Judged::plain(judgement), name)
+    }
+
+    /// A body that isn't what its type says: the server executes nothing of it, we don't even send it.
+    fn malformed(&mut self, asked: Asked, turn: Turn<'_>) -> Frame {
+        let reason = format!("invalid message format of a {asked:?} message");
+        let judgement = self.policy.guard(sqlstate::PROTOCOL_VIOLATION, reason);
+        let judged = Judged { as_server: Some("invalid message format".to_owned()), ..Judged::plain(judgement) };
+        self.decide(asked, turn, judged, b"")
+    }
+
+    fn verdict(&mut self, asked: Asked, turn: Turn<'_>, judgement: Judgement) -> Frame {
+        self.decide(asked, turn, Judged::plain(judgement), b"")
+    }
+
+    /// Sends the frame on, or poison in its place; `name` is the one of a Parse.
+    fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8]) -> Frame {
+        if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind()) {
+            self.sent(facts, &behind);
+        }
+        let Judged { judgement, unparsed, as_server, .. } = judged;
+        if asked.is_answered_by_ready_for_query() {
+            self.boundary();
+        }
         match judgement.verdict {
             Verdict::Allow(approved) => {
                 if let Some(would) = &judgement.would {
                     self.tell.would_refuse(asked, would);
                 }
-                if let Some(facts) = &facts {
-                    self.sent(facts, behind);
-                }
-                if matches!(asked, Asked::Query | Asked::FunctionCall) {
-                    self.boundary();
-                }
-                run.approved(approved, frame, rest.len());
-                Frame::Passed
+                turn.approved(approved)
             }
             Verdict::Refuse(mut refusal) => {
                 refusal.terse |= self.terse;
@@ -490,22 +446,13 @@ impl Engine {
                 self.tell.refused(asked, &refusal, &reference);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
                 self.pending.push(reference, wording);
-                let poison = match asked {
-                    Asked::Query | Asked::FunctionCall => {
-                        self.boundary();
-                        reference.query()
-                    }
-                    Asked::Parse => {
-                        self.doomed = true;
-                        reference.parse(name)
-                    }
-                    Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => {
-                        self.doomed = true;
-                        reference.parse_fresh()
-                    }
-                };
-                insert.extend_from_slice(&poison);
-                Frame::Refused { skip: frame }
+                self.doomed |= !asked.is_answered_by_ready_for_query();
+                turn.insert.extend_from_slice(&match asked {
+                    Asked::Query | Asked::FunctionCall => reference.query(),
+                    Asked::Parse => reference.parse(name),
+                    Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => reference.parse_fresh(),
+                });
+                Frame::Refused { skip: turn.frame }
             }
         }
     }
@@ -582,31 +529,19 @@ impl Engine {
         }
     }
 
-    /// A body that isn't what its type says: the server executes nothing of it, we don't even send it.
-    fn malformed(&mut self, asked: Asked, frame: usize, rest: &[u8], run: &mut Run, insert: &mut Vec<u8>) -> Frame {
-        let what = format!("invalid message format of a {asked:?} message");
-        if self.enforces {
-            self.tell.violation(&what);
-        }
-        let judgement = self.policy.guard(sqlstate::PROTOCOL_VIOLATION, what);
-        let judged = Judged { as_server: Some("invalid message format".to_owned()), ..Judged::plain(judgement) };
-        self.decide(asked, judged, &Behind::settled(), b"", frame, rest, run, insert)
-    }
-
     fn impossible(&self, impossible: ImpossibleLength) -> Frame {
         self.tell.violation(&impossible.to_string());
         Frame::End(End::ImpossibleLength(impossible))
     }
 
     /// A type that doesn't exist, or not here: the server would end the session, so do we; observed, it does it itself.
-    fn misplaced(&self, head: Header, rest: &[u8], run: &mut Run) -> Frame {
-        let message = format!("invalid frontend message type {}", head.kind);
+    fn misplaced(&self, turn: Turn<'_>, kind: u8) -> Frame {
+        let message = format!("invalid frontend message type {kind}");
         self.tell.violation(&message);
         if self.enforces {
             return Frame::End(End::Fatal { sqlstate: sqlstate::PROTOCOL_VIOLATION, message, hint: None });
         }
-        run.unjudged(Unjudged::Skipped, head.frame(), rest.len());
-        Frame::Passed
+        turn.unjudged(Unjudged::Misplaced)
     }
 
     fn boundary(&mut self) {

@@ -148,12 +148,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
         Err(why) => {
             count(&why, shared);
             if let Some(error) = farewell(&why, shared) {
-                // Whether it arrives is the client's affair.
-                let _ = timeout(Duration::from_secs(1), async {
-                    client.send(&error).await?;
-                    client.stream.shutdown().await.map_err(PeerError::Io)
-                })
-                .await;
+                tell(&mut client.stream, &error).await;
             }
             Err(HandshakeEnd { identity, why })
         }
@@ -174,7 +169,12 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
     let mut stream = Stream::Plain(socket);
     let (mut tls_answered, mut gss_answered) = (false, false);
     loop {
-        let Some(body) = packet(&mut stream).await? else { return Ok(Greeted::Closed) };
+        let body = match packet(&mut stream).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Ok(Greeted::Closed),
+            Err(Why::Startup(error)) => return refuse_startup(stream, error).await,
+            Err(why) => return Err(why),
+        };
         // As in the server, each kind of encryption is asked for once, and none inside another.
         match startup::parse(&body) {
             Ok(FirstPacket::SslRequest) if !tls_answered => {
@@ -209,14 +209,27 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
     }
 }
 
-/// Says why where the server would, and ends.
+/// Says why where the server would, and ends; without a word where the server has none.
 async fn refuse_startup(mut stream: Stream, error: StartupError) -> Result<Greeted, Why> {
-    if let Some(sqlstate) = error.sqlstate() {
-        let message = reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint());
-        stream.write_all(&message).await.map_err(Why::ClientGone)?;
-        stream.shutdown().await.map_err(Why::ClientGone)?;
-    }
+    let words = error
+        .sqlstate()
+        .map(|sqlstate| reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint()))
+        .unwrap_or_default();
+    tell(&mut stream, &words).await;
     Err(Why::Startup(error))
+}
+
+/// Last words. What the client sent ahead is read and dropped, because a socket that is closed over unread bytes resets the
+/// connection, which can take the words with it. Whether they arrive is the client's affair.
+async fn tell(stream: &mut Stream, words: &[u8]) {
+    let _ = timeout(Duration::from_secs(1), async {
+        stream.write_all(words).await?;
+        stream.shutdown().await?;
+        let mut dropped = [0u8; 1024];
+        while stream.read(&mut dropped).await? > 0 {}
+        std::io::Result::Ok(())
+    })
+    .await;
 }
 
 /// Reads one first packet, no byte more; `None` if the client closed before its first byte.

@@ -1,7 +1,6 @@
 //! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::detect;
@@ -40,6 +39,16 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// What may stand behind the name that this makes; `None` where it was refused.
+    pub fn behind(&self) -> Option<Behind> {
+        let Judgement { verdict: Verdict::Allow(approved), at_bind, timed, .. } = &self.judgement else { return None };
+        let behind = Behind::approved(approved);
+        let Some(facts) = &self.facts else { return Some(behind) };
+        let behind =
+            if *at_bind || *timed { behind.on_condition(Conditional { facts: facts.clone() }) } else { behind };
+        Some(behind.changing_encoding(changes_encoding(facts)))
+    }
+
     /// A verdict on something that has no text.
     pub fn plain(judgement: Judgement) -> Judged {
         Judged { judgement, facts: None, unparsed: None, as_server: None }
@@ -227,17 +236,6 @@ impl Judge<'_> {
         }
         answer.unwrap_or_else(|| self.policy.judge(&Facts::default(), moment))
     }
-}
-
-/// What may stand behind a name from now on, when an approved message makes it.
-pub fn behind(judgement: &Judgement, facts: Option<&Facts>) -> Behind {
-    let behind = match facts {
-        Some(facts) if judgement.at_bind || judgement.timed => {
-            Behind::conditional(Arc::new(Conditional { facts: facts.clone() }))
-        }
-        Some(_) | None => Behind::settled(),
-    };
-    behind.changing_encoding(facts.is_some_and(changes_encoding))
 }
 
 /// Whether a text may change client_encoding.

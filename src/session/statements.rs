@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::policy::Approved;
 use crate::sql::Facts;
 
 /// `NAMEDATALEN - 1`: the server compares only so many bytes of a name.
@@ -26,7 +27,7 @@ pub struct Conditional {
 }
 
 /// What may stand behind a name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
     conditional: Vec<Arc<Conditional>>,
     overflow: bool,
@@ -49,13 +50,17 @@ impl Stamp {
 
 impl Behind {
     /// A statement that was allowed, whatever is bound and whenever it runs.
-    pub fn settled() -> Behind {
-        Behind::default()
+    pub fn approved(_proof: &Approved) -> Behind {
+        Behind::nothing()
     }
 
-    /// A statement to be judged again.
-    pub fn conditional(statement: Arc<Conditional>) -> Behind {
-        Behind { conditional: vec![statement], ..Behind::default() }
+    fn nothing() -> Behind {
+        Behind { conditional: Vec::new(), overflow: false, encoding: false, hold: false, made: Stamp::ZERO }
+    }
+
+    /// The same, to be judged again whenever it is used.
+    pub fn on_condition(self, statement: Conditional) -> Behind {
+        Behind { conditional: vec![Arc::new(statement)], ..self }
     }
 
     /// The same, outliving its transaction.
@@ -143,14 +148,14 @@ impl Names {
         self.clock += 1;
         let made = Stamp(self.clock);
         let known = if name.is_empty() {
-            self.unnamed.get_or_insert_default()
+            self.unnamed.get_or_insert_with(Behind::nothing)
         } else {
             let name = truncated(name);
             if !self.named.contains_key(name) {
                 if self.named.len() >= NAMES {
                     return Err(TooMany);
                 }
-                self.named.insert(name.into(), Behind::default());
+                self.named.insert(name.into(), Behind::nothing());
             }
             let Some(known) = self.named.get_mut(name) else { return Err(TooMany) };
             known
@@ -201,14 +206,14 @@ mod tests {
 
     fn conditional(parameters: u32) -> Behind {
         let facts = Facts { statements: vec![Statement { parameters, ..Statement::default() }] };
-        Behind::conditional(Arc::new(Conditional { facts }))
+        Behind::nothing().on_condition(Conditional { facts })
     }
 
     #[test]
     fn a_name_is_known_once_made_and_until_gone() {
         let mut names = Names::default();
         assert_eq!(names.get("s1"), None);
-        names.made("s1", &Behind::settled()).unwrap();
+        names.made("s1", &Behind::nothing()).unwrap();
         assert!(names.get("s1").unwrap().is_settled());
         names.gone("s1", names.now());
         assert_eq!(names.get("s1"), None);
@@ -217,9 +222,9 @@ mod tests {
     #[test]
     fn a_close_takes_away_only_what_was_made_before_it() {
         let mut names = Names::default();
-        names.made("s1", &Behind::settled()).unwrap();
+        names.made("s1", &Behind::nothing()).unwrap();
         let closed = names.now();
-        names.made("s1", &Behind::settled()).unwrap();
+        names.made("s1", &Behind::nothing()).unwrap();
         names.gone("s1", closed);
         names.all_gone(closed);
         names.transaction_over(closed);
@@ -230,7 +235,7 @@ mod tests {
     fn making_a_name_again_widens_it() {
         let mut names = Names::default();
         names.made("s1", &conditional(1)).unwrap();
-        names.made("s1", &Behind::settled()).unwrap();
+        names.made("s1", &Behind::nothing()).unwrap();
         names.made("s1", &conditional(1)).unwrap();
         assert_eq!(names.get("s1").unwrap().to_judge().len(), 1, "the earlier one may still stand there");
         names.made("s1", &conditional(2)).unwrap();
@@ -256,15 +261,15 @@ mod tests {
         names.made(&format!("{long}a"), &conditional(1)).unwrap();
         assert!(!names.get(&format!("{long}b")).unwrap().is_settled());
         let umlauts = "ä".repeat(40);
-        names.made(&umlauts, &Behind::settled()).unwrap();
+        names.made(&umlauts, &Behind::nothing()).unwrap();
         assert!(names.get(&"ä".repeat(31)).is_some());
     }
 
     #[test]
     fn held_cursors_outlive_the_transaction() {
         let mut names = Names::default();
-        names.made("a", &Behind::settled()).unwrap();
-        names.made("b", &Behind::settled().held()).unwrap();
+        names.made("a", &Behind::nothing()).unwrap();
+        names.made("b", &Behind::nothing().held()).unwrap();
         names.transaction_over(names.now());
         assert!(names.get("a").is_none() && names.get("b").is_some());
     }
@@ -273,8 +278,8 @@ mod tests {
     fn names_are_bounded() {
         let mut names = Names::default();
         for n in 0..NAMES {
-            names.made(&n.to_string(), &Behind::settled()).unwrap();
+            names.made(&n.to_string(), &Behind::nothing()).unwrap();
         }
-        assert_eq!(names.made("one more", &Behind::settled()), Err(TooMany));
+        assert_eq!(names.made("one more", &Behind::nothing()), Err(TooMany));
     }
 }

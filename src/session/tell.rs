@@ -39,6 +39,14 @@ pub enum Asked {
 }
 
 impl Asked {
+    /// Whether a ReadyForQuery of its own answers it; the others wait for Sync, and after an error the server skips to it.
+    pub fn is_answered_by_ready_for_query(self) -> bool {
+        match self {
+            Asked::Query | Asked::FunctionCall => true,
+            Asked::Parse | Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => false,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Asked::Query => "Query",

@@ -1,6 +1,7 @@
 //! The bulk form: JSON lines in, one JSON line each out, in order. A contract for scripts.
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -75,9 +76,9 @@ pub(super) fn run(
             }
         };
         let answer = match text {
-            Ok(Text::Sql(sql)) => Answer::of(&sql, session),
+            Ok(Text::Sql(sql)) => contained(&sql, session),
             Ok(Text::Bytes(bytes)) => match std::str::from_utf8(&bytes) {
-                Ok(sql) => Answer::of(sql, session),
+                Ok(sql) => contained(sql, session),
                 Err(error) => Answer::undecodable(&Undecodable::Utf8(error.valid_up_to()), session),
             },
             Err(problem) => Answer::undecodable(&Undecodable::Line(problem), session),
@@ -85,6 +86,13 @@ pub(super) fn run(
         let written = serde_json::to_writer(&mut output, &Line { id, answer: &answer }).map_err(io::Error::from);
         written.and_then(|()| output.write_all(b"\n")).map_err(writing)?;
     }
+}
+
+/// A bug that panics costs one answer, as it costs one session behind the firewall, and is refused as there.
+fn contained(sql: &str, session: Result<&SessionPolicy, &Refusal>) -> Answer {
+    let answer = catch_unwind(AssertUnwindSafe(|| Answer::of(sql, session)));
+    let bug = || Undecodable::Line("reading it panicked: a bug of portcullis, please report it".into());
+    answer.unwrap_or_else(|_| Answer::undecodable(&bug(), session))
 }
 
 enum Text {

@@ -203,7 +203,7 @@ fn login() -> BytesMut {
     encode_startup(0, [("user", "app"), ("database", "shop"), ("application_name", "x y")])
 }
 
-async fn kinds(client: &mut Peer) -> Vec<u8> {
+async fn kinds(mut client: Peer) -> Vec<u8> {
     let mut kinds = Vec::new();
     while let Ok(frame) = client.frame().await {
         kinds.push(frame.kind);
@@ -212,7 +212,7 @@ async fn kinds(client: &mut Peer) -> Vec<u8> {
 }
 
 /// SQLSTATE and message of the one FATAL error that a client gets before the connection closes.
-async fn fatal(client: &mut Peer) -> (String, String) {
+async fn fatal(mut client: Peer) -> (String, String) {
     let error = client.frame().await.unwrap();
     assert_eq!(error.kind, b'E');
     let field = |letter| {
@@ -295,8 +295,8 @@ async fn nobody_reaches_the_server_without_a_policy() {
     ] {
         let mut client = proxy.dial().await;
         client.send(&packet).await.unwrap();
-        ended(proxy.serve().await);
-        let (code, said) = fatal(&mut client).await;
+        let (opened, (code, said)) = tokio::join!(proxy.serve(), fatal(client));
+        ended(opened);
         assert_eq!(code, sqlstate, "{said}");
         assert!(said.contains(message), "{said}");
     }
@@ -329,13 +329,15 @@ async fn what_is_no_startup_packet_gets_what_the_server_gives() {
     for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\x16\x03\x01\x02\0", &[0; 64]] {
         let mut client = proxy.dial().await;
         client.send(garbage).await.unwrap();
-        assert!(matches!(ended(proxy.serve().await), Why::Startup(StartupError::Length(_))));
-        assert!(kinds(&mut client).await.is_empty(), "closed without a word");
+        let (opened, kinds) = tokio::join!(proxy.serve(), kinds(client));
+        assert!(matches!(ended(opened), Why::Startup(StartupError::Length(_))));
+        assert!(kinds.is_empty(), "closed without a word");
     }
     let mut client = proxy.dial().await;
     client.send(b"\0\0\0\x08\0\x02\0\0").await.unwrap();
-    assert!(matches!(ended(proxy.serve().await), Why::Startup(StartupError::Version { major: 2, .. })));
-    assert_eq!(fatal(&mut client).await.0, "0A000");
+    let (opened, (code, _)) = tokio::join!(proxy.serve(), fatal(client));
+    assert!(matches!(ended(opened), Why::Startup(StartupError::Version { major: 2, .. })));
+    assert_eq!(code, "0A000");
     assert!(proxy.metric("portcullis_security_events_total{event_type=\"protocol_violation\"} 4"));
 
     drop(proxy.dial().await);
@@ -392,8 +394,9 @@ async fn a_server_that_is_not_there_is_08006() {
     let proxy = Proxy::plain(port, OBSERVE).await;
     let mut client = proxy.dial().await;
     client.send(&login()).await.unwrap();
-    assert!(matches!(ended(proxy.serve().await), Why::Unreachable { .. }));
-    assert_eq!(fatal(&mut client).await, ("08006".into(), "could not connect to the upstream server".into()));
+    let (opened, told) = tokio::join!(proxy.serve(), fatal(client));
+    assert!(matches!(ended(opened), Why::Unreachable { .. }));
+    assert_eq!(told, ("08006".into(), "could not connect to the upstream server".into()));
     assert!(proxy.metric("portcullis_upstream_connection_failures_total 1"));
 }
 
@@ -414,8 +417,8 @@ async fn only_a_password_may_answer_a_request_and_only_a_login_may_precede_a_ses
     for ahead in [&frame(b'Q', b"SELECT 1\0")[..], b""] {
         let mut client = proxy.dial().await;
         client.send(&[&login()[..], ahead].concat()).await.unwrap();
-        assert!(matches!(ended(proxy.serve().await), Why::Login(LoginEnd::Fatal { sqlstate: "08P01", .. })));
-        let kinds = kinds(&mut client).await;
+        let (opened, kinds) = tokio::join!(proxy.serve(), kinds(client));
+        assert!(matches!(ended(opened), Why::Login(LoginEnd::Fatal { sqlstate: "08P01", .. })));
         assert_eq!(kinds.last(), Some(&b'E'), "{kinds:?}");
         assert!(!kinds.contains(&b'Z'));
     }
@@ -427,8 +430,9 @@ async fn a_frame_beyond_all_measure_is_not_gathered() {
     let proxy = Proxy::plain(port, OBSERVE).await;
     let mut client = proxy.dial().await;
     client.send(&login()).await.unwrap();
-    assert!(matches!(ended(proxy.serve().await), Why::ServerGone(PeerError::TooLong(_))));
-    assert_eq!(fatal(&mut client).await.0, "08006");
+    let (opened, (code, _)) = tokio::join!(proxy.serve(), fatal(client));
+    assert!(matches!(ended(opened), Why::ServerGone(PeerError::TooLong(_))));
+    assert_eq!(code, "08006");
 }
 
 #[tokio::test]
@@ -563,8 +567,8 @@ async fn password_mode_asks_inside_tls_and_nowhere_else() {
     let proxy = Proxy::new("postgres://127.0.0.1:1?sslmode=disable", "password", OBSERVE, Some(&files)).await;
     let mut client = proxy.dial().await;
     client.send(&login()).await.unwrap();
-    assert!(matches!(ended(proxy.serve().await), Why::Insecure(_)));
-    let (code, said) = fatal(&mut client).await;
+    let (opened, (code, said)) = tokio::join!(proxy.serve(), fatal(client));
+    assert!(matches!(ended(opened), Why::Insecure(_)));
     assert_eq!((code.as_str(), said.as_str()), ("28000", "this server takes passwords inside TLS only"));
 }
 

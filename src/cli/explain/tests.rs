@@ -1,0 +1,192 @@
+//! The bulk form is a contract for scripts; the text is for readers.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+const POLICIES: &str = r#"
+policy: shop
+applies_to: {users: [shop_app], databases: [shop]}
+require: {networks: [10.0.0.0/8]}
+search_path: [public]
+allow: [{rule: data, actions: [select, insert, update, delete], tables: ["*"]}]
+deny: [{rule: unbounded, actions: [update, delete], when: {where: missing}, hint: add a WHERE clause}]
+---
+policy: watch
+applies_to: {users: ["watched_*"]}
+mode: observe
+"#;
+
+fn policies() -> Arc<PolicySet> {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("shop.yaml"), POLICIES).expect("writes");
+    Arc::new(policy::load(directory.path()).expect("valid"))
+}
+
+fn args(user: Option<&str>) -> Args {
+    Args {
+        policies: PathBuf::new(),
+        user: user.map(str::to_owned),
+        database: None,
+        address: None,
+        no_tls: false,
+        batch: None,
+        sql: None,
+    }
+}
+
+/// The answers to some lines, and how many lines were unreadable. On a thread with the stack that analysing needs.
+fn ask(user: Option<&'static str>, lines: &str) -> (Vec<Value>, u64) {
+    let lines = lines.to_owned();
+    let thread = std::thread::Builder::new().stack_size(sql::STACK).spawn(move || {
+        let policies = policies();
+        let session = policies.admit(&identity(&args(user), &policies));
+        let mut out = Vec::new();
+        let unreadable = batch::run(lines.as_bytes(), &mut out, session.as_ref()).expect("answers");
+        let out = String::from_utf8(out).expect("text");
+        (out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(), unreadable)
+    });
+    thread.expect("starts").join().expect("no panic")
+}
+
+fn one(user: Option<&'static str>, sql: &str) -> Value {
+    let (mut answers, unreadable) = ask(user, &json!({"id": 1, "sql": sql}).to_string());
+    assert_eq!((answers.len(), unreadable), (1, 0));
+    answers.remove(0)
+}
+
+#[test]
+fn an_answer_has_exactly_the_keys_of_the_contract() {
+    let answer = one(Some("shop_app"), "SELECT * FROM Orders WHERE id = 7");
+    let keys: BTreeSet<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
+    let contract = [
+        "id",
+        "parsed",
+        "verdict",
+        "policy",
+        "rule",
+        "accesses",
+        "relations_read",
+        "relations_written",
+        "functions",
+        "injection",
+        "hash",
+    ];
+    assert_eq!(keys, contract.into_iter().collect());
+    assert_eq!(answer["verdict"], "allow");
+    assert_eq!(answer["policy"], "shop");
+    assert_eq!(answer["rule"], Value::Null);
+    assert_eq!(answer["accesses"], json!([{"action": "select", "object": "orders"}]));
+    assert_eq!(answer["injection"], json!({"score": 0, "signals": []}));
+    assert_eq!(answer["hash"], Value::Null);
+}
+
+#[test]
+fn the_deciding_deny_answers_else_the_default() {
+    let answer = one(Some("shop_app"), "DELETE FROM orders");
+    assert_eq!((&answer["verdict"], &answer["rule"]), (&json!("refuse"), &json!("unbounded")));
+    let answer = one(Some("shop_app"), "DROP TABLE orders");
+    assert_eq!((&answer["verdict"], &answer["rule"]), (&json!("refuse"), &json!("default")));
+}
+
+#[test]
+fn the_statements_of_a_line_are_one_sorted_union() {
+    let answer =
+        one(Some("shop_app"), "SELECT f(), a.f() FROM b.t; INSERT INTO a SELECT f() FROM b.t; SELECT 1 FROM A");
+    assert_eq!(answer["relations_read"], json!(["a", "b.t"]));
+    assert_eq!(answer["relations_written"], json!(["a"]));
+    assert_eq!(answer["functions"], json!(["a.f", "f"]));
+}
+
+#[test]
+fn a_session_that_only_observes_allows_and_says_what_it_would() {
+    let answer = one(Some("watched_1"), "DROP TABLE orders");
+    assert_eq!(
+        (&answer["verdict"], &answer["would"], &answer["policy"]),
+        (&json!("allow"), &json!("refuse"), &json!("watch"))
+    );
+}
+
+#[test]
+fn a_session_that_nobody_admits_is_refused() {
+    let answer = one(Some("stranger"), "SELECT 1");
+    assert_eq!((&answer["parsed"], &answer["verdict"]), (&json!(true), &json!("refuse")));
+}
+
+#[test]
+fn without_a_user_it_is_the_test_session_of_the_first_policy() {
+    assert_eq!(one(None, "DELETE FROM orders")["rule"], "unbounded");
+    let policies = policies();
+    let identity = identity(&args(None), &policies);
+    assert_eq!((identity.user.as_str(), identity.database.as_str()), ("shop_app", "shop"));
+    assert!(identity.address.to_string().starts_with("10."));
+}
+
+#[test]
+fn what_can_not_be_read_is_not_parsed_and_refused() {
+    let answer = one(Some("shop_app"), "SELEC 1");
+    assert_eq!(
+        (&answer["parsed"], &answer["verdict"], &answer["rule"]),
+        (&json!(false), &json!("refuse"), &json!("parse"))
+    );
+    assert!(answer["error"].as_str().is_some_and(|error| error.contains("syntax error")), "{answer}");
+    let answer = one(Some("shop_app"), "SELECT 1\0; DROP TABLE orders");
+    assert_eq!((&answer["parsed"], &answer["verdict"]), (&json!(false), &json!("refuse")));
+}
+
+#[test]
+fn bytes_are_judged_as_they_are() {
+    let (answers, _) = ask(Some("shop_app"), "{\"sql_b64\":\"U0VMRUNUIDE=\"}\n{\"sql_b64\":\"U0VMRUNUICfp\"}\n");
+    assert_eq!((&answers[0]["parsed"], &answers[0]["verdict"]), (&json!(true), &json!("allow")));
+    assert_eq!((&answers[1]["parsed"], &answers[1]["verdict"]), (&json!(false), &json!("refuse")));
+}
+
+#[test]
+fn every_line_is_answered_in_order_with_its_id_as_written() {
+    let lines = concat!(
+        "{\"id\": 1.50, \"sql\": \"begin\"}\n",
+        "\n",
+        "no JSON\n",
+        "{\"id\": [1], \"sql\": \"\\ud800\"}\n",
+        "{\"id\": \"x\"}\n",
+        "{\"id\": 2, \"sql\": \"commit\", \"source\": \"ignored\"}"
+    );
+    let (answers, unreadable) = ask(Some("shop_app"), lines);
+    let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+    assert_eq!(ids, [&json!(1.5), &json!(null), &json!([1]), &json!("x"), &json!(2)]);
+    assert_eq!(unreadable, 3);
+    let parsed: Vec<&Value> = answers.iter().map(|answer| &answer["parsed"]).collect();
+    assert_eq!(parsed, [true, false, false, false, true]);
+}
+
+#[test]
+fn a_very_deep_statement_is_answered() {
+    let deep = format!("SELECT {}1{}", "(".repeat(100_000), ")".repeat(100_000));
+    assert_eq!(one(Some("shop_app"), &deep)["parsed"], false);
+    let long = format!("SELECT 1{}", "+1".repeat(2_000));
+    assert_eq!(one(Some("shop_app"), &long)["parsed"], true);
+}
+
+#[test]
+fn the_text_for_readers_has_no_control_characters() {
+    let thread = std::thread::Builder::new().stack_size(sql::STACK).spawn(|| {
+        let policies = policies();
+        let identity = identity(&args(Some("shop_app")), &policies);
+        let session = policies.admit(&identity);
+        let sql = "DELETE\nFROM orders -- \u{1b}[2J";
+        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref()))
+    });
+    let text = thread.expect("starts").join().expect("no panic");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    for line in [
+        "statement   DELETE FROM orders -- \\u{1b}[2J",
+        "verdict     refuse",
+        "  policy    shop",
+        "does        delete orders",
+    ] {
+        assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
+    }
+    assert!(text.contains("unbounded (") && text.contains("add a WHERE clause"), "{text}");
+}
