@@ -161,16 +161,14 @@ impl<'a> Walker<'a> {
     }
 
     fn alter_command(&mut self, command: &'a pb::AlterTableCmd, relation: &'a pb::RangeVar, kind: &'static str) {
-        match AlterTableType::try_from(command.subtype) {
-            Ok(
-                AlterTableType::AtEnableRowSecurity
-                | AlterTableType::AtDisableRowSecurity
-                | AlterTableType::AtForceRowSecurity
-                | AlterTableType::AtNoForceRowSecurity,
-            ) => {
-                self.relation(ActionName::Policy, range(relation));
-            }
-            _ => {}
+        if let Ok(
+            AlterTableType::AtEnableRowSecurity
+            | AlterTableType::AtDisableRowSecurity
+            | AlterTableType::AtForceRowSecurity
+            | AlterTableType::AtNoForceRowSecurity,
+        ) = AlterTableType::try_from(command.subtype)
+        {
+            self.relation(ActionName::Policy, range(relation));
         }
         match boxed(&command.def) {
             // The parent of INHERIT and NO INHERIT.
