@@ -215,3 +215,31 @@ fn the_smallest_policy_refuses() {
     let surprises = surprises(&login(&set, "minimal_app"), &refused, false);
     assert!(surprises.is_empty(), "allowed:\n{}", surprises.join("\n"));
 }
+
+/// Everything that pg_dump 15 sent for a database with one of nearly everything, under the `backup` example.
+#[test]
+fn pg_dump_passes_under_the_backup_example() {
+    let set = loaded("docs/examples");
+    let statements = recorded("pg_dump-15.json");
+    let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let surprises = surprises(&login(&set, "backup"), &texts, true);
+    assert!(surprises.is_empty(), "refused:\n{}", surprises.join("\n"));
+}
+
+/// What psql 15 sends for its `\d` commands, under the smallest policy.
+#[test]
+fn psql_describes_under_the_smallest_policy() {
+    let set = loaded("docs/examples");
+    let statements = recorded("psql-15.json");
+    let texts: Vec<&str> = statements.iter().map(String::as_str).collect();
+    let surprises = surprises(&login(&set, "minimal_app"), &texts, true);
+    assert!(surprises.is_empty(), "refused:\n{}", surprises.join("\n"));
+}
+
+/// The statements of a file of `tests/data`, taken from a server's log.
+fn recorded(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(directory("tests/data").join(name)).unwrap();
+    let statements: Vec<String> = serde_json::from_str(&text).unwrap();
+    assert!(statements.len() > 20);
+    statements
+}

@@ -163,13 +163,12 @@ fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
             }
         }
     }
-    let is_late = |path: &Vec<Box<str>>| path.iter().position(|s| &**s == "pg_catalog").is_some_and(|at| at > 0);
-    let catalog_is_late = paths.iter().any(is_late);
     let mut all: Vec<Box<str>> = Vec::new();
     for schema in paths.into_iter().flatten() {
-        if !all.contains(&schema) && !schema.is_empty() {
+        // pg_catalog comes first in every path and is asked by itself (`compile` lets no path name it later).
+        if !all.contains(&schema) && !schema.is_empty() && &*schema != "pg_catalog" {
             all.push(schema);
         }
     }
-    Scope { path: Some(all), temp, catalog_is_late }
+    Scope { path: Some(all), temp }
 }

@@ -270,6 +270,13 @@ impl Compiler<'_, '_> {
                 }
                 _ => {}
             }
+            if &**name == "search_path"
+                && let Some(value) = &pattern.value
+                && let Some(problem) = bad_path(value)
+            {
+                self.reader.error_help(at.place, problem, "write schemas divided by commas: search_path=api,public");
+                return None;
+            }
             let known = setting(name);
             if known.is_none() && !name.contains('.') {
                 let near = did_you_mean(name, SETTINGS_OFTEN_NAMED.iter().copied());
@@ -398,6 +405,9 @@ impl Compiler<'_, '_> {
                 continue;
             }
             match names::split_identifiers(&at.value).as_deref() {
+                Some([schema]) if schema == "pg_catalog" && !schemas.is_empty() => {
+                    self.reader.error_help(at.place, CATALOG_LATE, "leave it out: pg_catalog always comes first");
+                }
                 Some([schema]) if !schema.is_empty() => schemas.push(schema.as_str().into()),
                 _ => self.reader.error_help(
                     at.place,
@@ -408,6 +418,21 @@ impl Compiler<'_, '_> {
         }
         schemas
     }
+}
+
+/// Why a path can't be allowed.
+const CATALOG_LATE: &str = "pg_catalog can't come after other schemas: theirs would hide PostgreSQL's own functions";
+
+/// What is wrong with a value of `search_path=`.
+fn bad_path(value: &str) -> Option<String> {
+    let Some(schemas) = names::split_identifiers(value) else {
+        return Some(format!("\"{value}\" is no search_path"));
+    };
+    if schemas.iter().any(|schema| schema == "$user") {
+        return Some("\"$user\" can't stand in search_path: what a name means would depend on who asks".to_owned());
+    }
+    let late = schemas.iter().position(|schema| schema == "pg_catalog").is_some_and(|at| at > 0);
+    late.then(|| CATALOG_LATE.to_owned())
 }
 
 /// Whether a value of a lexing setting is one under which text is read as `sql` reads it.

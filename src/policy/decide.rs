@@ -231,9 +231,7 @@ impl Bench {
                 // An empty path finds nothing: there is no schema that a rule could speak about.
                 Some(path) if path.is_empty() => false,
                 Some(path) => {
-                    path.iter().all(|schema| covers(Some(schema)))
-                        && (!self.scope.temp || covers(Some("pg_temp")))
-                        && (!self.scope.catalog_is_late || covers(Some("pg_catalog")))
+                    path.iter().all(|schema| covers(Some(schema))) && (!self.scope.temp || covers(Some("pg_temp")))
                 }
             },
         }

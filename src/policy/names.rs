@@ -23,8 +23,6 @@ pub(crate) struct Scope {
     pub path: Option<Vec<Box<str>>>,
     /// `temp_tables: allow`: an unqualified name may also mean a temporary table.
     pub temp: bool,
-    /// A path names pg_catalog itself, so that another schema may come before it.
-    pub catalog_is_late: bool,
 }
 
 /// What a name may stand for, seen from the catalogs.
@@ -48,7 +46,7 @@ impl Scope {
     pub fn meaning<'a>(&self, name: &'a Name, in_catalog: bool) -> Meaning<'a> {
         match &name.schema {
             Some(schema) => Meaning::In(schema),
-            None if in_catalog && !self.catalog_is_late => Meaning::Catalog,
+            None if in_catalog => Meaning::Catalog,
             None => Meaning::Path,
         }
     }
@@ -219,7 +217,7 @@ mod tests {
     use super::*;
 
     fn scope(path: &[&str]) -> Scope {
-        Scope { path: Some(path.iter().map(|s| (*s).into()).collect()), temp: false, catalog_is_late: false }
+        Scope { path: Some(path.iter().map(|s| (*s).into()).collect()), temp: false }
     }
 
     #[test]

@@ -226,7 +226,6 @@ fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>
             Some(path) => {
                 path.iter().any(|schema| pattern.strikes(scope, Some(schema), &name.name))
                     || (scope.temp && pattern.strikes(scope, Some("pg_temp"), &name.name))
-                    || (scope.catalog_is_late && pattern.strikes(scope, Some("pg_catalog"), &name.name))
             }
         },
     })

@@ -571,3 +571,29 @@ fn names_are_unique() {
         "policy: a\napplies_to: {users: [x]}\ndeny:\n  - {rule: r, actions: [ddl]}\n  - {rule: r, actions: [dcl]}\n";
     assert!(findings(&[rules]).iter().any(|f| f.contains("rule \"r\" stands twice")));
 }
+
+#[test]
+fn no_path_puts_a_schema_before_pg_catalog() {
+    let late = "policy: a\napplies_to: {users: [x]}\nsearch_path: [evil, pg_catalog]\n\
+                allow: [{rule: r, actions: [set], settings: [\"search_path=a,pg_catalog\", \"search_path=\"]}]\n";
+    let told = findings(&[late]);
+    assert_eq!(told.iter().filter(|t| t.contains("pg_catalog can't come after")).count(), 2, "{told:#?}");
+    let first = "policy: p\napplies_to: {users: [app]}\nsearch_path: [pg_catalog, public]\n";
+    let session = session(&[&format!("{first}{THREE_LINES}")]);
+    assert_eq!(by(&session, vec![on(ActionName::Select, "orders"), on(ActionName::Select, "pg_class")]), "allow");
+    assert_eq!(by(&session, vec![on(ActionName::Select, "pg_authid")]), "default");
+}
+
+#[test]
+fn temporary_tables_are_ones_own_where_allowed() {
+    let lines = "temp_tables: allow\nallow: [{rule: r, actions: [select], tables: [\"public.*\"]}]\n";
+    let session = session(&[&policy(lines)]);
+    let create = |name: &str| access(Action { name: ActionName::Create, kind: Some("table") }, relation(name));
+    assert_eq!(by(&session, vec![create("pg_temp.t"), on(ActionName::Insert, "pg_temp.t")]), "allow");
+    assert_eq!(by(&session, vec![on(ActionName::Select, "orders")]), "allow");
+    assert_eq!(by(&session, vec![create("t")]), "default");
+    assert_eq!(by(&session, vec![on(ActionName::Insert, "orders")]), "default");
+    let without = self::session(&[&policy(THREE_LINES)]);
+    assert_eq!(by(&without, vec![create("pg_temp.t")]), "default");
+    assert_eq!(by(&without, vec![on(ActionName::Select, "pg_temp.t")]), "default");
+}
