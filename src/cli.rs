@@ -84,9 +84,22 @@ mod tests {
     #[test]
     fn the_names_of_the_flags_of_run_are_a_contract() {
         let flags = [
-            "portcullis", "run", "--listen", "127.0.0.1:6432", "--admin", "127.0.0.1:9127", "--policies", "policies/",
-            "--upstream", "postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt", "--tls-cert", "c", "--tls-key",
-            "k", "--config", "f",
+            "portcullis",
+            "run",
+            "--listen",
+            "127.0.0.1:6432",
+            "--admin",
+            "127.0.0.1:9127",
+            "--policies",
+            "policies/",
+            "--upstream",
+            "postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt",
+            "--tls-cert",
+            "c",
+            "--tls-key",
+            "k",
+            "--config",
+            "f",
         ];
         let Command::Run(args) = Cli::try_parse_from(flags).expect("parses").command else { panic!("not run") };
         assert_eq!(args.listen.as_deref(), Some("127.0.0.1:6432"));

@@ -11,35 +11,37 @@
 //!           └─▶ admin ─▶ metrics, policy, config
 //! ```
 
-/// The command line: one file for each sub-command.
+// One sentence each, as plain comments: a `///` here would make rustdoc look for the links of a module's own `//!` here.
+
+// The command line: one file for each sub-command.
 pub mod cli;
 
-/// Wires everything together: listener, accept loop, probes, drain.
+// Wires everything together: listener, accept loop, probes, drain.
 pub mod server;
 
-/// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`.
+// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`.
 pub mod admin;
 
-/// One client from accept to close.
+// One client from accept to close.
 pub mod session;
 
-/// Facts and signals of an attempt at SQL injection.
+// Facts and signals of an attempt at SQL injection.
 pub mod detect;
 
-/// Facts and identity to a verdict: the policy language, its loader and its judge.
+// Facts and identity to a verdict: the policy language, its loader and its judge.
 pub mod policy;
 
-/// SQL text to Facts: what a statement does, by PostgreSQL's own grammar.
+// SQL text to Facts: what a statement does, by PostgreSQL's own grammar.
 pub mod sql;
 
-/// Streams: accepting TLS, connecting by `sslmode`.
+// Streams: accepting TLS, connecting by `sslmode`.
 pub mod net;
 
-/// PostgreSQL's frontend/backend protocol, without IO.
+// PostgreSQL's frontend/backend protocol, without IO.
 pub mod wire;
 
-/// Every metric in one table.
+// Every metric in one table.
 pub mod metrics;
 
-/// The proxy's own settings.
+// The proxy's own settings.
 pub mod config;

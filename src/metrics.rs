@@ -3,7 +3,10 @@
 //! Label sets are bounded: groups, techniques, verdicts and events are closed lists; names of policies and rules come
 //! from loaded files only, and past [`MAX_POLICIES`] and [`MAX_RULES`] they count under [`OTHER`]. Nothing that a client
 //! sends becomes a label.
-#![expect(clippy::expect_used, reason = "the table is constant: what is wrong with it shows at the first start and test")]
+#![expect(
+    clippy::expect_used,
+    reason = "the table is constant: what is wrong with it shows at the first start and test"
+)]
 
 mod table;
 

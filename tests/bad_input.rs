@@ -37,7 +37,11 @@ fn an_upstream_that_goes_ends_its_sessions_and_is_not_ready() {
     assert_eq!(session.value("SELECT 1"), "1");
     drop(cluster);
     let rest = session.rest();
-    assert!(matches!(rest.first(), None | Some(b'N' | b'E')), "the server's last words, then the end: {}", rest.escape_ascii());
+    assert!(
+        matches!(rest.first(), None | Some(b'N' | b'E')),
+        "the server's last words, then the end: {}",
+        rest.escape_ascii()
+    );
     let deadline = Instant::now() + Duration::from_secs(15);
     while firewall.get("/readyz").0 != 503 {
         assert!(Instant::now() < deadline, "/readyz still says 200");

@@ -1,4 +1,5 @@
 //! The policies that are shipped: the starter set and the worked examples, loaded as they are.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

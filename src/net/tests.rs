@@ -149,14 +149,9 @@ async fn session(connector: &Connector, leg: Leg) -> Result<Leg, ConnectError> {
 async fn from_require_up_only_tls_opens_the_way() {
     let authority = Authority::new("ca");
     for sslmode in [SslMode::Require, SslMode::VerifyCa, SslMode::VerifyFull] {
-        for script in [
-            Script::No,
-            Script::Error,
-            Script::Close,
-            Script::Silence,
-            Script::Garbage,
-            Script::PlaintextBehindYes,
-        ] {
+        for script in
+            [Script::No, Script::Error, Script::Close, Script::Silence, Script::Garbage, Script::PlaintextBehindYes]
+        {
             let (address, server) = serve(script.clone()).await;
             let root = authority.root();
             let root = (sslmode != SslMode::Require).then_some(&root);

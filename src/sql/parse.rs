@@ -16,7 +16,8 @@ const MAX_BYTES: usize = 256 << 10;
 pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
     // The wrapper computes summaries of its own on the way and panics on shapes that it does not expect; that must not
     // cost the session.
-    let parsed = catch_unwind(|| pg_query::parse(text, 0)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
+    let parsed =
+        catch_unwind(|| pg_query::parse(text, 0)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
     match parsed {
         Ok(result) => Ok(result.protobuf),
         Err(pg_query::Error::Parse(message)) if is_depth(&message) => Err(Unparsed::TooDeep),

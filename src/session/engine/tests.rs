@@ -139,7 +139,7 @@ impl Session {
         let text = String::from_utf8_lossy(&sent).into_owned();
         assert_eq!(char::from(sent[0]), char::from(kind), "{text}");
         let start = text.find("\"portcullis refused ").unwrap_or_else(|| panic!("no poison in {text:?}"));
-        let poison = &text[start..start + 47];
+        let poison = text.get(start..start + 47).unwrap();
         let theirs = format!("SERROR\0VERROR\0C42601\0Msyntax error at or near {poison}\0P1\0\0");
         let told = self.server(&frame(b'E', theirs.as_bytes()));
         let field = |letter| {

@@ -135,8 +135,8 @@ impl<'a> Walker<'a> {
         let select = self.frames.last()?.select?;
         let [from] = select.from_clause.as_slice() else { return None };
         let Some(NodeEnum::RangeVar(from)) = inner(from) else { return None };
-        let of_catalog = from.schemaname == "pg_catalog"
-            || (from.schemaname.is_empty() && !self.ctes.contains(&"pg_settings"));
+        let of_catalog =
+            from.schemaname == "pg_catalog" || (from.schemaname.is_empty() && !self.ctes.contains(&"pg_settings"));
         if !of_catalog || from.relname != "pg_settings" || from.alias.is_some() || !from.catalogname.is_empty() {
             return None;
         }

@@ -6,8 +6,8 @@ use pg_query::{Node, NodeRef};
 
 use super::names::dotted;
 use super::{MAX_DEPTH, Walker};
-use crate::sql::children::children;
 use crate::sql::ActionName::{Alter, Create, Drop};
+use crate::sql::children::children;
 use crate::sql::{ActionName, Name, Object};
 
 impl<'a> Walker<'a> {

@@ -48,7 +48,11 @@ pub(super) fn parts(parts: &[&str]) -> Name {
 /// The name of a relation as written.
 pub(super) fn range(relation: &RangeVar) -> Name {
     let part = |s: &str| (!s.is_empty()).then(|| Box::<str>::from(s));
-    Name { catalog: part(&relation.catalogname), schema: part(&relation.schemaname), name: relation.relname.as_str().into() }
+    Name {
+        catalog: part(&relation.catalogname),
+        schema: part(&relation.schemaname),
+        name: relation.relname.as_str().into(),
+    }
 }
 
 /// True where the name is unqualified or in pg_catalog.

@@ -132,7 +132,11 @@ impl<'a> Walker<'a> {
             .frames
             .last_mut()
             .map(|f| std::mem::replace(&mut f.lock, if reached { Lock::All } else { Lock::None }));
-        if *lateral && !reached { self.boxed(subquery) } else { self.node_without_siblings(subquery) }
+        if *lateral && !reached {
+            self.boxed(subquery)
+        } else {
+            self.node_without_siblings(subquery)
+        }
         if let (Some(frame), Some(lock)) = (self.frames.last_mut(), lock) {
             frame.lock = lock;
         }
@@ -277,8 +281,14 @@ impl<'a> Walker<'a> {
     }
 
     pub(super) fn merge(&mut self, merge: &'a pb::MergeStmt) {
-        let pb::MergeStmt { relation, source_relation, join_condition, merge_when_clauses, returning_clause, with_clause } =
-            merge;
+        let pb::MergeStmt {
+            relation,
+            source_relation,
+            join_condition,
+            merge_when_clauses,
+            returning_clause,
+            with_clause,
+        } = merge;
         let Some(relation) = relation else { return self.unknown("MERGE without a table") };
         let ctes = self.with_clause(with_clause);
         let name = range(relation);
@@ -324,7 +334,9 @@ impl<'a> Walker<'a> {
             Ok(CmdType::CmdUpdate) => ActionName::Update,
             Ok(CmdType::CmdDelete) => ActionName::Delete,
             Ok(CmdType::CmdNothing) => return None,
-            Ok(CmdType::Undefined | CmdType::CmdUnknown | CmdType::CmdSelect | CmdType::CmdMerge | CmdType::CmdUtility)
+            Ok(
+                CmdType::Undefined | CmdType::CmdUnknown | CmdType::CmdSelect | CmdType::CmdMerge | CmdType::CmdUtility,
+            )
             | Err(_) => {
                 self.unknown("an action of MERGE");
                 return None;

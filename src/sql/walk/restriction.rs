@@ -4,8 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use pg_query::protobuf::{AExprKind, BoolExprType, BoolTestType, NullTestType, RangeVar, SelectStmt, SetOperation, SubLinkType};
 use pg_query::protobuf as pb;
+use pg_query::protobuf::{
+    AExprKind, BoolExprType, BoolTestType, NullTestType, RangeVar, SelectStmt, SetOperation, SubLinkType,
+};
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::names::{boxed, inner, string};
@@ -133,7 +135,10 @@ fn sub_link(s: &pb::SubLink, target: Target<'_>) -> bool {
         }
         Ok(SubLinkType::ExprSublink) => correlated(select, target),
         Ok(
-            SubLinkType::MultiexprSublink | SubLinkType::ArraySublink | SubLinkType::CteSublink | SubLinkType::Undefined,
+            SubLinkType::MultiexprSublink
+            | SubLinkType::ArraySublink
+            | SubLinkType::CteSublink
+            | SubLinkType::Undefined,
         )
         | Err(_) => false,
     }
@@ -190,7 +195,9 @@ impl<'t> Side<'t> {
     fn add(&mut self, node: NodeRef<'t>, target: Target<'_>) {
         match node {
             NodeRef::ColumnRef(column) => self.column(&column.fields, target),
-            NodeRef::SelectStmt(select) if !select.from_clause.is_empty() || select.larg.is_some() => self.others = true,
+            NodeRef::SelectStmt(select) if !select.from_clause.is_empty() || select.larg.is_some() => {
+                self.others = true
+            }
             _ => children(node, &mut |child| self.add(child, target)),
         }
     }

@@ -83,10 +83,12 @@ impl<'a> Walker<'a> {
     pub(super) fn with_clause(&mut self, with: &'a Option<WithClause>) -> usize {
         let before = self.ctes.len();
         let Some(WithClause { ctes, recursive, location: _ }) = with else { return before };
-        let all = || ctes.iter().filter_map(|n| match inner(n) {
-            Some(NodeEnum::CommonTableExpr(cte)) => Some(cte),
-            _ => None,
-        });
+        let all = || {
+            ctes.iter().filter_map(|n| match inner(n) {
+                Some(NodeEnum::CommonTableExpr(cte)) => Some(cte),
+                _ => None,
+            })
+        };
         if *recursive {
             self.ctes.extend(all().map(|cte| cte.ctename.as_str()));
         }
@@ -175,9 +177,9 @@ impl<'a> Walker<'a> {
 
     /// The accesses of the innermost query's items from `from` on.
     pub(super) fn slots_from(&self, from: usize) -> Vec<Slot> {
-        self.frames.last().map_or_else(Vec::new, |f| {
-            f.items.iter().skip(from).flat_map(|i| i.slots.iter().copied()).collect()
-        })
+        self.frames
+            .last()
+            .map_or_else(Vec::new, |f| f.items.iter().skip(from).flat_map(|i| i.slots.iter().copied()).collect())
     }
 
     /// An alias for several items (`(a JOIN b …) AS j`); a column list renames, so that any column may be meant.

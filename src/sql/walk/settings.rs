@@ -1,7 +1,7 @@
 //! SET, RESET, SHOW and the modes of transactions: all are settings.
 
-use pg_query::NodeEnum;
 use pg_query::Node;
+use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, VariableSetKind, a_const::Val};
 
 use super::Walker;
