@@ -59,12 +59,12 @@ impl<'a> Walker<'a> {
             NodeRef::PartitionElem(n) => self.partition_element(n),
             NodeRef::Constraint(n) => self.constraint(n),
 
-            NodeRef::RangeVar(n) => self.from_relation(n),
+            NodeRef::RangeVar(n) => self.relation_in_from(n),
             NodeRef::JoinExpr(n) => self.join(n),
             NodeRef::RangeSubselect(n) => self.sub_select(n),
-            NodeRef::RangeFunction(n) => self.from_call(node, &n.alias),
-            NodeRef::RangeTableFunc(n) => self.from_call(node, &n.alias),
-            NodeRef::JsonTable(n) => self.from_call(node, &n.alias),
+            NodeRef::RangeFunction(n) => self.call_in_from(node, &n.alias),
+            NodeRef::RangeTableFunc(n) => self.call_in_from(node, &n.alias),
+            NodeRef::JsonTable(n) => self.call_in_from(node, &n.alias),
             NodeRef::RangeTableSample(n) => self.table_sample(n),
             NodeRef::TableLikeClause(n) => self.table_like(n),
 

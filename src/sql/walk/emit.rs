@@ -24,6 +24,15 @@ pub(super) fn unknown(what: &str) -> Access {
     }
 }
 
+/// Adds a named column to an access.
+pub(super) fn name_column(accesses: &mut [Access], slot: Slot, column: &str) {
+    if let Some(access) = accesses.get_mut(slot)
+        && !access.columns.named.contains(column)
+    {
+        access.columns.named.insert(column.into());
+    }
+}
+
 impl Walker<'_> {
     /// Adds an access. Inside a plain EXPLAIN what would write only reads.
     pub(super) fn push(&mut self, action: impl Into<Action>, object: Object) -> Slot {
@@ -73,11 +82,7 @@ impl Walker<'_> {
     }
 
     pub(super) fn name_column(&mut self, slot: Slot, column: &str) {
-        if let Some(access) = self.statement.accesses.get_mut(slot)
-            && !access.columns.named.contains(column)
-        {
-            access.columns.named.insert(column.into());
-        }
+        name_column(&mut self.statement.accesses, slot, column);
     }
 
     /// Merges equal accesses, uniting their columns.

@@ -85,7 +85,7 @@ impl<'a> Walker<'a> {
     }
 
     /// A relation in FROM (or anywhere that nobody else has explained): read.
-    pub(super) fn from_relation(&mut self, relation: &'a pb::RangeVar) {
+    pub(super) fn relation_in_from(&mut self, relation: &'a pb::RangeVar) {
         let alias = relation.alias.as_ref();
         let name = alias.map_or(relation.relname.as_str(), |a| &a.aliasname);
         let schema = if alias.is_some() { "" } else { relation.schemaname.as_str() };
@@ -144,7 +144,7 @@ impl<'a> Walker<'a> {
     }
 
     /// A function, XMLTABLE or JSON_TABLE in FROM: its columns are its own.
-    pub(super) fn from_call(&mut self, node: NodeRef<'a>, alias: &'a Option<pb::Alias>) {
+    pub(super) fn call_in_from(&mut self, node: NodeRef<'a>, alias: &'a Option<pb::Alias>) {
         self.rest(node);
         self.add_item(alias.as_ref().map_or("", |a| a.aliasname.as_str()), "", Vec::new());
     }

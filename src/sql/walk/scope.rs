@@ -4,9 +4,12 @@
 use pg_query::protobuf::{Alias, SelectStmt, WithClause};
 use pg_query::{NodeEnum, NodeRef};
 
-use super::emit::Slot;
+use super::emit::{Slot, name_column};
 use super::names::{boxed, inner, string};
 use super::{MAX_EFFORT, Walker};
+
+/// What a column that is written down costs, in comparisons.
+const WRITTEN_DOWN: u64 = 8;
 
 /// One query (or statement with expressions) and what its names may refer to.
 #[derive(Default)]
@@ -107,17 +110,18 @@ impl<'a> Walker<'a> {
 
     /// A column named without a relation may belong to every relation in sight.
     pub(super) fn column_anywhere(&mut self, column: &str) {
-        for index in (0..self.frames.len()).rev() {
-            let Some(frame) = self.frames.get(index) else { continue };
-            if frame.hidden && index + 1 < self.frames.len() {
+        let innermost = self.frames.len().saturating_sub(1);
+        for (index, frame) in self.frames.iter().enumerate() {
+            if frame.hidden && index < innermost {
                 continue;
             }
-            let slots: Vec<Slot> = frame.items.iter().flat_map(|item| item.slots.iter().copied()).collect();
-            if !self.affordable(slots.len() + 1) {
-                return;
-            }
-            for slot in slots {
-                self.name_column(slot, column);
+            self.effort += 1;
+            for slot in frame.items.iter().flat_map(|item| &item.slots) {
+                self.effort += WRITTEN_DOWN;
+                if self.effort > MAX_EFFORT {
+                    return;
+                }
+                name_column(&mut self.statement.accesses, *slot, column);
             }
         }
     }
@@ -157,13 +161,12 @@ impl<'a> Walker<'a> {
     }
 
     fn star(&mut self, index: usize) {
-        let slots: Vec<Slot> =
-            self.frames.get(index).iter().flat_map(|f| f.items.iter()).flat_map(|i| i.slots.iter().copied()).collect();
-        if !self.affordable(slots.len()) {
-            return;
-        }
-        for slot in slots {
-            self.all_columns(slot);
+        let Some(frame) = self.frames.get(index) else { return };
+        for slot in frame.items.iter().flat_map(|item| &item.slots) {
+            self.effort += 1;
+            if let Some(access) = self.statement.accesses.get_mut(*slot) {
+                access.columns.all = true;
+            }
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn constant(constant: &pb::AConst) -> Operand {
         Some(Val::Ival(i)) => Operand::Constant(i.ival.to_string().into()),
         Some(Val::Fval(f)) => Operand::Constant(f.fval.as_str().into()),
         Some(Val::Boolval(b)) => Operand::Constant(if b.boolval { "true" } else { "false" }.into()),
-        // An Ival of zero leaves no trace in protobuf but its presence; NULL and bit strings are no values.
+        // NULL and bit strings are no values.
         Some(Val::Bsval(_)) | None => Operand::Unknown,
     }
 }
