@@ -1,6 +1,7 @@
 //! The judge: every access of a text against all rules that hold together. Rules have no order, deny wins, and what no
 //! rule covers is refused (POLICY 2).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::policy::baseline;
@@ -10,7 +11,7 @@ use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, k
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Moment, wording};
 use crate::sql::settings::canonical;
-use crate::sql::{Access, Action, ActionName, Facts, Group, Object, Statement};
+use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Bench {
                 Match::No => {}
                 Match::Later => outcome.at_bind = true,
                 Match::Yes if self.is_now(rule, moment, outcome) => {
-                    self.deny(rule, wording::denied(rule, access, counted, moment), outcome);
+                    self.deny(rule, wording::denied(rule, &self.spoken(access), counted, moment), outcome);
                 }
                 Match::Yes => {}
             }
@@ -346,7 +347,21 @@ impl Bench {
         (!self.covers(&access, Candidate { name: "", schema: None }, moment, outcome)).then_some(Lack::Guarded)
     }
 
+    /// The access as it is told: a relation without schema gets the one that it can only mean.
+    fn spoken<'a>(&self, access: &'a Access) -> Cow<'a, Access> {
+        match (&access.object, self.scope.path.as_deref()) {
+            (Object::Relation(name), Some([schema]))
+                if !self.scope.temp && self.scope.relation(name) == Meaning::Path =>
+            {
+                let object = Object::Relation(Name::qualified(schema, &name.name));
+                Cow::Owned(Access { object, ..access.clone() })
+            }
+            _ => Cow::Borrowed(access),
+        }
+    }
+
     fn lack_refusal(&self, access: &Access, lack: Lack, moment: &Moment<'_>) -> Refusal {
+        let spoken = self.spoken(access);
         let rule = match lack {
             Lack::Rule => RuleRef::Default,
             Lack::Guarded | Lack::Pinned | Lack::Nameless => RuleRef::Guard,
@@ -354,8 +369,8 @@ impl Bench {
         Refusal {
             policy: self.policy.clone(),
             rule,
-            reason: wording::lacking(access, lack, moment),
-            hint: wording::lacking_hint(access, lack, moment),
+            reason: wording::lacking(&spoken, lack, moment),
+            hint: wording::lacking_hint(&spoken, lack, moment),
             terse: self.terse,
             sqlstate: "42501",
         }

@@ -250,10 +250,10 @@ fn a_refusal_says_what_is_wrong_and_what_to_do() {
     assert_eq!((&**file, *line), ("0.yaml", 6));
     let drop = access(Action { name: ActionName::Drop, kind: Some("table") }, relation("orders"));
     let refused = refusal(judge(&session, vec![drop])).unwrap();
-    assert_eq!(refused.reason, "no rule allows DROP TABLE on orders");
+    assert_eq!(refused.reason, "no rule allows DROP TABLE on public.orders");
     assert_eq!(
         refused.hint.as_deref(),
-        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [orders]}")
+        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [public.orders]}")
     );
 }
 
