@@ -193,15 +193,16 @@ impl Bench {
         let covered = match &access.object {
             Object::Relation(name) => {
                 let meaning = self.scope.relation(name);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
             }
             Object::Function { name, builtin } => {
                 let meaning = self.scope.meaning(name, *builtin);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                // The server never looks for functions and operators in pg_temp.
+                self.covers_all(access, (&name.name, meaning), false, moment, outcome)
             }
             Object::Other { name, .. } => {
                 let meaning = self.scope.meaning(name, false);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
             }
             Object::None
             | Object::Role(_)
@@ -214,12 +215,12 @@ impl Bench {
         (!covered).then_some(lack)
     }
 
-    /// Whether every object that the name may mean is covered.
+    /// Whether every object that the name may mean is covered, with `temp` temporary ones, too.
     fn covers_all(
         &self,
         access: &Access,
-        name: &str,
-        meaning: Meaning<'_>,
+        (name, meaning): (&str, Meaning<'_>),
+        temp: bool,
         moment: &Moment<'_>,
         outcome: &mut Outcome,
     ) -> bool {
@@ -231,9 +232,7 @@ impl Bench {
                 None => covers(None),
                 // An empty path finds nothing: there is no schema that a rule could speak about.
                 Some(path) if path.is_empty() => false,
-                Some(path) => {
-                    path.iter().all(|schema| covers(Some(schema))) && (!self.scope.temp || covers(Some("pg_temp")))
-                }
+                Some(path) => path.iter().all(|schema| covers(Some(schema))) && (!temp || covers(Some("pg_temp"))),
             },
         }
     }
@@ -266,8 +265,11 @@ impl Bench {
         if matches!(name, "role" | "session_authorization") {
             return self.lack_role(name, value, moment, outcome);
         }
+        // The default of a transaction's own setting is the server's, not the session's: RESET transaction_read_only makes
+        // a transaction read-write whatever was pinned.
+        let of_transaction = name == "transaction_read_only";
         // Back to the start: pins are startup values, so that nothing escapes by it (POLICY 2a.5).
-        if matches!(value, Given::Default) && self.baseline {
+        if matches!(value, Given::Default) && self.baseline && !(of_transaction && self.read_only) {
             return None;
         }
         if let Some(pin) = self.pins.iter().find(|pin| *pin.name == *name) {

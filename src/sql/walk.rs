@@ -16,6 +16,8 @@ mod settings;
 mod utility;
 
 #[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
 mod canary_tests;
 #[cfg(test)]
 mod tests;
