@@ -27,7 +27,7 @@ use crate::net::{Acceptor, Connector};
 use crate::policy::PolicySet;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
-use crate::session::handshake::{Established, HandshakeEnd, Opened};
+use crate::session::handshake::{Established, Opened};
 use crate::session::tell::Teller;
 use crate::wire::startup::{CancelKey, encode_cancel};
 
@@ -70,7 +70,7 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
             // The client's connection closes only after the server closed its own: libpq takes that for "done".
             drop(client);
         }
-        Err(end) => log_handshake(&end, peer, number),
+        Err(end) => end.log(peer, number),
     }
 }
 
@@ -147,8 +147,4 @@ async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
     if tokio::time::timeout(CANCEL, forward).await.is_err() {
         tracing::warn!(%address, "cancel request: the server did not close the connection");
     }
-}
-
-fn log_handshake(end: &HandshakeEnd, peer: SocketAddr, number: u64) {
-    tracing::info!(session = number, %peer, "handshake ended: {end}");
 }

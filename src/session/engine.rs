@@ -8,7 +8,7 @@ mod answers;
 
 use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::judge::{Judge, Judged, Lexing};
-use crate::session::ledger::{Ledger, Outstanding};
+use crate::session::ledger::{Boundary, Ledger, Outstanding};
 use crate::session::refusal::{Pending, Reference, Wording};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
@@ -167,10 +167,16 @@ pub struct Engine {
     doomed: bool,
     /// The server has said ReadyForQuery once: login is over.
     ready: bool,
-    /// Requests sent that a ReadyForQuery answers, those answered, and the one after whose answer client_encoding is certain.
+    /// Requests sent that a ReadyForQuery answers, those answered, the last that changes client_encoding, and the one after
+    /// whose answer it is certain.
     requests: u64,
     answered: u64,
+    changed_at: u64,
     settles_at: u64,
+    /// client_encoding was changed, and the transaction that did so may still take it back.
+    revertible: bool,
+    /// Messages of the extended protocol were sent since the last Sync.
+    extended: bool,
     client_remaining: usize,
     server_remaining: usize,
     key: Option<(u32, Box<[u8]>)>,
@@ -194,7 +200,10 @@ impl Engine {
             ready: false,
             requests: 0,
             answered: 0,
+            changed_at: 0,
             settles_at: 0,
+            revertible: false,
+            extended: false,
             client_remaining: 0,
             server_remaining: 0,
             key: None,
@@ -244,13 +253,23 @@ impl Engine {
             return self.impossible(ImpossibleLength { kind: head.kind, length });
         }
         let judged = match kind {
-            Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail => Ok(turn.unjudged(Unjudged::Copy)),
-            Frontend::Flush => Ok(turn.unjudged(Unjudged::Flush)),
-            Frontend::Terminate => Ok(turn.unjudged(Unjudged::Terminate)),
+            Frontend::CopyData => return turn.unjudged(Unjudged::Copy),
+            Frontend::CopyDone | Frontend::CopyFail => {
+                self.ledger.sent(Outstanding::CopyEnd);
+                return turn.unjudged(Unjudged::Copy);
+            }
+            Frontend::Flush => {
+                self.extended = true;
+                return turn.unjudged(Unjudged::Flush);
+            }
+            Frontend::Terminate => return turn.unjudged(Unjudged::Terminate),
             Frontend::Sync => {
                 self.doomed = false;
-                self.boundary();
-                Ok(turn.unjudged(Unjudged::Sync))
+                self.extended = false;
+                self.boundary(true);
+                self.statements.synced();
+                self.portals.synced();
+                return turn.unjudged(Unjudged::Sync);
             }
             Frontend::Query => self.query(turn),
             Frontend::Parse => self.parse(turn),
@@ -260,7 +279,24 @@ impl Engine {
             Frontend::Execute => self.execute(turn),
             Frontend::Close => self.close(turn),
         };
-        judged.unwrap_or_else(|frame| frame)
+        let judged = judged.unwrap_or_else(|frame| frame);
+        match &judged {
+            Frame::Passed | Frame::Refused { .. } => self.went(kind),
+            Frame::More(_) | Frame::End(_) => {}
+        }
+        judged
+    }
+
+    /// A judged frame went out, or poison in its place.
+    #[inline]
+    fn went(&mut self, kind: Frontend) {
+        let alone = matches!(kind, Frontend::Query | Frontend::FunctionCall);
+        self.extended |= !alone;
+        if self.revertible {
+            // It may end the transaction, or fail and so undo what the transaction did.
+            self.lexing.unsettled = true;
+            self.settles_at = self.requests + u64::from(!alone);
+        }
     }
 
     // The frames that are judged. `Err` is a frame that comes to an end early: more of it is needed, or it was refused.
@@ -284,7 +320,7 @@ impl Engine {
             return Ok(self.malformed(Asked::Parse, turn));
         };
         let mut judged = self.judge().text(text, Asked::Parse);
-        if let Some(behind) = judged.behind() {
+        if let Some(behind) = judged.behind().map(Behind::by_message) {
             // The name is known from now on: drivers send Bind and Execute right behind.
             match self.judge().name(name) {
                 Ok(name) if self.statements.made(&name, &behind).is_ok() => {}
@@ -330,25 +366,17 @@ impl Engine {
                 let judgement = too_many_names(&self.policy);
                 return Ok(self.verdict(Asked::Bind, turn, judgement));
             }
-            let passed = turn.behind(behind);
-            if behind.changes_encoding() {
-                self.unsettle();
-            }
-            return Ok(passed);
+            return Ok(turn.behind(behind));
         }
         if turn.frame > STATEMENT_BYTES {
             return Ok(self.too_long(Asked::Bind, turn, b""));
         }
         turn.body()?;
         let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
-        let behind = behind.clone();
+        let behind = self.statements.found(&statement).unwrap_or_else(|| behind.clone());
         let mut judgement = self.judge().bind(&behind, &values);
-        if matches!(judgement.verdict, Verdict::Allow(_)) {
-            if self.portals.made(&portal, &behind).is_err() {
-                judgement = too_many_names(&self.policy);
-            } else if behind.changes_encoding() {
-                self.unsettle();
-            }
+        if matches!(judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
+            judgement = too_many_names(&self.policy);
         }
         Ok(self.verdict(Asked::Bind, turn, judgement))
     }
@@ -378,11 +406,26 @@ impl Engine {
             Target::Statement(_) => (self.statements.get(&name), UnknownName::PreparedStatement(&name)),
             Target::Portal(_) => (self.portals.get(&name), UnknownName::Portal(&name)),
         };
+        let runs_change = asked == Asked::Execute && behind.is_some_and(Behind::changes_encoding);
         let judged = match behind {
-            Some(behind) if behind.is_settled() => return turn.behind(behind),
+            Some(behind) if behind.is_settled() => {
+                let passed = turn.behind(behind);
+                if runs_change {
+                    self.unsettle();
+                }
+                return passed;
+            }
             Some(behind) => {
-                let behind = behind.clone();
-                Judged::plain(self.judge().run(&behind))
+                let found = match target {
+                    Target::Statement(_) => self.statements.found(&name),
+                    Target::Portal(_) => self.portals.found(&name),
+                };
+                let behind = found.unwrap_or_else(|| behind.clone());
+                let judged = Judged::plain(self.judge().run(&behind));
+                if runs_change {
+                    self.unsettle();
+                }
+                judged
             }
             None if self.doomed => return turn.unjudged(Unjudged::Skipped),
             None => self.judge().unknown(unknown),
@@ -427,11 +470,11 @@ impl Engine {
     /// Sends the frame on, or poison in its place; `name` is the one of a Parse.
     fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8]) -> Frame {
         if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind()) {
-            self.sent(facts, &behind);
+            self.sent(asked, facts, &behind);
         }
         let Judged { judgement, unparsed, as_server, .. } = judged;
         if asked.is_answered_by_ready_for_query() {
-            self.boundary();
+            self.boundary(false);
         }
         match judgement.verdict {
             Verdict::Allow(approved) => {
@@ -460,18 +503,17 @@ impl Engine {
     /// Text beyond ASCII can't be judged until the request under way is answered: it may change client_encoding.
     fn unsettle(&mut self) {
         self.lexing.unsettled = true;
-        self.settles_at = self.requests + 1;
+        self.changed_at = self.requests + 1;
+        self.settles_at = self.changed_at;
+        self.revertible = true;
     }
 
     /// Keeps account of what an approved text does to names and settings.
-    fn sent(&mut self, facts: &Facts, behind: &Behind) {
+    fn sent(&mut self, asked: Asked, facts: &Facts, behind: &Behind) {
         let runs_one = facts.statements.iter().flat_map(|statement| &statement.names).any(|used| match used {
             NameUse::Execute(name) => self.statements.get(name).is_some_and(Behind::changes_encoding),
-            NameUse::Prepare(_)
-            | NameUse::Deallocate(_)
-            | NameUse::Declare { .. }
-            | NameUse::Fetch(_)
-            | NameUse::CloseCursor(_) => false,
+            NameUse::Fetch(name) => self.portals.get(name).is_some_and(Behind::changes_encoding),
+            NameUse::Prepare(_) | NameUse::Deallocate(_) | NameUse::Declare { .. } | NameUse::CloseCursor(_) => false,
         });
         if behind.changes_encoding() || runs_one {
             self.unsettle();
@@ -486,11 +528,17 @@ impl Engine {
                     let behind = if *hold { behind.clone().held() } else { behind.clone() };
                     let _ = self.portals.made(cursor, &behind);
                 }
+                // A Parse may never run, or run at any time: nothing is known of its end.
+                NameUse::Deallocate(_) | NameUse::CloseCursor(_) if asked != Asked::Query => {}
                 NameUse::Deallocate(Some(name)) => {
                     self.ledger.sent(Outstanding::Deallocate(name.clone(), self.statements.now()));
                 }
                 NameUse::Deallocate(None) => self.ledger.sent(Outstanding::DeallocateAll(self.statements.now())),
-                NameUse::Execute(_) | NameUse::Fetch(_) | NameUse::CloseCursor(_) => {}
+                NameUse::CloseCursor(Some(name)) => {
+                    self.ledger.sent(Outstanding::CloseCursor(name.clone(), self.portals.now()));
+                }
+                NameUse::CloseCursor(None) => self.ledger.sent(Outstanding::CloseCursors(self.portals.now())),
+                NameUse::Execute(_) | NameUse::Fetch(_) => {}
             }
         }
     }
@@ -544,9 +592,14 @@ impl Engine {
         turn.unjudged(Unjudged::Misplaced)
     }
 
-    fn boundary(&mut self) {
+    fn boundary(&mut self, sync: bool) {
         self.requests += 1;
-        self.ledger.sent(Outstanding::Boundary { portals: self.portals.now() });
+        self.ledger.sent(Outstanding::Boundary(Boundary {
+            statements: self.statements.now(),
+            portals: self.portals.now(),
+            sync,
+            skippable: !sync && self.extended,
+        }));
     }
 
     fn judge(&mut self) -> Judge<'_> {

@@ -56,13 +56,6 @@ pub struct HandshakeEnd {
     pub why: Why,
 }
 
-impl HandshakeEnd {
-    /// Nothing worth a line in the log happened.
-    pub fn is_port_check(&self) -> bool {
-        matches!(self.why, Why::PortCheck)
-    }
-}
-
 /// The reasons.
 #[derive(Debug, thiserror::Error)]
 pub enum Why {
@@ -95,6 +88,49 @@ pub enum Why {
 /// `user "shop_app", database "shop": `, for the log.
 fn who(identity: Option<&Identity>) -> String {
     identity.map(|who| format!("user {:?}, database {:?}: ", who.user, who.database)).unwrap_or_default()
+}
+
+impl HandshakeEnd {
+    /// One line in the log, with what a refused statement's line has. A load balancer's check is worth none.
+    pub fn log(&self, peer: SocketAddr, session: u64) {
+        let user = self.identity.as_ref().map(|who| tracing::field::debug(&who.user));
+        let database = self.identity.as_ref().map(|who| tracing::field::debug(&who.database));
+        let address = peer.ip().to_canonical();
+        let said = self.why.to_string();
+        let said = said.escape_debug();
+        match &self.why {
+            Why::PortCheck => tracing::debug!(session, %peer, "handshake ended: {said}"),
+            Why::ClientGone(_) => tracing::info!(session, user, database, %address, "handshake ended: {said}"),
+            Why::Refused { refusal, reference } => {
+                let place = match &refusal.rule {
+                    RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
+                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => String::new(),
+                };
+                tracing::warn!(
+                    session,
+                    user,
+                    database,
+                    %address,
+                    policy = %refusal.policy,
+                    rule = refusal.rule.label(),
+                    place,
+                    sqlstate = refusal.sqlstate,
+                    verdict = "refuse",
+                    event = reference.as_str(),
+                    "login refused: {}",
+                    refusal.reason.escape_debug()
+                );
+            }
+            Why::Timeout(_)
+            | Why::Startup(_)
+            | Why::ClientTls(_)
+            | Why::Insecure(_)
+            | Why::Unreachable { .. }
+            | Why::ServerGone(_)
+            | Why::Certificates(_)
+            | Why::Login(_) => tracing::warn!(session, user, database, %address, "handshake ended: {said}"),
+        }
+    }
 }
 
 /// A rule with its place, for the log.

@@ -29,12 +29,16 @@ pub struct Conditional {
 /// What may stand behind a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
-    conditional: Vec<Arc<Conditional>>,
-    overflow: bool,
+    /// Each with when it was last made.
+    conditional: Vec<(Stamp, Arc<Conditional>)>,
+    /// There were more than are kept: when what stood behind another name as such came here, or zero for older ones of its own.
+    overflow: Option<Stamp>,
     /// Running it may change client_encoding.
     encoding: bool,
     /// A cursor declared WITH HOLD outlives its transaction.
     hold: bool,
+    /// Last made by a message of the extended protocol, behind whose failure the server skips to Sync.
+    by_message: bool,
     /// When it was last made, by [`Names::now`].
     made: Stamp,
 }
@@ -55,17 +59,29 @@ impl Behind {
     }
 
     fn nothing() -> Behind {
-        Behind { conditional: Vec::new(), overflow: false, encoding: false, hold: false, made: Stamp::ZERO }
+        Behind {
+            conditional: Vec::new(),
+            overflow: None,
+            encoding: false,
+            hold: false,
+            by_message: false,
+            made: Stamp::ZERO,
+        }
     }
 
     /// The same, to be judged again whenever it is used.
     pub fn on_condition(self, statement: Conditional) -> Behind {
-        Behind { conditional: vec![Arc::new(statement)], ..self }
+        Behind { conditional: vec![(Stamp::ZERO, Arc::new(statement))], ..self }
     }
 
     /// The same, outliving its transaction.
     pub fn held(self) -> Behind {
         Behind { hold: true, ..self }
+    }
+
+    /// The same, made by Parse or Bind and not by SQL.
+    pub fn by_message(self) -> Behind {
+        Behind { by_message: true, ..self }
     }
 
     /// The same, changing client_encoding when it runs.
@@ -81,35 +97,45 @@ impl Behind {
 
     /// The statements to judge again, each of which must be allowed.
     #[inline]
-    pub fn to_judge(&self) -> &[Arc<Conditional>] {
-        &self.conditional
+    pub fn to_judge(&self) -> impl Iterator<Item = &Conditional> {
+        self.conditional.iter().map(|(_, statement)| &**statement)
     }
 
     /// Too many different statements may stand behind the name.
     #[inline]
     pub fn overflowed(&self) -> bool {
-        self.overflow
+        self.overflow.is_some()
     }
 
     /// Nothing to ask again: the common case, which allocates nothing.
     #[inline]
     pub fn is_settled(&self) -> bool {
-        self.conditional.is_empty() && !self.overflow
+        self.conditional.is_empty() && self.overflow.is_none()
     }
 
-    fn widen(&mut self, other: &Behind) {
+    fn widen(&mut self, other: &Behind, now: Stamp) {
+        self.made = now;
+        self.by_message = other.by_message;
         self.hold |= other.hold;
         self.encoding |= other.encoding;
-        self.overflow |= other.overflow;
-        for statement in &other.conditional {
-            if !self.conditional.iter().any(|known| Arc::ptr_eq(known, statement) || known == statement) {
-                if self.conditional.len() == BEHIND_ONE_NAME {
-                    self.overflow = true;
-                    return;
-                }
-                self.conditional.push(Arc::clone(statement));
-            }
+        if other.overflowed() {
+            self.overflow = Some(now);
         }
+        for (_, statement) in &other.conditional {
+            self.conditional.retain(|(_, known)| !Arc::ptr_eq(known, statement) && known != statement);
+            if self.conditional.len() == BEHIND_ONE_NAME {
+                self.overflow = self.overflow.or(Some(Stamp::ZERO));
+                self.conditional.remove(0);
+            }
+            self.conditional.push((now, Arc::clone(statement)));
+        }
+    }
+
+    /// Only what was made last stands behind the name.
+    fn narrow(&mut self) {
+        let made = self.made;
+        self.conditional.retain(|(at, _)| *at == made);
+        self.overflow = self.overflow.filter(|at| *at == made);
     }
 }
 
@@ -120,6 +146,8 @@ pub struct Names {
     unnamed: Option<Behind>,
     named: HashMap<Box<str>, Behind>,
     clock: u64,
+    /// The last Sync that was sent.
+    batch: Stamp,
 }
 
 /// There are too many names to remember another one.
@@ -131,6 +159,30 @@ impl Names {
     #[inline]
     pub fn get(&self, name: &str) -> Option<&Behind> {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(truncated(name)) }
+    }
+
+    /// What a message of the extended protocol finds behind the name now. Where the name was made since the last Sync by such a
+    /// message, that is what was made last: if the server failed at it, or before it, it skips this message too.
+    pub fn found(&self, name: &str) -> Option<Behind> {
+        let mut behind = self.get(name)?.clone();
+        if behind.by_message && behind.made > self.batch {
+            behind.narrow();
+        }
+        Some(behind)
+    }
+
+    /// A Sync was sent.
+    #[inline]
+    pub fn synced(&mut self) {
+        self.batch = self.now();
+    }
+
+    /// Everything sent up to that moment was done, without an error: an older unnamed one is gone.
+    #[inline]
+    pub fn done(&mut self, sent: Stamp) {
+        if let Some(unnamed) = self.unnamed.as_mut().filter(|unnamed| unnamed.made <= sent) {
+            unnamed.narrow();
+        }
     }
 
     /// The moment after everything made so far.
@@ -160,13 +212,16 @@ impl Names {
             let Some(known) = self.named.get_mut(name) else { return Err(TooMany) };
             known
         };
-        known.widen(behind);
-        known.made = made;
+        known.widen(behind, made);
         Ok(())
     }
 
     /// The server has acknowledged a request, sent at that moment, that ends the name.
     pub fn gone(&mut self, name: &str, sent: Stamp) {
+        if name.len() > NAME_BYTES && !name.is_ascii() {
+            // Where the server cuts it depends on its encoding and on who asks: it may be another name than here.
+            return;
+        }
         if name.is_empty() {
             self.unnamed.take_if(|behind| behind.made <= sent);
         } else if self.named.get(truncated(name)).is_some_and(|behind| behind.made <= sent) {
@@ -190,7 +245,8 @@ impl Names {
     }
 }
 
-/// The part of a name that the server compares, cut at a character as `pg_mbcliplen` does.
+/// The part of a name that the server compares, cut at a character as `pg_mbcliplen` does. In a message it cuts at a byte, so
+/// that names which differ there are one here: what stands behind either is judged for both.
 fn truncated(name: &str) -> &str {
     if name.len() <= NAME_BYTES {
         return name;
@@ -237,9 +293,9 @@ mod tests {
         names.made("s1", &conditional(1)).unwrap();
         names.made("s1", &Behind::nothing()).unwrap();
         names.made("s1", &conditional(1)).unwrap();
-        assert_eq!(names.get("s1").unwrap().to_judge().len(), 1, "the earlier one may still stand there");
+        assert_eq!(names.get("s1").unwrap().to_judge().count(), 1, "the earlier one may still stand there");
         names.made("s1", &conditional(2)).unwrap();
-        assert_eq!(names.get("s1").unwrap().to_judge().len(), 2);
+        assert_eq!(names.get("s1").unwrap().to_judge().count(), 2);
     }
 
     #[test]

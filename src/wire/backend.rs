@@ -14,6 +14,8 @@ pub const BACKEND_KEY_DATA: u8 = b'K';
 pub const CLOSE_COMPLETE: u8 = b'3';
 /// CommandComplete.
 pub const COMMAND_COMPLETE: u8 = b'C';
+/// CopyInResponse.
+pub const COPY_IN_RESPONSE: u8 = b'G';
 
 /// Name and value of a ParameterStatus body.
 pub fn parameter_status(body: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -1,7 +1,7 @@
 //! The way back: what the server says about names, settings and keys, and the errors that are ours to word.
 
 use super::{End, Engine, Look, Then};
-use crate::session::ledger::Outstanding;
+use crate::session::ledger::{Answered, Outstanding};
 use crate::session::refusal::body;
 use crate::sql::encoding::Encoding;
 use crate::wire::backend;
@@ -30,6 +30,11 @@ impl Engine {
                 Err(impossible) => return Look { pass, then: Then::End(impossible.into()) },
             };
             let frame = head.frame();
+            match head.kind {
+                backend::ERROR_RESPONSE => self.ledger.error(),
+                backend::COPY_IN_RESPONSE => self.ledger.copy_in(),
+                _ => {}
+            }
             if self.watches(head) {
                 if rest.len() < frame {
                     return Look { pass, then: Then::More { need: frame } };
@@ -81,6 +86,10 @@ impl Engine {
                 self.settle(closed);
             }
             backend::COMMAND_COMPLETE => {
+                if self.ledger.is_copying() {
+                    self.answered += self.ledger.copied();
+                    return Answer::Stands;
+                }
                 let done = self.ledger.command_complete(body.strip_suffix(b"\0").unwrap_or(body));
                 self.settle(done);
             }
@@ -97,12 +106,19 @@ impl Engine {
             return;
         }
         self.answered += 1;
+        if idle && self.answered >= self.changed_at {
+            // No transaction is left that could take the change of client_encoding back.
+            self.revertible = false;
+            self.lexing.unsettled = false;
+        }
         self.lexing.unsettled &= self.answered < self.settles_at;
-        if let Some(sent) = self.ledger.ready()
-            && idle
-            && !self.portals.is_empty()
-        {
-            self.portals.transaction_over(sent);
+        let Some(Answered { boundary, clean }) = self.ledger.ready() else { return };
+        if clean {
+            self.statements.done(boundary.statements);
+            self.portals.done(boundary.portals);
+        }
+        if idle && !self.portals.is_empty() {
+            self.portals.transaction_over(boundary.portals);
         }
     }
 
@@ -111,9 +127,12 @@ impl Engine {
             Some(Outstanding::CloseStatement(name, sent) | Outstanding::Deallocate(name, sent)) => {
                 self.statements.gone(&name, sent);
             }
-            Some(Outstanding::ClosePortal(name, sent)) => self.portals.gone(&name, sent),
+            Some(Outstanding::ClosePortal(name, sent) | Outstanding::CloseCursor(name, sent)) => {
+                self.portals.gone(&name, sent);
+            }
             Some(Outstanding::DeallocateAll(sent)) => self.statements.all_gone(sent),
-            Some(Outstanding::Boundary { .. }) | None => {}
+            Some(Outstanding::CloseCursors(sent)) => self.portals.all_gone(sent),
+            Some(Outstanding::Boundary(_) | Outstanding::CopyEnd) | None => {}
         }
     }
 

@@ -412,3 +412,190 @@ allow: [{rule: stream, actions: [replication], objects: [identify_system]}]
     assert_eq!(session.refused(&query("BASE_BACKUP"), b'Q').0, "42501");
     assert_eq!(session.refused(&query("INSERT INTO orders VALUES (1)"), b'Q').0, "42501");
 }
+
+/// A statement whose verdict depends on what is bound stands behind `s`.
+fn with_conditional() -> Session {
+    with_conditional_under(SHOP)
+}
+
+fn with_conditional_under(policy: &str) -> Session {
+    let mut session = Session::new(policy);
+    session.passes(&[parse("s", "SELECT set_config($1, $2, true)"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    session
+}
+
+/// `s` still stands for the conditional statement: a harmless Parse of the same name, which the server refuses, does not
+/// wash it clean.
+fn still_conditional(session: &mut Session) {
+    session.passes(&[parse("s", "SELECT $1::text, $2::text"), sync()].concat());
+    session.server(&[frame(b'E', b"SERROR\0C42P05\0Malready exists\0\0"), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&bind("", "s", &["role", "boss"]), b'P').0, "42501");
+}
+
+const FAILED: &[u8] = b"SERROR\0C22012\0Mdivision by zero\0\0";
+
+#[test]
+fn a_close_behind_a_query_that_the_server_skipped_does_not_count() {
+    let mut session = with_conditional();
+    session.passes(&[parse("", "SELECT 1/0"), query("SELECT 1"), frame(b'C', b"Ss\0"), sync()].concat());
+    // The server skips to Sync: one ReadyForQuery, not two.
+    session.server(&[frame(b'E', FAILED), frame(b'Z', b"I")].concat());
+    session.passes(&[frame(b'C', b"Snever made\0"), sync()].concat());
+    session.server(&[frame(b'3', b""), frame(b'Z', b"I")].concat());
+    still_conditional(&mut session);
+}
+
+#[test]
+fn a_close_behind_a_sync_that_copy_in_ignored_does_not_count() {
+    let mut session = with_conditional_under(&SHOP.replace("delete]", "delete, copy_from]"));
+    session.passes(&[parse("", "COPY orders FROM STDIN"), bind("", "", &[]), execute(""), sync(), sync()].concat());
+    session.server(&frame(b'G', &[0, 0, 0]));
+    session.passes(&[frame(b'f', b"no\0"), sync()].concat());
+    session.server(&[frame(b'E', FAILED), frame(b'Z', b"I")].concat());
+    session.passes(&[parse("", "SELECT 1/0"), frame(b'C', b"Ss\0"), sync()].concat());
+    session.server(&[frame(b'E', FAILED), frame(b'Z', b"I")].concat());
+    session.passes(&[frame(b'C', b"Snever made\0"), sync()].concat());
+    session.server(&[frame(b'3', b""), frame(b'Z', b"I")].concat());
+    still_conditional(&mut session);
+}
+
+#[test]
+fn a_close_is_settled_again_after_a_copy_in_with_an_early_sync() {
+    let policy = SHOP.replace("delete]", "delete, copy_from]");
+    let mut session = Session::new(&policy);
+    // As libpq does it: Sync right behind Execute, and one more behind CopyDone.
+    session.passes(&[parse("", "COPY orders FROM STDIN"), bind("", "", &[]), execute(""), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'2', b""), frame(b'G', &[0, 0, 0])].concat());
+    session.passes(&[frame(b'd', b"1\n"), frame(b'c', b""), sync()].concat());
+    session.server(&[frame(b'C', b"COPY 1\0"), frame(b'Z', b"I")].concat());
+    session.passes(&[parse("s1", "SELECT 1"), frame(b'C', b"Ss1\0"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'3', b""), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&bind("", "s1", &[]), b'P').0, "26000");
+}
+
+#[test]
+fn more_requests_than_are_remembered_settle_nothing_wrongly() {
+    for more in 4085..4100 {
+        let mut session = with_conditional();
+        session.passes(&[frame(b'C', b"Snever made\0"), sync()].concat());
+        // The server fails at the Parse and skips the Close behind it.
+        session.passes(&[parse("", "SELECT 1/0"), frame(b'C', b"Ss\0"), sync()].concat());
+        session.passes(&sync().repeat(more));
+        session.server(&[frame(b'3', b""), frame(b'Z', b"I"), frame(b'E', FAILED)].concat());
+        session.server(&frame(b'Z', b"I").repeat(more + 1));
+        still_conditional(&mut session);
+        session.server(&frame(b'E', FAILED));
+        session.passes(&sync());
+        session.server(&frame(b'Z', b"I"));
+        // All are answered: from here on closing counts again.
+        session.passes(&[frame(b'C', b"Ss\0"), sync()].concat());
+        session.server(&[frame(b'3', b""), frame(b'Z', b"I")].concat());
+        assert_eq!(session.refused(&bind("", "s", &[]), b'P').0, "26000");
+    }
+}
+
+#[test]
+fn a_deallocate_that_was_only_parsed_does_not_count() {
+    let mut session = with_conditional();
+    session.passes(&[parse("other", "DEALLOCATE x"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    session.passes(&[parse("this", "DEALLOCATE s"), bind("", "other", &[]), execute(""), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'2', b""), frame(b'C', b"DEALLOCATE\0"), frame(b'Z', b"I")].concat());
+    still_conditional(&mut session);
+}
+
+#[test]
+fn closing_a_name_that_the_server_cuts_elsewhere_forgets_no_other() {
+    let mut session = Session::new(SHOP);
+    let name = "n".repeat(62);
+    session.passes(&[parse(&name, "SELECT set_config($1, $2, true)"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    // A protocol-level name is cut at a byte, in the middle of this character: to the server another name.
+    session.passes(&[frame(b'C', format!("S{name}ä\0").as_bytes()), sync()].concat());
+    session.server(&[frame(b'3', b""), frame(b'Z', b"I")].concat());
+    session.passes(&[parse(&format!("{name}Ω"), "SELECT $1::text, $2::text"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&bind("", &name, &["role", "boss"]), b'P').0, "42501");
+}
+
+const TIMED: &str = "
+policy: shop
+applies_to: {users: [shop_app]}
+allow:
+  - {rule: hours, actions: [select, insert], when: {until: 2999-01-01T00:00:00Z}}
+";
+
+#[test]
+fn unnamed_statements_follow_one_another_without_end() {
+    let mut session = Session::new(TIMED);
+    for n in 0..20 {
+        session.passes(&[parse("", &format!("SELECT {n} FROM t{n}")), bind("", "", &[]), execute(""), sync()].concat());
+        session.server(&[frame(b'1', b""), frame(b'2', b""), frame(b'Z', b"I")].concat());
+    }
+    // And in one batch.
+    for n in 0..20 {
+        session.passes(&[parse("", &format!("SELECT {n} FROM t{n}")), bind("", "", &[]), execute("")].concat());
+    }
+    session.passes(&sync());
+}
+
+#[test]
+fn a_failed_batch_leaves_the_older_unnamed_statement_possible() {
+    let mut session = Session::new(SHOP);
+    session.passes(&[parse("", "SELECT set_config($1, $2, true)"), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'Z', b"I")].concat());
+    // The server fails before it reads the second unnamed statement.
+    session.passes(&[parse("bad", "SELECT 1/0"), parse("", "SELECT $1::text, $2::text"), sync()].concat());
+    session.server(&[frame(b'E', FAILED), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&bind("", "", &["role", "boss"]), b'P').0, "42501");
+}
+
+#[test]
+fn a_portal_that_changes_the_encoding_does_so_when_it_runs() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("BEGIN"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&[parse("", "SET client_encoding = LATIN1"), bind("p", "", &[]), sync()].concat());
+    session.server(&[frame(b'1', b""), frame(b'2', b""), frame(b'Z', b"T")].concat());
+    session.passes(&execute("p"));
+    assert_eq!(session.refused(&parse("", "SELECT 'ä'"), b'P').0, "22021");
+
+    let mut session = Session::new(SHOP);
+    session.passes(&query("BEGIN; DECLARE c CURSOR FOR SELECT set_config('client_encoding', 'LATIN1', false)"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&query("FETCH c"));
+    assert_eq!(session.refused(&query("SELECT 'ä'"), b'Q').0, "22021");
+}
+
+#[test]
+fn an_encoding_that_a_transaction_may_take_back_is_certain_only_between_answers() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("BEGIN"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&query("SET client_encoding = LATIN1"));
+    session.server(&[frame(b'S', b"client_encoding\0LATIN1\0"), frame(b'Z', b"T")].concat());
+    session.passes(&frame(b'Q', b"SELECT '\xe4'\0"));
+    session.server(&frame(b'Z', b"T"));
+    session.passes(&query("ROLLBACK"));
+    assert_eq!(session.refused(&query("SELECT * FROM \"ä\""), b'Q').0, "22021");
+    session.server(&[frame(b'S', b"client_encoding\0UTF8\0"), frame(b'Z', b"I"), frame(b'Z', b"I")].concat());
+    session.passes(&query("SELECT * FROM \"ä\""));
+    session.passes(&query("SELECT * FROM \"ä\""));
+}
+
+#[test]
+fn a_held_cursor_that_was_closed_is_forgotten() {
+    let mut session = Session::new(SHOP);
+    session.passes(&query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
+    session.server(&frame(b'Z', b"I"));
+    session.passes(&query("CLOSE c"));
+    session.server(&[frame(b'C', b"CLOSE CURSOR\0"), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&query("FETCH c"), b'Q').0, "34000");
+    session.server(&frame(b'Z', b"I"));
+    session.passes(&query("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
+    session.server(&frame(b'Z', b"I"));
+    session.passes(&query("CLOSE ALL"));
+    session.server(&[frame(b'C', b"CLOSE CURSOR ALL\0"), frame(b'Z', b"I")].concat());
+    assert_eq!(session.refused(&query("FETCH c"), b'Q').0, "34000");
+}

@@ -342,7 +342,7 @@ async fn what_is_no_startup_packet_gets_what_the_server_gives() {
 
     drop(proxy.dial().await);
     let end = proxy.serve().await.expect_err("nothing to serve");
-    assert!(end.is_port_check());
+    assert!(matches!(end.why, Why::PortCheck));
 }
 
 #[tokio::test]
