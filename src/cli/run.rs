@@ -35,6 +35,7 @@ fn start(args: &RunArgs) -> Result<(), String> {
     let metrics = Arc::new(metrics());
     // Workers analyse statements, and a deep one needs a deep stack. Only what is used is ever touched.
     let runtime = Builder::new_multi_thread()
+        .worker_threads(config.workers.get())
         .thread_name("portcullis")
         .thread_stack_size(sql::STACK)
         .enable_all()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("drain_timeout", "how long sessions may go on after SIGTERM (30s)"),
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
+    ("workers", "threads that serve sessions (half of the processors, at least 1)"),
 ];
 
 /// The flags of `portcullis run`. What is not given here is looked for in the environment, then in the file.
@@ -66,10 +68,13 @@ pub struct RunArgs {
     /// text or json [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
+    /// Threads that serve sessions [default: half of the processors, at least 1]
+    #[arg(long, value_name = "NUMBER")]
+    pub workers: Option<String>,
 }
 
 impl RunArgs {
-    fn given(&self) -> [(&'static str, Option<&String>); 11] {
+    fn given(&self) -> [(&'static str, Option<&String>); 12] {
         [
             ("listen", self.listen.as_ref()),
             ("admin", self.admin.as_ref()),
@@ -82,6 +87,7 @@ impl RunArgs {
             ("minimum_sslmode", self.minimum_sslmode.as_ref()),
             ("drain_timeout", self.drain_timeout.as_ref()),
             ("log_format", self.log_format.as_ref()),
+            ("workers", self.workers.as_ref()),
         ]
     }
 }
@@ -144,6 +150,12 @@ impl Layers {
             names.join(", "),
             guess.map(|g| format!("; did you mean `{g}`?")).unwrap_or_default()
         )))
+    }
+
+    /// A whole number from 1 on.
+    pub fn count(&self, key: &'static str, default: NonZeroUsize) -> Result<NonZeroUsize, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        value.text.parse().map_err(|_| value.invalid(format!("`{}` is not a number from 1 on", value.text)))
     }
 
     /// `10s`, `500ms`, `2m`, `1h`.

@@ -1,6 +1,7 @@
 //! What needs no rule under `enforce` (POLICY 2a), settings apart (`settings`). Deny rules and pins beat it.
 
 use crate::policy::names::{Meaning, Scope};
+use crate::sql::functions::is_information_schema_function;
 use crate::sql::relations::{CatalogRelation, SENSITIVE_COLUMNS, catalog_relation};
 use crate::sql::{Access, Action, ActionName, Object};
 
@@ -33,6 +34,10 @@ pub(crate) fn needs_no_rule(access: &Access, scope: &Scope, whole: bool) -> bool
 fn is_harmless_call(access: &Access, scope: &Scope) -> bool {
     match (&access.object, access.action.kind) {
         (Object::Function { name, builtin: true }, _) => matches!(name.schema.as_deref(), None | Some("pg_catalog")),
+        // Drivers call the helpers of information_schema's views.
+        (Object::Function { name, builtin: false }, None) if name.schema.as_deref() == Some("information_schema") => {
+            is_information_schema_function(&name.name)
+        }
         (Object::Function { name, builtin: false }, Some("type")) => match (name.schema.as_deref(), &scope.path) {
             (Some(schema), Some(path)) => path.iter().any(|s| **s == *schema),
             (Some(_), None) => false,
@@ -84,5 +89,8 @@ pub(crate) fn is_temporary_work(action: Action) -> bool {
             | ActionName::Comment
             | ActionName::Analyze
             | ActionName::Vacuum
+            | ActionName::Reindex
+            | ActionName::Cluster
+            | ActionName::Refresh
     )
 }

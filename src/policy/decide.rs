@@ -1,6 +1,7 @@
 //! The judge: every access of a text against all rules that hold together. Rules have no order, deny wins, and what no
 //! rule covers is refused (POLICY 2).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::policy::baseline;
@@ -10,7 +11,7 @@ use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, k
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Moment, wording};
 use crate::sql::settings::canonical;
-use crate::sql::{Access, Action, ActionName, Facts, Group, Object, Statement};
+use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
 #[derive(Debug)]
@@ -139,7 +140,7 @@ impl Bench {
                 Match::No => {}
                 Match::Later => outcome.at_bind = true,
                 Match::Yes if self.is_now(rule, moment, outcome) => {
-                    self.deny(rule, wording::denied(rule, access, counted, moment), outcome);
+                    self.deny(rule, wording::denied(rule, &self.spoken(access), counted, moment), outcome);
                 }
                 Match::Yes => {}
             }
@@ -192,15 +193,16 @@ impl Bench {
         let covered = match &access.object {
             Object::Relation(name) => {
                 let meaning = self.scope.relation(name);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
             }
             Object::Function { name, builtin } => {
                 let meaning = self.scope.meaning(name, *builtin);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                // The server never looks for functions and operators in pg_temp.
+                self.covers_all(access, (&name.name, meaning), false, moment, outcome)
             }
             Object::Other { name, .. } => {
                 let meaning = self.scope.meaning(name, false);
-                self.covers_all(access, &name.name, meaning, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
             }
             Object::None
             | Object::Role(_)
@@ -213,12 +215,12 @@ impl Bench {
         (!covered).then_some(lack)
     }
 
-    /// Whether every object that the name may mean is covered.
+    /// Whether every object that the name may mean is covered, with `temp` temporary ones, too.
     fn covers_all(
         &self,
         access: &Access,
-        name: &str,
-        meaning: Meaning<'_>,
+        (name, meaning): (&str, Meaning<'_>),
+        temp: bool,
         moment: &Moment<'_>,
         outcome: &mut Outcome,
     ) -> bool {
@@ -230,9 +232,7 @@ impl Bench {
                 None => covers(None),
                 // An empty path finds nothing: there is no schema that a rule could speak about.
                 Some(path) if path.is_empty() => false,
-                Some(path) => {
-                    path.iter().all(|schema| covers(Some(schema))) && (!self.scope.temp || covers(Some("pg_temp")))
-                }
+                Some(path) => path.iter().all(|schema| covers(Some(schema))) && (!temp || covers(Some("pg_temp"))),
             },
         }
     }
@@ -265,8 +265,11 @@ impl Bench {
         if matches!(name, "role" | "session_authorization") {
             return self.lack_role(name, value, moment, outcome);
         }
+        // The default of a transaction's own setting is the server's, not the session's: RESET transaction_read_only makes
+        // a transaction read-write whatever was pinned.
+        let of_transaction = name == "transaction_read_only";
         // Back to the start: pins are startup values, so that nothing escapes by it (POLICY 2a.5).
-        if matches!(value, Given::Default) && self.baseline {
+        if matches!(value, Given::Default) && self.baseline && !(of_transaction && self.read_only) {
             return None;
         }
         if let Some(pin) = self.pins.iter().find(|pin| *pin.name == *name) {
@@ -344,7 +347,21 @@ impl Bench {
         (!self.covers(&access, Candidate { name: "", schema: None }, moment, outcome)).then_some(Lack::Guarded)
     }
 
+    /// The access as it is told: a relation without schema gets the one that it can only mean.
+    fn spoken<'a>(&self, access: &'a Access) -> Cow<'a, Access> {
+        match (&access.object, self.scope.path.as_deref()) {
+            (Object::Relation(name), Some([schema]))
+                if !self.scope.temp && self.scope.relation(name) == Meaning::Path =>
+            {
+                let object = Object::Relation(Name::qualified(schema, &name.name));
+                Cow::Owned(Access { object, ..access.clone() })
+            }
+            _ => Cow::Borrowed(access),
+        }
+    }
+
     fn lack_refusal(&self, access: &Access, lack: Lack, moment: &Moment<'_>) -> Refusal {
+        let spoken = self.spoken(access);
         let rule = match lack {
             Lack::Rule => RuleRef::Default,
             Lack::Guarded | Lack::Pinned | Lack::Nameless => RuleRef::Guard,
@@ -352,8 +369,8 @@ impl Bench {
         Refusal {
             policy: self.policy.clone(),
             rule,
-            reason: wording::lacking(access, lack, moment),
-            hint: wording::lacking_hint(access, lack, moment),
+            reason: wording::lacking(&spoken, lack, moment),
+            hint: wording::lacking_hint(&spoken, lack, moment),
             terse: self.terse,
             sqlstate: "42501",
         }

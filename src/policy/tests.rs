@@ -250,10 +250,10 @@ fn a_refusal_says_what_is_wrong_and_what_to_do() {
     assert_eq!((&**file, *line), ("0.yaml", 6));
     let drop = access(Action { name: ActionName::Drop, kind: Some("table") }, relation("orders"));
     let refused = refusal(judge(&session, vec![drop])).unwrap();
-    assert_eq!(refused.reason, "no rule allows DROP TABLE on orders");
+    assert_eq!(refused.reason, "no rule allows DROP TABLE on public.orders");
     assert_eq!(
         refused.hint.as_deref(),
-        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [orders]}")
+        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [public.orders]}")
     );
 }
 
@@ -596,4 +596,44 @@ fn temporary_tables_are_ones_own_where_allowed() {
     let without = self::session(&[&policy(THREE_LINES)]);
     assert_eq!(by(&without, vec![create("pg_temp.t")]), "default");
     assert_eq!(by(&without, vec![on(ActionName::Select, "pg_temp.t")]), "default");
+}
+
+#[test]
+fn temporary_tables_don_t_stand_in_the_way_of_functions_and_maintenance() {
+    let lines = "temp_tables: allow\nallow:\n  - {rule: f, actions: [call], functions: [\"public.price\"]}\n  \
+                 - {rule: m, actions: [refresh, reindex, cluster], tables: [\"public.*\"]}\n";
+    let session = session(&[&policy(lines)]);
+    let price = Object::Function { name: Name::bare("price"), builtin: false };
+    assert_eq!(by(&session, vec![access(ActionName::Call, price)]), "allow");
+    for action in [ActionName::Refresh, ActionName::Reindex, ActionName::Cluster] {
+        assert_eq!(by(&session, vec![on(action, "sales")]), "allow", "{action:?}");
+    }
+}
+
+#[test]
+fn the_default_of_a_transactions_setting_is_no_way_out_of_read_only() {
+    let reset = |name: &str| {
+        let object = Object::Setting { name: Operand::Constant(name.into()), value: SettingValue::Default };
+        vec![access(ActionName::Reset, object)]
+    };
+    let pinned = session(&[&policy(&format!("pin: {{default_transaction_read_only: on}}\n{THREE_LINES}"))]);
+    assert_eq!(by(&pinned, reset("transaction_read_only")), "guard");
+    assert_eq!(by(&pinned, reset("default_transaction_read_only")), "allow");
+    assert_eq!(by(&session(&[&policy(THREE_LINES)]), reset("transaction_read_only")), "allow");
+}
+
+#[test]
+fn types_of_the_path_and_helpers_of_information_schema_need_no_rule() {
+    let session = session(&[&policy(THREE_LINES)]);
+    let of = |kind, name: &str, schema| {
+        let object = Object::Function { name: Name::qualified(schema, name), builtin: false };
+        vec![access(Action { name: ActionName::Call, kind }, object)]
+    };
+    assert_eq!(by(&session, of(Some("type"), "citext", "public")), "allow");
+    assert_eq!(by(&session, of(Some("type"), "citext", "evil")), "default");
+    assert_eq!(by(&session, of(None, "citext", "public")), "default");
+    assert_eq!(by(&session, of(None, "_pg_expandarray", "information_schema")), "allow");
+    assert_eq!(by(&session, of(None, "made_here", "information_schema")), "default");
+    let allowed = self::session(&[&policy("allow: [{rule: t, actions: [call], functions: [evil.citext]}]\n")]);
+    assert_eq!(by(&allowed, of(Some("type"), "citext", "evil")), "allow");
 }

@@ -54,7 +54,11 @@ pub(crate) fn lacking(access: &Access, lack: Lack, moment: &Moment<'_>) -> Strin
 
 /// What to do about it: the smallest rule that would allow it.
 pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> Option<Arc<str>> {
-    let action = yaml(&access.action.to_string());
+    let action = match access.action.name {
+        // The kind (a type) is no word of the language.
+        ActionName::Call => ActionName::Call.as_str().to_owned(),
+        _ => yaml(&access.action.to_string()),
+    };
     let hint = match (&access.object, lack) {
         (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
         (_, Lack::Nameless) => "write the setting's name as a constant".to_owned(),

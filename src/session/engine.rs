@@ -561,17 +561,17 @@ impl Engine {
             (Some(Unparsed::Syntax { message, position }), _) => Wording {
                 position: *position,
                 hint: newer,
-                ..Wording::as_server(sqlstate::SYNTAX_ERROR, message.clone(), reference)
+                ..Wording::as_server(sqlstate::SYNTAX_ERROR, message.clone())
             },
             (Some(Unparsed::TooDeep), _) => {
-                Wording::as_server(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded".to_owned(), reference)
+                Wording::as_server(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded".to_owned())
             }
             (Some(Unparsed::Internal(_)), _) | (None, None) => Wording::of(refusal, reference),
             // A rule that forbids the name speaks for itself; otherwise the client hears what the server would say.
             (None, Some(message)) => match refusal.rule {
                 RuleRef::Rule { .. } => Wording::of(refusal, reference),
                 RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => {
-                    Wording::as_server(refusal.sqlstate, message, reference)
+                    Wording::as_server(refusal.sqlstate, message)
                 }
             },
         }

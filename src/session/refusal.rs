@@ -106,9 +106,8 @@ impl Wording {
     }
 
     /// The words of the server itself, for what it would have answered anyway (syntax errors, names that aren't there).
-    pub fn as_server(sqlstate: &'static str, message: String, reference: &Reference) -> Wording {
-        let detail = Some(format!("event {}", reference.as_str()));
-        Wording { sqlstate, message, detail, hint: None, position: None }
+    pub fn as_server(sqlstate: &'static str, message: String) -> Wording {
+        Wording { sqlstate, message, detail: None, hint: None, position: None }
     }
 }
 

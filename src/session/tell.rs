@@ -1,5 +1,7 @@
 //! Tells every outcome once: to the metrics and to the log.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::detect::Signals;
@@ -13,6 +15,9 @@ use crate::wire::sqlstate;
 /// The least score that makes a message a security event (POLICY: `observe_at`'s default).
 const ATTEMPT: u32 = 3;
 
+/// Kinds of observed refusals that one session writes to the log.
+const OBSERVED: usize = 256;
+
 /// Where one session's outcomes go, with what every line says of it.
 #[derive(Debug)]
 pub struct Teller {
@@ -24,6 +29,8 @@ pub struct Teller {
     address: String,
     /// Number of the session in this process.
     session: u64,
+    /// Hashes of the observed refusals that are in the log already.
+    observed: HashSet<u64>,
 }
 
 /// What was looked at, for the log.
@@ -70,6 +77,7 @@ impl Teller {
             database: identity.database.as_str().into(),
             address: identity.address.to_string(),
             session,
+            observed: HashSet::new(),
         }
     }
 
@@ -138,10 +146,15 @@ impl Teller {
         self.line(asked, refusal, reference.as_str(), "refuse");
     }
 
-    /// A message that passed although enforcing would have refused it.
-    pub fn would_refuse(&self, asked: Asked, refusal: &Refusal) {
+    /// A message that passed although enforcing would have refused it. All are counted; the log gets each kind once a
+    /// session, since an observed application does the same all day.
+    pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal) {
         self.event_of(refusal);
-        self.line(asked, refusal, "", "would_refuse");
+        let mut hasher = DefaultHasher::new();
+        (refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason).hash(&mut hasher);
+        if self.observed.len() < OBSERVED && self.observed.insert(hasher.finish()) {
+            self.line(asked, refusal, "", "would_refuse");
+        }
     }
 
     /// The stream or a message broke the protocol.
@@ -196,7 +209,8 @@ impl Teller {
             sqlstate = refusal.sqlstate,
             verdict,
             event,
-            "statement refused: {}",
+            "statement {}: {}",
+            if event.is_empty() { "would be refused" } else { "refused" },
             refusal.reason.escape_debug()
         );
     }

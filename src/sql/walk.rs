@@ -16,6 +16,8 @@ mod settings;
 mod utility;
 
 #[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
 mod canary_tests;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ const MAX_STRINGS: u32 = 4;
 
 /// How many comparisons of names the resolution of columns and CTEs may cost one statement (a column written down counts
 /// for several). PostgreSQL's own resolution is as quadratic, so no real statement comes near.
-const MAX_EFFORT: u64 = 4_000_000;
+const MAX_EFFORT: u64 = 1_000_000;
 
 /// What the statements of a tree do.
 pub(super) fn facts(text: &str, tree: &ParseResult, reading: Reading) -> Result<Facts, Unparsed> {

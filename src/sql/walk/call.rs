@@ -4,9 +4,10 @@ use pg_query::protobuf::{self as pb, AExprKind};
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::names::{boxed, dotted, from_text, inner, last, may_be_builtin, split_identifiers, string};
-use super::settings::{is_list, setting_name};
+use super::settings::is_list;
 use super::{MAX_STRINGS, Walker};
 use crate::sql::functions::{Builtin, Class, SqlArgument, builtin};
+use crate::sql::settings::canonical;
 use crate::sql::{ActionName, Name, NameUse, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
@@ -25,31 +26,42 @@ impl<'a> Walker<'a> {
         self.rest(NodeRef::FuncCall(call));
     }
 
-    fn builtin(&mut self, call: &'a pb::FuncCall, name: Name, known: Builtin) {
-        let action = match known.class {
-            Class::Harmless | Class::AdvisoryUnlock => ActionName::Call,
-            Class::File => ActionName::FileFunction,
-            Class::Network => ActionName::NetworkFunction,
-            Class::Code => ActionName::Do,
-            Class::SignalBackend => ActionName::SignalBackend,
-            Class::ServerControl => ActionName::ServerControl,
-            Class::Replication => ActionName::Replication,
-            Class::AlterSystem => ActionName::AlterSystem,
-            Class::AdvisoryLock => ActionName::AdvisoryLock,
-            Class::LargeObject => ActionName::LargeObject,
-            Class::Sleep => ActionName::Sleep,
-            Class::CatalogWrite => ActionName::CatalogWrite,
-            Class::Nextval => return self.sequence(call, name),
-            Class::Notify => return self.notify_call(call, name),
-            Class::SetConfig => return self.set_config(call),
-            Class::SqlInString => return self.sql_in_string(call, name, known.sql_argument),
-            Class::Unknown => return self.unknown(&format!("function {name}")),
+    /// A function that a statement installs behind something else: a trigger, an operator, an aggregate, a cast. Whoever
+    /// uses that runs it without naming it, so that installing is calling, with arguments that nobody knows.
+    pub(super) fn installs(&mut self, function: &'a [Node]) {
+        let name = dotted(function);
+        let Some(known) = builtin(&name.name).filter(|_| may_be_builtin(&name)) else {
+            self.push(ActionName::Call, Object::Function { name, builtin: false });
+            return;
         };
-        self.push(action, Object::Function { name, builtin: true });
+        match (known.class, action(known.class)) {
+            (_, Some(action)) => {
+                self.push(action, Object::Function { name, builtin: true });
+            }
+            (Class::Nextval, None) => {
+                self.push(ActionName::Nextval, Object::Function { name, builtin: true });
+            }
+            (_, None) => self.unknown(&format!("function {name} behind another object")),
+        }
+    }
+
+    fn builtin(&mut self, call: &'a pb::FuncCall, name: Name, known: Builtin) {
+        match known.class {
+            Class::Nextval => self.sequence(call, name),
+            Class::Notify => self.notify_call(call, name),
+            Class::SetConfig => self.set_config(call),
+            Class::SqlInString => self.sql_in_string(call, name, known.sql_argument),
+            class => match action(class) {
+                Some(action) => {
+                    self.push(action, Object::Function { name, builtin: true });
+                }
+                None => self.unknown(&format!("function {name}")),
+            },
+        }
     }
 
     fn sequence(&mut self, call: &pb::FuncCall, name: Name) {
-        let sequence = call.args.first().map(operand).and_then(|operand| match operand {
+        let sequence = call.args.first().map(relation_operand).and_then(|operand| match operand {
             Operand::Constant(text) => from_text(&text),
             Operand::Parameter(_) | Operand::Unknown => None,
         });
@@ -88,10 +100,10 @@ impl<'a> Walker<'a> {
             [setting, value] = [None, None];
         }
         let setting = match setting.map(operand).unwrap_or(Operand::Unknown) {
-            Operand::Constant(name) => Operand::Constant(setting_name(&name).into()),
+            Operand::Constant(name) => Operand::Constant(canonical(&name).into()),
             Operand::Parameter(n) => Operand::Parameter(n),
             Operand::Unknown => match setting.and_then(|node| self.pg_settings_row(node)) {
-                Some(name) => Operand::Constant(setting_name(name).into()),
+                Some(name) => Operand::Constant(canonical(name).into()),
                 None => Operand::Unknown,
             },
         };
@@ -164,7 +176,8 @@ impl<'a> Walker<'a> {
             return;
         }
         let named = call.args.iter().any(|arg| matches!(inner(arg), Some(NodeEnum::NamedArgExpr(_))));
-        let constant = |position: u8| match call.args.get(usize::from(position)).map(operand) {
+        let read = if matches!(argument, Some(SqlArgument::Relation(_))) { relation_operand } else { operand };
+        let constant = |position: u8| match call.args.get(usize::from(position)).map(read) {
             Some(Operand::Constant(text)) if !named && !call.func_variadic => Some(text),
             Some(Operand::Constant(_) | Operand::Parameter(_) | Operand::Unknown) | None => None,
         };
@@ -212,6 +225,25 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// The action of calling a built-in of a class; `None` where that depends on the arguments, or nobody knows.
+fn action(class: Class) -> Option<ActionName> {
+    Some(match class {
+        Class::Harmless | Class::AdvisoryUnlock => ActionName::Call,
+        Class::File => ActionName::FileFunction,
+        Class::Network => ActionName::NetworkFunction,
+        Class::Code => ActionName::Do,
+        Class::SignalBackend => ActionName::SignalBackend,
+        Class::ServerControl => ActionName::ServerControl,
+        Class::Replication => ActionName::Replication,
+        Class::AlterSystem => ActionName::AlterSystem,
+        Class::AdvisoryLock => ActionName::AdvisoryLock,
+        Class::LargeObject => ActionName::LargeObject,
+        Class::Sleep => ActionName::Sleep,
+        Class::CatalogWrite => ActionName::CatalogWrite,
+        Class::Nextval | Class::Notify | Class::SetConfig | Class::SqlInString | Class::Unknown => return None,
+    })
+}
+
 /// What is known of an argument's value. Casts to the plain string types change nothing.
 pub(super) fn operand(node: &Node) -> Operand {
     match inner(node) {
@@ -227,8 +259,24 @@ pub(super) fn operand(node: &Node) -> Operand {
     }
 }
 
+/// Likewise, of an argument that names a relation: a cast to regclass reads the name as the server does. Further in it
+/// would not: `'1259'::regclass::text` is another text.
+fn relation_operand(node: &Node) -> Operand {
+    match inner(node) {
+        Some(NodeEnum::TypeCast(cast)) if cast.type_name.as_ref().is_some_and(is_regclass) => {
+            cast.arg.as_deref().map_or(Operand::Unknown, operand)
+        }
+        _ => operand(node),
+    }
+}
+
+fn is_regclass(t: &pb::TypeName) -> bool {
+    let name = dotted(&t.names);
+    &*name.name == "regclass" && may_be_builtin(&name) && t.array_bounds.is_empty()
+}
+
 fn is_plain_string(t: &pb::TypeName) -> bool {
     let name = dotted(&t.names);
-    let plain = matches!(&*name.name, "text" | "varchar" | "regclass" | "refcursor");
+    let plain = matches!(&*name.name, "text" | "varchar" | "refcursor");
     plain && may_be_builtin(&name) && t.typmods.is_empty() && t.array_bounds.is_empty() && !t.setof
 }

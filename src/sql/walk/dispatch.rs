@@ -215,7 +215,7 @@ impl<'a> Walker<'a> {
             NodeRef::AlterDomainStmt(n) => self.dotted(Alter, ObjectType::ObjectDomain, &n.type_name, node),
             NodeRef::CompositeTypeStmt(n) => self.composite_type(n),
             NodeRef::CreateEnumStmt(n) => self.dotted(Create, ObjectType::ObjectType, &n.type_name, node),
-            NodeRef::CreateRangeStmt(n) => self.dotted(Create, ObjectType::ObjectType, &n.type_name, node),
+            NodeRef::CreateRangeStmt(n) => self.create_range(n),
             NodeRef::AlterEnumStmt(n) => self.dotted(Alter, ObjectType::ObjectType, &n.type_name, node),
             NodeRef::AlterTypeStmt(n) => self.dotted(Alter, ObjectType::ObjectType, &n.type_name, node),
             NodeRef::AlterCollationStmt(n) => self.dotted(Alter, ObjectType::ObjectCollation, &n.collname, node),
@@ -228,6 +228,7 @@ impl<'a> Walker<'a> {
             NodeRef::AlterOpFamilyStmt(n) => self.dotted(Alter, ObjectType::ObjectOpfamily, &n.opfamilyname, node),
             NodeRef::CreateConversionStmt(n) => {
                 self.dotted(Create, ObjectType::ObjectConversion, &n.conversion_name, node);
+                self.installs(&n.func_name);
             }
             NodeRef::CreateTransformStmt(n) => self.named(Create, ObjectType::ObjectTransform, &n.lang, node),
             NodeRef::CreateAmStmt(n) => self.named(Create, ObjectType::ObjectAccessMethod, &n.amname, node),

@@ -4,6 +4,7 @@ use pg_query::protobuf::{AExpr, AIndirection, ColumnRef, Constraint, IndexElem, 
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::Walker;
+use super::emit::action;
 use super::names::{boxed, dotted, inner, may_be_builtin, range};
 use crate::sql::{ActionName, Name, Object};
 
@@ -31,8 +32,9 @@ impl<'a> Walker<'a> {
 
     /// A type written with a schema that is not pg_catalog: its input function, casts and checks run.
     pub(super) fn type_name(&mut self, type_name: &'a TypeName) {
-        if type_name.names.len() > 1 && !type_name.pct_type {
-            self.user_code(dotted(&type_name.names));
+        let name = dotted(&type_name.names);
+        if name.schema.is_some() && !type_name.pct_type && !may_be_builtin(&name) {
+            self.push(action(ActionName::Call, "type"), Object::Function { name, builtin: false });
         }
         self.rest(NodeRef::TypeName(type_name));
     }
@@ -87,8 +89,16 @@ impl<'a> Walker<'a> {
         self.rest(NodeRef::PartitionElem(element));
     }
 
-    /// A foreign key reads the table that it refers to.
+    /// A foreign key reads the table that it refers to; an exclusion constraint compares with its operators.
     pub(super) fn constraint(&mut self, constraint: &'a Constraint) {
+        for exclusion in constraint.exclusions.iter().filter_map(inner) {
+            // (column or expression, operator)
+            if let NodeEnum::List(pair) = exclusion
+                && let Some(NodeEnum::List(operator)) = pair.items.get(1).and_then(inner)
+            {
+                self.operator(&operator.items);
+            }
+        }
         self.columns_anywhere(&constraint.keys);
         self.columns_anywhere(&constraint.fk_attrs);
         if let Some(table) = &constraint.pktable {

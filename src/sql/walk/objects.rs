@@ -9,7 +9,42 @@ use super::emit::action;
 use super::kinds::object_kind;
 use super::names::{dotted, inner, parts, range, string};
 use super::query::strings;
-use crate::sql::{ActionName, Name, Object};
+use crate::sql::{Action, ActionName, Name, Object};
+
+/// The options of CREATE AGGREGATE, OPERATOR, TYPE, TEXT SEARCH PARSER and TEMPLATE that name functions.
+const FUNCTIONS: &[&str] = &[
+    "procedure",
+    "function",
+    "restrict",
+    "join",
+    "sfunc",
+    "sfunc1",
+    "finalfunc",
+    "combinefunc",
+    "serialfunc",
+    "deserialfunc",
+    "msfunc",
+    "minvfunc",
+    "mfinalfunc",
+    "input",
+    "output",
+    "receive",
+    "send",
+    "typmod_in",
+    "typmod_out",
+    "analyze",
+    "analyse",
+    "subscript",
+    "canonical",
+    "subtype_diff",
+    "start",
+    "gettoken",
+    "end",
+    "headline",
+    "lextypes",
+    "init",
+    "lexize",
+];
 
 /// The name that a node is or holds.
 fn name_of(node: &NodeEnum) -> Name {
@@ -24,6 +59,19 @@ fn name_of(node: &NodeEnum) -> Name {
         NodeEnum::List(list) => list.items.first().and_then(inner).map_or_else(|| Name::bare(""), name_of),
         _ => Name::bare(""),
     }
+}
+
+/// Kinds that are parts of a relation, whose own name is none of an object.
+fn is_part(kind: ObjectType) -> bool {
+    matches!(
+        kind,
+        ObjectType::ObjectColumn
+            | ObjectType::ObjectRule
+            | ObjectType::ObjectTrigger
+            | ObjectType::ObjectTabconstraint
+            | ObjectType::ObjectDomconstraint
+            | ObjectType::ObjectDefault
+    )
 }
 
 /// The object that a statement names by kind and node.
@@ -162,19 +210,48 @@ impl<'a> Walker<'a> {
         }
         match kind {
             ObjectType::ObjectPolicy | ObjectType::ObjectRole => self.ddl(ActionName::Rename, kind, word, object),
-            _ => {
+            ObjectType::ObjectColumn | ObjectType::ObjectAttribute => {
                 let slot = self.push(action(ActionName::Rename, word), object);
-                if kind == ObjectType::ObjectColumn {
-                    self.name_column(slot, &rename.subname);
+                self.name_column(slot, &rename.subname);
+                self.name_column(slot, &rename.newname);
+            }
+            _ => {
+                self.push(action(ActionName::Rename, word), object.clone());
+                if !is_part(kind) {
+                    self.also(action(ActionName::Rename, word), object, |name| {
+                        name.name = rename.newname.as_str().into()
+                    });
                 }
             }
         }
     }
 
+    /// The same action on the object under its new name: what a rule does not let a session touch, it can't make by
+    /// calling something else so.
+    fn also(&mut self, action: Action, mut object: Object, change: impl FnOnce(&mut Name)) {
+        match &mut object {
+            Object::Relation(name) | Object::Other { name, .. } => change(name),
+            Object::None
+            | Object::Function { .. }
+            | Object::Setting { .. }
+            | Object::Role(_)
+            | Object::AnyRole
+            | Object::Cursor(_)
+            | Object::Unknown(_) => return,
+        }
+        self.push(action, object);
+    }
+
     pub(super) fn set_schema(&mut self, alter: &'a pb::AlterObjectSchemaStmt) {
         let Some((kind, _)) = self.kind(alter.object_type) else { return };
         let object = self.either(kind, &alter.relation, &alter.object);
-        self.ddl(ActionName::Alter, kind, "set_schema", object);
+        self.ddl(ActionName::Alter, kind, "set_schema", object.clone());
+        // An extension has no schema: its objects move.
+        if kind != ObjectType::ObjectExtension {
+            self.also(action(ActionName::Alter, "set_schema"), object, |name| {
+                name.schema = Some(alter.newschema.as_str().into());
+            });
+        }
     }
 
     pub(super) fn set_owner(&mut self, alter: &'a pb::AlterOwnerStmt) {
@@ -268,7 +345,32 @@ impl<'a> Walker<'a> {
     pub(super) fn define(&mut self, define: &'a pb::DefineStmt) {
         let Some((kind, word)) = self.kind(define.kind) else { return };
         self.ddl(ActionName::Create, kind, word, Object::Other { kind: word, name: dotted(&define.defnames) });
-        self.rest(NodeRef::DefineStmt(define));
+        self.nodes(&define.args);
+        self.definition(&define.definition);
+    }
+
+    /// `(name = value, …)`: values are types, but for those that name functions.
+    fn definition(&mut self, options: &'a [Node]) {
+        for option in options.iter().filter_map(inner) {
+            match option {
+                NodeEnum::DefElem(option) if FUNCTIONS.contains(&option.defname.to_ascii_lowercase().as_str()) => {
+                    match super::names::boxed(&option.arg) {
+                        Some(NodeEnum::TypeName(function)) => self.installs(&function.names),
+                        Some(NodeEnum::String(_)) => {
+                            self.installs(option.arg.as_deref().map_or(&[], std::slice::from_ref))
+                        }
+                        Some(_) => self.unknown("a function of CREATE"),
+                        None => {}
+                    }
+                }
+                other => self.node(other.to_ref()),
+            }
+        }
+    }
+
+    pub(super) fn create_range(&mut self, create: &'a pb::CreateRangeStmt) {
+        self.ddl_other(ActionName::Create, ObjectType::ObjectType, dotted(&create.type_name));
+        self.definition(&create.params);
     }
 
     pub(super) fn create_function(&mut self, create: &'a pb::CreateFunctionStmt) {

@@ -9,7 +9,7 @@ use super::emit::Slot;
 use super::names::{boxed, dotted, inner, last, range, string};
 use super::restriction::{Target, restricts};
 use super::scope::{Frame, Item, Lock};
-use crate::sql::{ActionName, Name, Object};
+use crate::sql::{ActionName, Name, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
     pub(super) fn nodes(&mut self, nodes: &'a [Node]) {
@@ -31,13 +31,13 @@ impl<'a> Walker<'a> {
         if let Some(into) = &select.into_clause {
             self.created_by_query(into, "table");
         }
-        let inherits_lock = self.frames.last().is_some_and(|f| matches!(f.lock, Lock::All) && f.hidden);
+        let inherits_lock = self.frames.last().is_some_and(|f| f.locks_sub_select);
         let frame = Frame {
             items: Vec::with_capacity(select.from_clause.len()),
             select: Some(select),
             lock: if inherits_lock { Lock::All } else { lock(&select.locking_clause) },
             where_missing: !restricts(boxed(&select.where_clause), &Target::of_select(&select.from_clause)),
-            hidden: false,
+            ..Frame::default()
         };
         self.frames.push(frame);
         self.select_parts(select);
@@ -116,7 +116,7 @@ impl<'a> Walker<'a> {
             }
         }
         self.columns_anywhere(&join.using_clause);
-        self.boxed(&join.quals);
+        self.partly(|walker| walker.boxed(&join.quals));
         for alias in [&join.join_using_alias, &join.alias].into_iter().flatten() {
             let slots = self.slots_from(before);
             self.alias_items(alias, slots);
@@ -128,17 +128,14 @@ impl<'a> Walker<'a> {
         let name = alias.as_ref().map_or("", |a| a.aliasname.as_str());
         // A lock on the sub-select reaches what it reads; one on other names does not.
         let reached = self.frame_lock(name);
-        let lock = self
+        let before = self
             .frames
             .last_mut()
-            .map(|f| std::mem::replace(&mut f.lock, if reached { Lock::All } else { Lock::None }));
-        if *lateral && !reached {
-            self.boxed(subquery)
-        } else {
-            self.node_without_siblings(subquery)
-        }
-        if let (Some(frame), Some(lock)) = (self.frames.last_mut(), lock) {
-            frame.lock = lock;
+            .map(|f| (std::mem::replace(&mut f.hidden, !lateral), std::mem::replace(&mut f.locks_sub_select, reached)));
+        self.boxed(subquery);
+        if let (Some(frame), Some((hidden, locks))) = (self.frames.last_mut(), before) {
+            frame.hidden = hidden;
+            frame.locks_sub_select = locks;
         }
         self.add_item(name, "", Vec::new());
     }
@@ -155,8 +152,10 @@ impl<'a> Walker<'a> {
         }
         // The relation is a child, and is the one that stands in FROM.
         self.boxed(&sample.relation);
-        self.nodes(&sample.args);
-        self.boxed(&sample.repeatable);
+        self.partly(|walker| {
+            walker.nodes(&sample.args);
+            walker.boxed(&sample.repeatable);
+        });
     }
 
     /// The target of a write: an item whose columns belong to these accesses.
@@ -248,6 +247,10 @@ impl<'a> Walker<'a> {
         let ctes = self.with_clause(with_clause);
         let name = range(relation);
         self.relation_written(&name);
+        // The view's rule calls set_config.
+        if &*name.name == "pg_settings" && super::names::may_be_builtin(&name) && !self.explain {
+            self.push(ActionName::Set, Object::Setting { name: Operand::Unknown, value: SettingValue::Unknown });
+        }
         let slot = self.relation(ActionName::Update, name);
         let target = Target::of_write(relation);
         self.set_where_missing(slot, !restricts(boxed(where_clause), &target));
@@ -368,19 +371,13 @@ impl<'a> Walker<'a> {
         self.nodes(&into.options);
     }
 
-    /// CALL, and whoever else holds a FuncCall by itself.
+    /// CALL of a procedure. pg_catalog has none, so that a built-in's name is no excuse.
     pub(super) fn call(&mut self, call: &'a pb::CallStmt) {
-        match &call.funccall {
-            Some(call) => self.node(NodeRef::FuncCall(call)),
-            None => self.unknown("CALL of nothing"),
-        }
-    }
-
-    /// A trigger's function and other functions that a statement installs.
-    pub(super) fn installs(&mut self, function: &[Node]) {
-        let name = dotted(function);
-        let builtin = super::names::may_be_builtin(&name) && crate::sql::functions::builtin(&name.name).is_some();
-        self.push(ActionName::Call, Object::Function { name, builtin });
+        let Some(call) = &call.funccall else { return self.unknown("CALL of nothing") };
+        let name = dotted(&call.funcname);
+        self.statement.functions.insert(name.to_string());
+        self.push(ActionName::Call, Object::Function { name, builtin: false });
+        self.rest(NodeRef::FuncCall(call));
     }
 }
 

@@ -108,6 +108,15 @@ fn differ(left: &Side<'_>, right: &Side<'_>) -> bool {
 }
 
 fn case(c: &pb::CaseExpr, target: Target<'_>) -> bool {
+    let always = |result: Option<&NodeEnum>| matches!(result, Some(NodeEnum::AConst(c)) if is_true(c));
+    let mut results = c.args.iter().filter_map(inner).map(|when| match when {
+        NodeEnum::CaseWhen(when) => boxed(&when.result),
+        _ => None,
+    });
+    // Whatever is asked, the answer is the same.
+    if results.all(always) && always(boxed(&c.defresult)) {
+        return false;
+    }
     if !side(boxed(&c.arg), target).columns.is_empty() {
         return true;
     }
@@ -115,6 +124,10 @@ fn case(c: &pb::CaseExpr, target: Target<'_>) -> bool {
         NodeEnum::CaseWhen(when) => boxed(&when.expr).is_some_and(|expr| holds(expr, target, false)),
         _ => false,
     })
+}
+
+fn is_true(constant: &pb::AConst) -> bool {
+    matches!(&constant.val, Some(pb::a_const::Val::Boolval(b)) if b.boolval)
 }
 
 fn sub_link(s: &pb::SubLink, target: Target<'_>) -> bool {
@@ -165,7 +178,9 @@ fn all_of_itself(left: &Side<'_>, select: &SelectStmt, target: Target<'_>) -> bo
     let Target::One { relation, .. } = target else { return false };
     let [from] = select.from_clause.as_slice() else { return false };
     let Some(NodeEnum::RangeVar(from)) = inner(from) else { return false };
-    if from.relname != relation || select.limit_count.is_some() || select.having_clause.is_some() {
+    // LIMIT ALL and LIMIT NULL limit nothing.
+    let limited = boxed(&select.limit_count).is_some_and(|n| !matches!(n, NodeEnum::AConst(c) if c.isnull));
+    if from.relname != relation || limited || select.having_clause.is_some() {
         return false;
     }
     let inside = Target::of_write(from);

@@ -5,7 +5,7 @@ use pg_query::protobuf::{Alias, SelectStmt, WithClause};
 use pg_query::{NodeEnum, NodeRef};
 
 use super::emit::{Slot, name_column};
-use super::names::{boxed, inner, string};
+use super::names::{inner, string};
 use super::{MAX_EFFORT, Walker};
 
 /// What a column that is written down costs, in comparisons.
@@ -18,8 +18,13 @@ pub(super) struct Frame<'a> {
     pub select: Option<&'a SelectStmt>,
     pub lock: Lock<'a>,
     pub where_missing: bool,
-    /// A FROM item that can't see its siblings is being walked.
+    /// A FROM item that can't see its siblings is being walked: a name means what it means further out.
     pub hidden: bool,
+    /// Part of a FROM list that sees only some of its siblings is being walked (the condition of a join, the arguments of
+    /// TABLESAMPLE): a name may mean what it means here, or further out.
+    pub partly: bool,
+    /// The sub-select of FROM that is being walked is reached by the query's locking clause.
+    pub locks_sub_select: bool,
 }
 
 /// One thing of a FROM list, by the name that columns are qualified with.
@@ -126,24 +131,27 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The accesses of the relation that a qualifier names, in the innermost query that has one.
+    /// The accesses of the relation that a qualifier names, in the innermost query that has one in sight; where a query
+    /// shows only some of what it has, in those further out as well.
     pub(super) fn qualified(&mut self, schema: &str, name: &str) -> Option<Vec<Slot>> {
+        let mut slots: Option<Vec<Slot>> = None;
         for index in (0..self.frames.len()).rev() {
             let count = self.frames.get(index).map_or(0, |f| f.items.len());
             if !self.affordable(count + 1) {
                 return None;
             }
             let Some(frame) = self.frames.get(index) else { continue };
-            let mut found = frame.items.iter().filter(|item| {
+            let found = frame.items.iter().filter(|item| {
                 item.name == name && (schema.is_empty() || item.schema.is_empty() || item.schema == schema)
             });
-            if let Some(first) = found.next() {
-                let mut slots = first.slots.clone();
-                slots.extend(found.flat_map(|item| item.slots.iter().copied()));
-                return Some(slots);
+            for item in found {
+                slots.get_or_insert_default().extend(&item.slots);
+            }
+            if slots.is_some() && !frame.hidden && !frame.partly {
+                break;
             }
         }
-        None
+        slots
     }
 
     /// Every column of every relation in sight: `f(x).row_to_json` and the like.
@@ -244,13 +252,12 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// A child that must not see the FROM items beside it.
-    pub(super) fn node_without_siblings(&mut self, node: &'a Option<Box<pg_query::Node>>) {
-        let Some(node) = boxed(node) else { return };
-        let before = self.frames.last_mut().map(|f| std::mem::replace(&mut f.hidden, true));
-        self.node(node.to_ref());
+    /// Walks what sees only some of the FROM items of its query.
+    pub(super) fn partly(&mut self, walk: impl FnOnce(&mut Self)) {
+        let before = self.frames.last_mut().map(|f| std::mem::replace(&mut f.partly, true));
+        walk(self);
         if let (Some(frame), Some(before)) = (self.frames.last_mut(), before) {
-            frame.hidden = before;
+            frame.partly = before;
         }
     }
 }

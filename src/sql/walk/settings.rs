@@ -7,6 +7,7 @@ use pg_query::protobuf::{self as pb, VariableSetKind, a_const::Val};
 use super::Walker;
 use super::names::{inner, last};
 use crate::sql::functions::{Class, builtin};
+use crate::sql::settings::{canonical, is_baseline};
 use crate::sql::{Action, ActionName, Object, Operand, SettingValue};
 
 /// Settings whose value is a list of identifiers (`GUC_LIST_QUOTE` in guc_tables.c).
@@ -22,11 +23,6 @@ pub(super) fn is_list(name: &str) -> bool {
     )
 }
 
-/// Settings compare without case.
-pub(super) fn setting_name(name: &str) -> String {
-    name.to_ascii_lowercase()
-}
-
 /// The value of a constant as the server would read it from text.
 pub(super) fn constant(constant: &pb::AConst) -> Operand {
     match &constant.val {
@@ -39,13 +35,17 @@ pub(super) fn constant(constant: &pb::AConst) -> Operand {
     }
 }
 
-/// Statements that only bring the session back to its start (a pool's release batch).
+/// Statements that only bring the session back to its start, or set what anybody may set (a pool's release batch, a
+/// driver's first words).
 pub(super) fn default_set(statement: &NodeEnum) -> bool {
     match statement {
-        NodeEnum::VariableSetStmt(set) => matches!(
-            VariableSetKind::try_from(set.kind),
-            Ok(VariableSetKind::VarReset | VariableSetKind::VarResetAll | VariableSetKind::VarSetDefault)
-        ),
+        NodeEnum::VariableSetStmt(set) => match VariableSetKind::try_from(set.kind) {
+            Ok(VariableSetKind::VarReset | VariableSetKind::VarResetAll | VariableSetKind::VarSetDefault) => true,
+            Ok(VariableSetKind::VarSetValue) => is_baseline(&set.name),
+            Ok(VariableSetKind::VarSetCurrent | VariableSetKind::VarSetMulti | VariableSetKind::Undefined) | Err(_) => {
+                false
+            }
+        },
         NodeEnum::DiscardStmt(_) | NodeEnum::UnlistenStmt(_) => true,
         NodeEnum::ClosePortalStmt(close) => close.portalname.is_empty(),
         NodeEnum::DeallocateStmt(deallocate) => deallocate.isall,
@@ -75,7 +75,7 @@ fn setting(name: &str, value: SettingValue) -> Object {
 
 impl<'a> Walker<'a> {
     pub(super) fn variable_set(&mut self, set: &'a pb::VariableSetStmt) {
-        let name = setting_name(&set.name);
+        let name = canonical(&set.name);
         let kind = VariableSetKind::try_from(set.kind).unwrap_or(VariableSetKind::Undefined);
         match kind {
             VariableSetKind::VarSetMulti => return self.set_multi(set),
@@ -111,7 +111,7 @@ impl<'a> Walker<'a> {
             | VariableSetKind::VarSetDefault
             | VariableSetKind::VarSetCurrent
             | VariableSetKind::VarSetMulti
-            | VariableSetKind::VarReset => setting(&setting_name(&set.name), value(set, kind).1),
+            | VariableSetKind::VarReset => setting(&canonical(&set.name), value(set, kind).1),
         };
         self.push(ActionName::AlterSystem, object);
         self.nodes(&set.args);
@@ -154,7 +154,7 @@ impl<'a> Walker<'a> {
     }
 
     pub(super) fn show(&mut self, show: &pb::VariableShowStmt) {
-        self.push(ActionName::Show, setting(&setting_name(&show.name), SettingValue::Unknown));
+        self.push(ActionName::Show, setting(&canonical(&show.name), SettingValue::Unknown));
     }
 }
 

@@ -11,7 +11,7 @@ fn facts(text: &str) -> Facts {
     analyse(text, Reading::default()).unwrap_or_else(|e| panic!("{text}: {e}")).facts
 }
 
-fn statement(text: &str) -> Statement {
+pub(super) fn statement(text: &str) -> Statement {
     let mut statements = facts(text).statements;
     assert_eq!(statements.len(), 1, "{text}");
     statements.remove(0)
@@ -41,12 +41,12 @@ fn operand(operand: &Operand) -> String {
     }
 }
 
-fn accesses(text: &str) -> Vec<String> {
+pub(super) fn accesses(text: &str) -> Vec<String> {
     facts(text).statements.iter().flat_map(|s| &s.accesses).map(word).collect()
 }
 
 /// `relation: columns` of the first access whose words begin so.
-fn columns(text: &str, access: &str) -> String {
+pub(super) fn columns(text: &str, access: &str) -> String {
     let statement = statement(text);
     let found = statement.accesses.iter().find(|a| word(a) == access).unwrap_or_else(|| panic!("{text}: no {access}"));
     let mut names: Vec<&str> = found.columns.named.iter().map(|c| &**c).collect();
@@ -61,7 +61,7 @@ fn where_missing(text: &str) -> bool {
 }
 
 #[track_caller]
-fn table(rows: &[(&str, &[&str])]) {
+pub(super) fn table(rows: &[(&str, &[&str])]) {
     for (text, expected) in rows {
         assert_eq!(accesses(text), *expected, "{text}");
     }
@@ -137,8 +137,8 @@ fn functions_by_class() {
         ("SELECT * FROM dblink('a', 'b') AS t(x int), s.dblink_exec('x')", &["dblink dblink", "dblink s.dblink_exec"]),
         ("SELECT a OPERATOR(evil.+) b, a OPERATOR(pg_catalog.+) b", &["call evil.+"]),
         ("SELECT a FROM t ORDER BY a USING OPERATOR(evil.<)", &["select t", "call evil.<"]),
-        ("SELECT u::evil.t2, 'x'::pg_catalog.int4, 'x'::text, 1::mine", &["call evil.t2"]),
-        ("CREATE TABLE t (a evil.dom)", &["create:table t", "call evil.dom"]),
+        ("SELECT u::evil.t2, 'x'::pg_catalog.int4, 'x'::text, 1::mine", &["call:type evil.t2"]),
+        ("CREATE TABLE t (a evil.dom)", &["create:table t", "call:type evil.dom"]),
         ("SELECT u.row_to_json FROM users u", &["select users", "call row_to_json[b]"]),
         ("SELECT (u).json_agg FROM users u", &["select users", "call json_agg[b]"]),
         ("CALL s.p(1)", &["call s.p"]),
@@ -185,7 +185,7 @@ fn settings_by_every_path() {
         ("SET SESSION AUTHORIZATION boss", &["set_role boss"]),
         ("SET SESSION AUTHORIZATION DEFAULT", &["set_role none"]),
         ("SELECT set_config('role', 'boss', false)", &["set_role boss"]),
-        ("SELECT set_config('ROLE', $1, false)", &["set_role ?"]),
+        ("SELECT set_config('ROLE', $1, false)", &["set role=$1"]),
         ("SELECT set_config(setting_name => 'role', new_value => 'boss', is_local => false)", &["set_role boss"]),
         ("SELECT set_config(is_local => false, new_value => 'b', setting_name => 'a.x')", &["set a.x=b"]),
         ("SELECT set_config($1, $2, true)", &["set $1=$2"]),
@@ -295,8 +295,8 @@ fn definitions() {
         ),
         ("ALTER TABLE t ATTACH PARTITION p DEFAULT", &["alter:attach_partition t", "alter:attach_partition p"]),
         ("ALTER TABLE t INHERIT p", &["alter:add_inherit t", "alter:add_inherit p"]),
-        ("ALTER TABLE t RENAME TO x", &["rename:table t"]),
-        ("ALTER TABLE t SET SCHEMA evil", &["alter:set_schema t"]),
+        ("ALTER TABLE t RENAME TO x", &["rename:table t", "rename:table x"]),
+        ("ALTER TABLE t SET SCHEMA evil", &["alter:set_schema t", "alter:set_schema evil.t"]),
         ("ALTER TABLE t OWNER TO x", &["alter:owner t"]),
         ("ALTER FUNCTION s.f(int) OWNER TO x", &["alter:owner s.f"]),
         ("DROP TABLE a, s.b", &["drop:table a", "drop:table s.b"]),
@@ -412,7 +412,7 @@ fn columns_with_only_the_text() {
         ("COPY (SELECT a FROM t) TO STDOUT", "copy_to t", "a"),
         ("CREATE INDEX ON t (a, lower(b)) WHERE c", "create:index t", "a,b,c"),
         ("ALTER TABLE t DROP COLUMN ssn", "alter:drop_column t", "ssn"),
-        ("ALTER TABLE t RENAME COLUMN ssn TO x", "rename:column t", "ssn"),
+        ("ALTER TABLE t RENAME COLUMN ssn TO x", "rename:column t", "ssn,x"),
         ("GRANT SELECT (a) ON t TO x", "grant t", "a"),
     ] {
         assert_eq!(columns(text, access), expected, "{text}");
@@ -504,7 +504,8 @@ fn a_pools_release_batch_does_not_count() {
     let set = |text: &str| facts(text).statements.iter().all(|s| s.default_set);
     assert!(set("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;"));
     assert!(set("RESET ROLE; DISCARD ALL; DEALLOCATE ALL; SET search_path TO DEFAULT"));
-    for text in ["SELECT 1", "SET search_path = x", "CLOSE c", "SELECT pg_advisory_unlock_all() FROM t"] {
+    assert!(set("SET DateStyle = ISO; SET LOCAL statement_timeout = '5s'; SET TIME ZONE 'UTC'"));
+    for text in ["SELECT 1", "SET search_path = x", "SET ROLE x", "CLOSE c", "SELECT pg_advisory_unlock_all() FROM t"] {
         assert!(!set(text), "{text}");
     }
 }

@@ -1,0 +1,122 @@
+//! Ways past the walk that were found by attacking it, each confirmed on a server (15).
+
+use super::tests::{accesses, columns, statement, table};
+use crate::sql::ActionName;
+
+#[test]
+fn a_name_hidden_by_a_sibling_that_is_not_in_sight_is_the_outer_one() {
+    // The server resolves `u` to `users u` in each.
+    for text in [
+        "SELECT (SELECT x.s FROM products u, (SELECT u.ssn AS s) x) FROM users u",
+        "SELECT (SELECT x.s FROM products u, (WITH c AS (SELECT u.ssn AS s) SELECT s FROM c) x) FROM users u",
+        "SELECT 1 FROM users u WHERE EXISTS (SELECT 1 FROM products u, (products a JOIN products b ON u.ssn = 'x'))",
+        "SELECT 1 FROM users u WHERE EXISTS (SELECT 1 FROM products u, products a JOIN products b ON EXISTS (SELECT u.ssn))",
+        "SELECT (SELECT 1 FROM products u, products p TABLESAMPLE bernoulli (length(u.ssn))) FROM users u",
+    ] {
+        assert!(columns(text, "select users").contains("ssn"), "{text}");
+    }
+    // A lateral one sees it, and so does all else.
+    for text in [
+        "SELECT (SELECT x.s FROM products u, LATERAL (SELECT u.ssn AS s) x) FROM users u",
+        "SELECT (SELECT 1 FROM products u WHERE u.ssn = 'x') FROM users u",
+    ] {
+        assert_eq!(columns(text, "select users"), "", "{text}");
+        assert_eq!(columns(text, "select products"), "ssn", "{text}");
+    }
+}
+
+#[test]
+fn a_lateral_sub_select_sees_its_siblings_under_for_update_too() {
+    let text = "SELECT x.s FROM users, LATERAL (SELECT ssn AS s) x FOR UPDATE";
+    assert_eq!(columns(text, "select users"), "ssn");
+    let locked = "SELECT 1 FROM LATERAL (SELECT a FROM t, (SELECT 1 FROM u) i) x FOR UPDATE";
+    table(&[(locked, &["select_for_update t", "select t", "select_for_update u", "select u"])]);
+}
+
+#[test]
+fn a_text_made_of_an_oid_is_not_known() {
+    table(&[
+        ("SELECT set_config('16390'::regclass::text, 'x', false)", &["set ?=x"]),
+        ("SELECT nextval('16390'::regclass::text::regclass)", &["nextval nextval[b]"]),
+        ("SELECT table_to_xml('t'::regclass, true, false, '')", &["call table_to_xml[b]", "select t"]),
+    ]);
+}
+
+#[test]
+fn pg_catalog_has_no_procedures() {
+    table(&[("CALL lower('x')", &["call lower"]), ("CALL pg_catalog.f(1)", &["call pg_catalog.f"])]);
+}
+
+#[test]
+fn what_installs_a_function_calls_it() {
+    for (text, access) in [
+        ("CREATE OPERATOR public.@@@ (rightarg = text, procedure = pg_read_file)", "file_function pg_read_file[b]"),
+        ("CREATE OPERATOR public.@@@ (rightarg = text, FUNCTION = public.f)", "call public.f"),
+        ("CREATE AGGREGATE a (text) (sfunc = lo_import, stype = oid)", "file_function lo_import[b]"),
+        ("CREATE AGGREGATE a (basetype = text, sfunc1 = f, stype1 = oid)", "call f"),
+        ("CREATE TYPE r AS RANGE (subtype = float8, subtype_diff = public.f)", "call public.f"),
+        ("CREATE CONVERSION public.c FOR 'LATIN1' TO 'UTF8' FROM s.f", "call s.f"),
+        ("CREATE CAST (text AS mine) WITH FUNCTION pg_read_file(text)", "file_function pg_read_file[b]"),
+        ("CREATE OPERATOR @@@ (leftarg = int, procedure = nextval)", "nextval nextval[b]"),
+        (
+            "CREATE OPERATOR @@@ (leftarg = text, procedure = set_config)",
+            "unknown function set_config behind another object",
+        ),
+    ] {
+        assert!(accesses(text).iter().any(|a| a == access), "{text}: {:?}", accesses(text));
+    }
+}
+
+#[test]
+fn updating_pg_settings_is_set() {
+    for text in [
+        "UPDATE pg_settings SET setting = 'off' WHERE name = 'row_security'",
+        "UPDATE pg_catalog.pg_settings s SET setting = 'off'",
+        "EXPLAIN ANALYZE UPDATE pg_settings SET setting = 'off'",
+    ] {
+        assert!(accesses(text).iter().any(|a| a == "set ?=?"), "{text}");
+    }
+    assert_eq!(accesses("UPDATE public.pg_settings SET setting = 'off'"), ["update public.pg_settings"]);
+}
+
+#[test]
+fn a_new_name_counts_like_the_old_one() {
+    table(&[
+        ("ALTER VIEW s.v RENAME TO x", &["rename:view s.v", "rename:view s.x"]),
+        ("ALTER INDEX i RENAME TO x", &["rename:index i", "rename:index x"]),
+        ("ALTER FUNCTION s.f(int) RENAME TO x", &["rename:function s.f", "rename:function s.x"]),
+        ("ALTER FUNCTION f(int) SET SCHEMA x", &["alter:set_schema f", "alter:set_schema x.f"]),
+        ("ALTER TRIGGER a ON s.t RENAME TO b", &["rename:trigger s.t"]),
+        ("ALTER TABLE s.t RENAME CONSTRAINT a TO b", &["rename:constraint s.t"]),
+        ("ALTER SCHEMA a RENAME TO b", &["rename:schema a", "rename:schema b"]),
+        ("ALTER EXTENSION e SET SCHEMA b", &["alter:set_schema e"]),
+    ]);
+}
+
+#[test]
+fn conditions_that_only_look_like_some() {
+    for condition in [
+        "CASE WHEN id = 1 THEN true ELSE true END",
+        "CASE id WHEN 1 THEN true ELSE true END",
+        "id IN (SELECT id FROM t LIMIT ALL)",
+        "id IN (SELECT id FROM t LIMIT NULL)",
+    ] {
+        assert!(deletes_all(condition), "{condition}");
+    }
+    for condition in ["CASE WHEN id = 1 THEN true ELSE false END", "id IN (SELECT id FROM t LIMIT 1)"] {
+        assert!(!deletes_all(condition), "{condition}");
+    }
+}
+
+fn deletes_all(condition: &str) -> bool {
+    let statement = statement(&format!("DELETE FROM t WHERE {condition}"));
+    statement.accesses.iter().any(|a| a.action.name == ActionName::Delete && a.where_missing)
+}
+
+#[test]
+fn operators_of_exclusion_constraints_count() {
+    table(&[(
+        "ALTER TABLE t ADD EXCLUDE USING gist (c WITH OPERATOR(evil.&&), d WITH &&)",
+        &["alter:add_constraint t", "call evil.&&"],
+    )]);
+}
