@@ -34,17 +34,27 @@ fn assert_empty(place: &Path) {
     }
 }
 
+/// A demo that is ended when its test fails; it takes PostgreSQL and the firewall along.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a demo that stays up, and reads to where it says what to try: the process, its lines, and the process ids of
 /// PostgreSQL and the firewall.
-fn stay_up(place: &Path) -> (Child, Vec<String>, Vec<Pid>) {
-    let mut child = demo(place, &[]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+fn stay_up(place: &Path) -> (Running, Vec<String>, Vec<Pid>) {
+    let mut child = Running(demo(place, &[]).stdout(Stdio::piped()).spawn().unwrap());
+    let mut output = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let mut lines: Vec<String> = Vec::new();
     while !lines.last().is_some_and(|line| line.starts_with("Ctrl-C")) {
         lines.push(output.next().unwrap_or_else(|| panic!("it ended:\n{}", lines.join("\n"))).unwrap());
     }
     let children = common::tools::run(Command::new("ps").args(["-A", "-o", "pid=,ppid="])).ok();
-    let own = child.id().to_string();
+    let own = child.0.id().to_string();
     let pids = children.lines().filter_map(|line| {
         let (pid, parent) = line.trim().split_once(char::is_whitespace)?;
         (parent.trim() == own).then(|| Pid::from_raw(pid.parse().ok()?)).flatten()
@@ -85,8 +95,8 @@ fn after_the_tour_the_database_url_works_until_ctrl_c() {
     };
     assert_eq!(ask("SELECT count(*) FROM products").ok(), "3\n");
     assert!(ask("DROP TABLE orders").stderr.contains("refused by policy"));
-    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::INT).unwrap();
-    assert!(child.wait().unwrap().success());
+    kill_process(Pid::from_raw(i32::try_from(child.0.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+    assert!(child.0.wait().unwrap().success());
     for pid in pids {
         assert!(test_kill_process(pid).is_err(), "{pid:?} still runs");
     }
@@ -97,8 +107,8 @@ fn after_the_tour_the_database_url_works_until_ctrl_c() {
 fn a_killed_demo_leaves_nothing_either() {
     let place = place();
     let (mut child, _, pids) = stay_up(place.path());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
     assert_empty(place.path());
     let deadline = Instant::now() + Duration::from_secs(10);
     while pids.iter().any(|pid| test_kill_process(*pid).is_ok()) {
