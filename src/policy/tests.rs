@@ -39,7 +39,7 @@ fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
 fn set(files: &[&str]) -> Arc<PolicySet> {
     let (policies, findings) = compiled(files);
     assert!(findings.iter().all(|f| f.contains("warning: ")), "{findings:#?}");
-    Arc::new(PolicySet { policies })
+    Arc::new(PolicySet::new(policies))
 }
 
 fn who(user: &str) -> Identity {
