@@ -10,6 +10,7 @@ mod decide;
 pub mod diagnostic;
 mod document;
 mod glob;
+mod limits;
 mod load;
 mod names;
 mod network;
@@ -35,7 +36,9 @@ use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
 use crate::policy::document::TestIdentity;
+use crate::policy::limits::Limits;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
+pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
 
@@ -197,6 +200,26 @@ impl SessionPolicy {
             Unparsed::Internal(_) => "XX000",
         };
         self.fixed(RuleRef::Parse, sqlstate, why.to_string())
+    }
+
+    /// The longest text that is read, in bytes: `statement_bytes` of the policies that hold (the observing ones, where no
+    /// other does).
+    pub fn statement_bytes(&self) -> usize {
+        let class = &self.session.class;
+        let bench = class.enforcing.as_ref().or(class.observing.as_ref());
+        let bytes = bench.map_or(Limits::default(), |bench| bench.limits).statement_bytes;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// The verdict on a text longer than that.
+    pub fn judge_too_long(&self, bytes: usize) -> Judgement {
+        let sentence = format!("a message of {bytes} bytes, the limit of statement_bytes is {}", self.statement_bytes());
+        let refuse = |bench: &decide::Bench| Outcome {
+            refusal: Some(bench.limit_refusal(Limit::StatementBytes, sentence.clone())),
+            ..Outcome::default()
+        };
+        let class = &self.session.class;
+        self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
     /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).

@@ -72,6 +72,12 @@ table! {
         "Seconds since the policies in force were loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
+    LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
+        "Messages over a limit of a policy, refused or only observed.";
+    REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
+        "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
+    CACHE_BYTES = Gauge "portcullis_verdict_cache_bytes" []
+        "Bytes that the remembered texts occupy, roughly; verdict_cache_bytes bounds them.";
     BUILD_INFO = Gauge "portcullis_build_info" ["version"]
         "1, with the version of the program.";
 }

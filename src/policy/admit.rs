@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::policy::compile::Policy;
 use crate::policy::decide::Bench;
 use crate::policy::glob::Glob;
+use crate::policy::limits::Limits;
 use crate::policy::names::{Scope, split_identifiers};
 use crate::policy::settings::same_text;
 use crate::policy::verdict::{Refusal, RuleRef};
@@ -161,6 +162,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         baseline: policies.iter().all(|policy| policy.baseline),
         unlisted_observe: policies.iter().any(|policy| policy.unlisted_observe == Some(true)),
         terse,
+        limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::policy::admit::Class;
+use crate::policy::limits::Limit;
 
 /// Proof that policies let a statement pass. Can't be made outside `policy`.
 #[derive(Debug)]
@@ -94,6 +95,8 @@ pub enum RuleRef {
     Require,
     /// The text could not be read.
     Parse,
+    /// `limits:` of a policy.
+    Limit(Limit),
 }
 
 impl RuleRef {
@@ -105,6 +108,7 @@ impl RuleRef {
             RuleRef::Guard => "guard",
             RuleRef::Require => "require",
             RuleRef::Parse => "parse",
+            RuleRef::Limit(_) => "limit",
         }
     }
 }

@@ -5,8 +5,8 @@
 //! texts by itself, without a lock; behind them stands one [`Cache`] for all sessions, bounded in bytes, whose locks are
 //! split by hash and taken only for what the session hasn't met lately. Neither hash can be foreseen by a client.
 
-use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use quick_cache::sync::{Cache as Shared, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
@@ -19,6 +19,9 @@ use crate::sql::encoding::Encoding;
 
 /// The longest text that is remembered: longer ones seldom come twice, and push out many others.
 const TEXT: usize = 32 << 10;
+
+/// Long texts that are read at once.
+const AT_ONCE: usize = 4;
 
 /// Texts that a session remembers by itself.
 const OWN: usize = 32;
@@ -107,12 +110,43 @@ impl Weighter<Key, Arc<Known>> for Bytes {
     }
 }
 
+/// How many long texts may be read at once, in all sessions: what reading one takes is a multiple of its length, and this is
+/// the bound of all that together.
+#[derive(Debug)]
+struct Gate {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Gate {
+    /// Runs the work when its turn comes. Blocks the thread.
+    fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        drop(free);
+        let _leave = Leave(self);
+        work()
+    }
+}
+
+/// Gives the turn back, however the work ended.
+struct Leave<'a>(&'a Gate);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
 /// The texts that all sessions of a process have met lately.
 #[derive(Debug)]
 pub struct Cache {
     shared: Shared<Key, Arc<Known>, Bytes, ahash::RandomState>,
     hasher: ahash::RandomState,
     off: bool,
+    gate: Gate,
 }
 
 impl Cache {
@@ -121,7 +155,8 @@ impl Cache {
         let items = usize::try_from(bytes / ORDINARY).unwrap_or(usize::MAX);
         let hasher = ahash::RandomState::new();
         let shared = Shared::with(items, bytes, Bytes, hasher.clone(), DefaultLifecycle::default());
-        Cache { shared, hasher, off: bytes == 0 }
+        let gate = Gate { free: Mutex::new(AT_ONCE), freed: Condvar::new() };
+        Cache { shared, hasher, off: bytes == 0, gate }
     }
 
     /// Bytes that the entries occupy, roughly.
@@ -185,6 +220,11 @@ impl Texts {
         self.cache.shared.insert(Key(Arc::clone(&known)), known);
     }
 
+    /// Does the work on a long text when its turn comes: only so many are read at once. Blocks the thread.
+    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.cache.gate.pass(work)
+    }
+
     /// Bytes that the entries of all sessions occupy, roughly.
     pub fn bytes(&self) -> u64 {
         self.cache.bytes()
@@ -204,3 +244,6 @@ impl Texts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,13 @@
 //! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::detect;
+use crate::detect::{self, Signals};
+use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
+use crate::session::cache::Texts;
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
@@ -30,8 +33,9 @@ pub struct Lexing {
 #[derive(Debug)]
 pub struct Judged {
     pub judgement: Judgement,
-    /// `None` where the text has no Facts (and passes all the same, observed).
-    pub facts: Option<Facts>,
+    /// `None` where the text has no Facts (and passes all the same, observed), and where the session has no account to keep
+    /// of what it does: its verdict was remembered.
+    pub facts: Option<Arc<Facts>>,
     /// Why there are none.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -45,7 +49,7 @@ impl Judged {
         let behind = Behind::approved(approved);
         let Some(facts) = &self.facts else { return Some(behind) };
         let behind =
-            if *at_bind || *timed { behind.on_condition(Conditional { facts: facts.clone() }) } else { behind };
+            if *at_bind || *timed { behind.on_condition(Conditional { facts: Arc::clone(facts) }) } else { behind };
         Some(behind.changing_encoding(changes_encoding(facts)))
     }
 
@@ -61,6 +65,7 @@ pub struct Judge<'a> {
     pub policy: &'a SessionPolicy,
     pub tell: &'a mut Teller,
     pub lexing: Lexing,
+    pub texts: &'a mut Texts,
     pub statements: &'a Names,
     pub portals: &'a Names,
     pub replication: bool,
@@ -77,14 +82,15 @@ impl Judge<'_> {
                 self.tell.statements(&judged.judgement, None);
                 judged
             }
-            Ok(text) => match replication_command(&text).filter(|_| self.replication && !extended) {
+            Ok(text) if self.replication && !extended => match replication_command(&text) {
                 Some(command) => {
                     let judgement = self.policy.judge_replication(&command.to_ascii_lowercase());
                     self.tell.admin_statement(&judgement);
                     Judged::plain(judgement)
                 }
-                None => self.sql(&text, extended),
+                None => self.sql(raw, &text, extended),
             },
+            Ok(text) => self.sql(raw, &text, extended),
         };
         self.tell.judged(started.elapsed().as_secs_f64());
         judged
@@ -140,36 +146,61 @@ impl Judge<'_> {
         })
     }
 
-    fn sql(&mut self, text: &str, extended: bool) -> Judged {
+    fn sql(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
+        let Some(known) = self.texts.find(raw, &self.lexing, extended) else { return self.unmet(raw, text, extended) };
+        if let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting)) {
+            self.tell.remembered(Remembered::Verdict);
+            self.tell.statements(&judgement, Some(&known.facts));
+            self.tell.signals(&known.signals, &judgement);
+            return Judged::plain(judgement);
+        }
+        let known = Arc::clone(known);
+        self.tell.remembered(Remembered::Facts);
+        self.facts(&known.facts, &known.signals, extended)
+    }
+
+    /// Reads and judges a text that nobody remembers.
+    fn unmet(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
+        self.tell.remembered(Remembered::Nothing);
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
-        let analysis = if text.len() > LONG {
-            tokio::task::block_in_place(|| sql::analyse(text, reading))
-        } else {
-            sql::analyse(text, reading)
+        let read = || {
+            let analysis = sql::analyse(text, reading)?;
+            let signals = detect::signals(text, &analysis);
+            Ok((Arc::new(analysis.facts), signals))
         };
-        match analysis {
+        let read = if text.len() > LONG { tokio::task::block_in_place(|| self.texts.in_turn(read)) } else { read() };
+        match read {
             Err(unparsed) => {
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
                 Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
             }
-            Ok(analysis) => {
-                let signals = detect::signals(text, &analysis);
-                let facts = analysis.facts;
-                let judged = match self.names(&facts, extended) {
-                    Some(unknown) => unknown,
-                    None => {
-                        let parameters = if extended { Parameters::Later } else { Parameters::None };
-                        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
-                        Judged::plain(self.policy.judge(&facts, moment))
-                    }
-                };
-                self.tell.statements(&judged.judgement, Some(&facts));
-                self.tell.signals(&signals, &judged.judgement);
-                Judged { facts: Some(facts), ..judged }
+            Ok((facts, signals)) => {
+                let judged = self.facts(&facts, &signals, extended);
+                let accountable =
+                    facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
+                let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
+                self.texts.keep(raw, facts, signals, lasting);
+                self.tell.cache_bytes(self.texts.bytes());
+                judged
             }
         }
+    }
+
+    /// Judges what a text does, and tells of it.
+    fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, extended: bool) -> Judged {
+        let judged = match self.names(facts, extended) {
+            Some(unknown) => unknown,
+            None => {
+                let parameters = if extended { Parameters::Later } else { Parameters::None };
+                let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+                Judged::plain(self.policy.judge(facts, moment))
+            }
+        };
+        self.tell.statements(&judged.judgement, Some(facts));
+        self.tell.signals(signals, &judged.judgement);
+        Judged { facts: Some(Arc::clone(facts)), ..judged }
     }
 
     /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run.

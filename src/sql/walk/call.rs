@@ -220,6 +220,7 @@ impl<'a> Walker<'a> {
             self.statement.relations_read.extend(inner.relations_read);
             self.statement.relations_written.extend(inner.relations_written);
             self.statement.functions.extend(inner.functions);
+            self.statement.depth = self.statement.depth.max(self.depth + inner.depth);
         }
         true
     }
