@@ -38,6 +38,9 @@ const JUDGE_BUCKETS: [f64; 16] =
 /// The versions that `portcullis_session_tls_total` tells apart.
 const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
 
+/// The values of `limit`.
+const LIMITS: [&str; 3] = ["statement_bytes", "depth", "message_statements"];
+
 /// The closed label values.
 pub mod label {
     /// `verdict` of statements and injection attempts.
@@ -212,6 +215,10 @@ impl Metrics {
         let build = gauges(&registry, &table::BUILD_INFO);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let events = counters(&registry, &table::SECURITY_EVENTS);
+        let limits = counters(&registry, &table::LIMIT_EXCEEDED);
+        for limit in LIMITS {
+            limits.with_label_values(&[limit]);
+        }
         let remembered = counters(&registry, &table::REMEMBERED);
         let session_tls = counters(&registry, &table::SESSION_TLS);
         for leg in [Leg::Client, Leg::Upstream] {
@@ -241,7 +248,7 @@ impl Metrics {
             unparsed: counter(&registry, &table::UNPARSED),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
-            limits: counters(&registry, &table::LIMIT_EXCEEDED),
+            limits,
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,

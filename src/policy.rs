@@ -213,7 +213,8 @@ impl SessionPolicy {
 
     /// The verdict on a text longer than that.
     pub fn judge_too_long(&self, bytes: usize) -> Judgement {
-        let sentence = format!("a message of {bytes} bytes, the limit of statement_bytes is {}", self.statement_bytes());
+        let sentence =
+            format!("a message of {bytes} bytes, the limit of statement_bytes is {}", self.statement_bytes());
         let refuse = |bench: &decide::Bench| Outcome {
             refusal: Some(bench.limit_refusal(Limit::StatementBytes, sentence.clone())),
             ..Outcome::default()

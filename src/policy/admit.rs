@@ -76,11 +76,8 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
         return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
     }
     let name = Arc::from(&*first.name);
-    let class = set.class(places, || Class {
-        enforcing: bench(&enforcing, terse),
-        observing: bench(&observing, terse),
-        terse,
-    });
+    let class =
+        set.class(places, || Class { enforcing: bench(&enforcing, terse), observing: bench(&observing, terse), terse });
     Ok(Session { class, name, user: identity.user.clone() })
 }
 

@@ -55,9 +55,13 @@ impl Limit {
 
     pub(crate) fn hint(self) -> Arc<str> {
         match self {
-            Limit::StatementBytes => "send the data as parameters or by COPY, or ask the DBA for a larger statement_bytes",
+            Limit::StatementBytes => {
+                "send the data as parameters or by COPY, or ask the DBA for a larger statement_bytes"
+            }
             Limit::Depth => "write a long chain as a list (IN, VALUES, = ANY), or ask the DBA for a larger depth",
-            Limit::MessageStatements => "send the statements one by one, or ask the DBA for a larger message_statements",
+            Limit::MessageStatements => {
+                "send the statements one by one, or ask the DBA for a larger message_statements"
+            }
         }
         .into()
     }

@@ -177,13 +177,8 @@ pub struct Texts {
 impl Texts {
     /// For a session of this class. Nothing is known yet of how its texts are read: [`Texts::find`] is told each time.
     pub fn new(cache: Arc<Cache>, class: SessionClass) -> Texts {
-        let now = Circumstances {
-            class,
-            encoding: Encoding::Utf8,
-            server_utf8: true,
-            server_major: 0,
-            extended: false,
-        };
+        let now =
+            Circumstances { class, encoding: Encoding::Utf8, server_utf8: true, server_major: 0, extended: false };
         Texts { cache, own: Vec::new(), now }
     }
 

@@ -15,8 +15,7 @@ fn set(policy: &str) -> Arc<PolicySet> {
 
 fn session(set: &Arc<PolicySet>, user: &str) -> SessionPolicy {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let identity =
-        Identity { user: user.into(), database: "shop".into(), address, tls: false, replication: false };
+    let identity = Identity { user: user.into(), database: "shop".into(), address, tls: false, replication: false };
     set.admit(&identity).unwrap()
 }
 
@@ -58,7 +57,8 @@ fn nothing_else_is_taken_for_it() {
     let text = b"SELECT a FROM t";
     let mut texts = Texts::new(Arc::clone(&cache), session(&ours, "ann").class());
     keep(&mut texts, "SELECT a FROM t", false);
-    for other in ["SELECT a FROM u", "SELECT a FROM t ", "select a FROM t", "SELECT a FROM T", "", "SELECT a FROM t\0"] {
+    for other in ["SELECT a FROM u", "SELECT a FROM t ", "select a FROM t", "SELECT a FROM T", "", "SELECT a FROM t\0"]
+    {
         assert!(texts.find(other.as_bytes(), &read(), false).is_none(), "{other}");
     }
     assert!(texts.find(text, &read(), true).is_none(), "by another protocol");
@@ -76,8 +76,7 @@ fn nothing_else_is_taken_for_it() {
 fn a_verdict_is_recalled_by_its_own_class_only() {
     let set = set(TWO);
     let (ann, again, ben) = (session(&set, "ann"), session(&set, "ann"), session(&set, "ben"));
-    let moment =
-        policy::Moment { now: jiff::Timestamp::now(), extended: false, parameters: policy::Parameters::None };
+    let moment = policy::Moment { now: jiff::Timestamp::now(), extended: false, parameters: policy::Parameters::None };
     let allowed = ben.judge(&facts("SELECT a FROM u"), moment);
     let lasting = ben.lasting(&allowed).unwrap();
     assert!(ben.recall(&lasting).is_some() && session(&set, "ben").recall(&lasting).is_some());
@@ -92,8 +91,7 @@ fn what_depends_on_the_time_or_on_bound_values_is_judged_each_time() {
                  - {rule: tonight, actions: [select], tables: [t], when: {until: 2999-01-01T00:00:00Z}}\n  \
                  - {rule: tenant, actions: [set], settings: [\"search_path=a\"]}\n";
     let ann = session(&set(timed), "ann");
-    let moment =
-        policy::Moment { now: jiff::Timestamp::now(), extended: true, parameters: policy::Parameters::Later };
+    let moment = policy::Moment { now: jiff::Timestamp::now(), extended: true, parameters: policy::Parameters::Later };
     for (text, lasts) in [
         ("SELECT a FROM u", true),
         ("SELECT a FROM t", false),
