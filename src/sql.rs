@@ -7,7 +7,10 @@ pub mod functions;
 mod parse;
 pub mod relations;
 pub mod settings;
+mod weight;
 mod walk;
+
+pub use weight::weight;
 
 pub use facts::{
     Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,

@@ -63,7 +63,7 @@ table! {
     HANDSHAKES_DROPPED = Counter "portcullis_handshakes_dropped_total" []
         "Connections closed unheard because too many handshakes were under way.";
     JUDGE_SECONDS = Histogram "portcullis_judge_seconds" []
-        "Seconds that judging one message added.";
+        "Seconds that judging one message added; remembered verdicts, below a microsecond, are not timed.";
     POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]
         "1 for each policy in force.";
     POLICY_LOADED = Gauge "portcullis_policy_loaded_timestamp_seconds" []

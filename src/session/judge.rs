@@ -74,9 +74,8 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges the text of a Query or a Parse, and counts its statements.
     pub fn text(&mut self, raw: &[u8], asked: Asked) -> Judged {
-        let started = Instant::now();
         let extended = asked == Asked::Parse;
-        let judged = match self.decode(raw) {
+        match self.decode(raw) {
             Err(judgement) => {
                 let judged = Judged::plain(*judgement);
                 self.tell.statements(&judged.judgement, None);
@@ -91,9 +90,7 @@ impl Judge<'_> {
                 None => self.sql(raw, &text, extended),
             },
             Ok(text) => self.sql(raw, &text, extended),
-        };
-        self.tell.judged(started.elapsed().as_secs_f64());
-        judged
+        }
     }
 
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
@@ -147,21 +144,33 @@ impl Judge<'_> {
     }
 
     fn sql(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
-        let Some(known) = self.texts.find(raw, &self.lexing, extended) else { return self.unmet(raw, text, extended) };
-        if let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting)) {
+        let known = self.texts.find(raw, &self.lexing, extended);
+        if let Some(known) = known
+            && let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting))
+        {
+            // Not timed: asking the clock would take a quarter of the time.
             self.tell.remembered(Remembered::Verdict);
             self.tell.statements(&judgement, Some(&known.facts));
             self.tell.signals(&known.signals, &judgement);
             return Judged::plain(judgement);
         }
-        let known = Arc::clone(known);
-        self.tell.remembered(Remembered::Facts);
-        self.facts(&known.facts, &known.signals, extended)
+        let started = Instant::now();
+        let judged = match known.map(Arc::clone) {
+            Some(known) => {
+                self.tell.remembered(Remembered::Facts);
+                self.facts(&known.facts, &known.signals, extended)
+            }
+            None => {
+                self.tell.remembered(Remembered::Nothing);
+                self.unmet(raw, text, extended)
+            }
+        };
+        self.tell.judged(started.elapsed().as_secs_f64());
+        judged
     }
 
     /// Reads and judges a text that nobody remembers.
     fn unmet(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
-        self.tell.remembered(Remembered::Nothing);
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
         let read = || {
             let analysis = sql::analyse(text, reading)?;
