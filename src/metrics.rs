@@ -39,7 +39,7 @@ const JUDGE_BUCKETS: [f64; 16] =
 const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
 
 /// The values of `limit`.
-const LIMITS: [&str; 3] = ["statement_bytes", "depth", "message_statements"];
+const LIMITS: [&str; 4] = ["statement_bytes", "depth", "message_statements", "analysis_bytes"];
 
 /// The closed label values.
 pub mod label {

@@ -213,10 +213,22 @@ impl SessionPolicy {
 
     /// The verdict on a text longer than that.
     pub fn judge_too_long(&self, bytes: usize) -> Judgement {
-        let sentence =
-            format!("a message of {bytes} bytes, the limit of statement_bytes is {}", self.statement_bytes());
+        let limit = self.statement_bytes();
+        self.judge_limit(
+            Limit::StatementBytes,
+            &format!("a message of {bytes} bytes, the limit of statement_bytes is {limit}"),
+        )
+    }
+
+    /// The verdict on a text that can't be read within the proxy's own `analysis_bytes`.
+    pub fn judge_too_heavy(&self, weight: u64, limit: u64) -> Judgement {
+        let sentence = format!("reading it may take {weight} bytes of memory, the limit of analysis_bytes is {limit}");
+        self.judge_limit(Limit::AnalysisBytes, &sentence)
+    }
+
+    fn judge_limit(&self, limit: Limit, sentence: &str) -> Judgement {
         let refuse = |bench: &decide::Bench| Outcome {
-            refusal: Some(bench.limit_refusal(Limit::StatementBytes, sentence.clone())),
+            refusal: Some(bench.limit_refusal(limit, sentence.to_owned())),
             ..Outcome::default()
         };
         let class = &self.session.class;

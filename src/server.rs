@@ -96,7 +96,7 @@ impl Server {
         let readiness = Arc::new(Readiness::default());
         publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
-        let cache = Arc::new(Cache::new(config.verdict_cache_bytes));
+        let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
         let shared = Shared {
             config: Arc::new(config),
             acceptor,

@@ -7,8 +7,8 @@ pub mod functions;
 mod parse;
 pub mod relations;
 pub mod settings;
-mod weight;
 mod walk;
+mod weight;
 
 pub use weight::weight;
 

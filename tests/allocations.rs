@@ -67,7 +67,7 @@ fn engine() -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let metrics = Arc::new(Metrics::new(groups, techniques));
-    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(1 << 20)), false, false)
+    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(1 << 20, 0)), false, false)
 }
 
 /// Passes whole or not at all.

@@ -21,8 +21,16 @@ fn shapes() -> Vec<(&'static str, String, &'static str)> {
     let list = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
     vec![
         ("10 MB literal", format!("SELECT length('{}')", "x".repeat(10 << 20)), "00000"),
-        ("10,000-element IN", format!("SELECT id FROM orders WHERE id IN ({})", list(10_000, &|n| n.to_string())), "00000"),
-        ("1,000-row VALUES", format!("SELECT count(*) FROM (VALUES {}) v(a, b)", list(1_000, &|n| format!("({n}, 'x')"))), "00000"),
+        (
+            "10,000-element IN",
+            format!("SELECT id FROM orders WHERE id IN ({})", list(10_000, &|n| n.to_string())),
+            "00000",
+        ),
+        (
+            "1,000-row VALUES",
+            format!("SELECT count(*) FROM (VALUES {}) v(a, b)", list(1_000, &|n| format!("({n}, 'x')"))),
+            "00000",
+        ),
         ("4,000 levels of +", format!("SELECT {}1", "1+".repeat(3_999)), "00000"),
         // Parentheses are no levels for the server; here they are read by the same grammar.
         ("4,000 parentheses", format!("SELECT {}1{}", "(".repeat(4_000), ")".repeat(4_000)), "00000"),
@@ -79,6 +87,13 @@ fn each_limit_is_refused_clearly_and_counted() {
         assert!(error.field('M').contains(sentence) && error.field('H').contains("DBA"), "{error:?}");
         assert_eq!(status(&frames), 'I');
     }
+    // The proxy's own limit, of memory.
+    let roomy = Firewall::start(&cluster, policy("statement_bytes: 16MiB"));
+    let mut heavy = roomy.session("app_rw", "shop");
+    let frames = heavy.ask(&query(&format!("SELECT {}1", "a,".repeat(300_000))));
+    let error = error(&frames);
+    assert_eq!(error.field('C'), "54000", "{error:?}");
+    assert!(error.field('M').contains("the limit of analysis_bytes is 536870912"), "{error:?}");
     // Exactly at the limit it passes.
     let text = format!("SELECT length('{}')", "x".repeat(2048 - "SELECT length('')".len()));
     assert_eq!(text.len(), 2048);

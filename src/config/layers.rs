@@ -29,6 +29,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("log_format", "text or json (text)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
     ("verdict_cache_bytes", "memory for what is known of statements that came before (32MiB); 0 remembers nothing"),
+    ("analysis_bytes", "memory that reading long statements may take, all sessions together (512MiB)"),
 ];
 
 /// The flags of `portcullis run`. What is not given here is looked for in the environment, then in the file.

@@ -73,7 +73,7 @@ table! {
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
     LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
-        "Messages over a limit of a policy, refused or only observed.";
+        "Messages over a limit, refused or only observed.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
         "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
     CACHE_BYTES = Gauge "portcullis_verdict_cache_bytes" []

@@ -30,25 +30,28 @@ pub enum Limit {
     StatementBytes,
     Depth,
     MessageStatements,
+    /// Not a policy's: the proxy's own `analysis_bytes`.
+    AnalysisBytes,
 }
 
 impl Limit {
     /// Every limit; a limit's place is `self as usize`.
-    pub const ALL: [Limit; 3] = [Limit::StatementBytes, Limit::Depth, Limit::MessageStatements];
+    pub const ALL: [Limit; 4] = [Limit::StatementBytes, Limit::Depth, Limit::MessageStatements, Limit::AnalysisBytes];
 
-    /// The key of `limits:`, and the label of `portcullis_limit_exceeded_total`.
+    /// The key of `limits:` or of the configuration, and the label of `portcullis_limit_exceeded_total`.
     pub fn as_str(self) -> &'static str {
         match self {
             Limit::StatementBytes => "statement_bytes",
             Limit::Depth => "depth",
             Limit::MessageStatements => "message_statements",
+            Limit::AnalysisBytes => "analysis_bytes",
         }
     }
 
     /// `program_limit_exceeded`, or `statement_too_complex` as the server's own limit of depth.
     pub(crate) fn sqlstate(self) -> &'static str {
         match self {
-            Limit::StatementBytes | Limit::MessageStatements => "54000",
+            Limit::StatementBytes | Limit::MessageStatements | Limit::AnalysisBytes => "54000",
             Limit::Depth => "54001",
         }
     }
@@ -59,6 +62,7 @@ impl Limit {
                 "send the data as parameters or by COPY, or ask the DBA for a larger statement_bytes"
             }
             Limit::Depth => "write a long chain as a list (IN, VALUES, = ANY), or ask the DBA for a larger depth",
+            Limit::AnalysisBytes => "split the statement, or ask the operator for a larger analysis_bytes",
             Limit::MessageStatements => {
                 "send the statements one by one, or ask the DBA for a larger message_statements"
             }

@@ -20,9 +20,6 @@ use crate::sql::encoding::Encoding;
 /// The longest text that is remembered: longer ones seldom come twice, and push out many others.
 const TEXT: usize = 32 << 10;
 
-/// Long texts that are read at once.
-const AT_ONCE: usize = 4;
-
 /// Texts that a session remembers by itself.
 const OWN: usize = 32;
 
@@ -110,37 +107,56 @@ impl Weighter<Key, Arc<Known>> for Bytes {
     }
 }
 
-/// How many long texts may be read at once, in all sessions: what reading one takes is a multiple of its length, and this is
-/// the bound of all that together.
+/// The memory that reading long texts may take at once, in all sessions.
 #[derive(Debug)]
 struct Gate {
-    free: Mutex<usize>,
+    total: u64,
+    free: Mutex<u64>,
     freed: Condvar,
 }
 
 impl Gate {
-    /// Runs the work when its turn comes. Blocks the thread.
-    fn pass<T>(&self, work: impl FnOnce() -> T) -> T {
+    fn new(bytes: u64) -> Gate {
+        Gate { total: bytes, free: Mutex::new(bytes), freed: Condvar::new() }
+    }
+
+    /// Runs the work when there is room for it. Blocks the thread.
+    fn pass<T>(&self, bytes: u64, work: impl FnOnce() -> T) -> Result<T, TooHeavy> {
+        if bytes > self.total {
+            return Err(TooHeavy { weight: bytes, limit: self.total });
+        }
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = self.freed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
+        let mut free = self.freed.wait_while(free, |free| *free < bytes).unwrap_or_else(PoisonError::into_inner);
+        *free -= bytes;
         drop(free);
-        let _leave = Leave(self);
-        work()
+        let _leave = Leave { gate: self, bytes };
+        Ok(work())
     }
 }
 
-/// Gives the turn back, however the work ended.
-struct Leave<'a>(&'a Gate);
+/// A text takes more memory than there is room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooHeavy {
+    /// What reading it may take, in bytes.
+    pub weight: u64,
+    /// `analysis_bytes`.
+    pub limit: u64,
+}
+
+/// Gives the room back, however the work ended.
+struct Leave<'a> {
+    gate: &'a Gate,
+    bytes: u64,
+}
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        *self.gate.free.lock().unwrap_or_else(PoisonError::into_inner) += self.bytes;
+        self.gate.freed.notify_all();
     }
 }
 
-/// The texts that all sessions of a process have met lately.
+/// What the sessions of a process share for reading texts: those that they have met lately, and room for long ones.
 #[derive(Debug)]
 pub struct Cache {
     shared: Shared<Key, Arc<Known>, Bytes, ahash::RandomState>,
@@ -150,13 +166,12 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Of at most so many bytes; with 0 nothing is remembered.
-    pub fn new(bytes: u64) -> Cache {
+    /// Of at most so many bytes (with 0 nothing is remembered), and so many for reading long texts at once.
+    pub fn new(bytes: u64, analysis_bytes: u64) -> Cache {
         let items = usize::try_from(bytes / ORDINARY).unwrap_or(usize::MAX);
         let hasher = ahash::RandomState::new();
         let shared = Shared::with(items, bytes, Bytes, hasher.clone(), DefaultLifecycle::default());
-        let gate = Gate { free: Mutex::new(AT_ONCE), freed: Condvar::new() };
-        Cache { shared, hasher, off: bytes == 0, gate }
+        Cache { shared, hasher, off: bytes == 0, gate: Gate::new(analysis_bytes) }
     }
 
     /// Bytes that the entries occupy, roughly.
@@ -215,9 +230,12 @@ impl Texts {
         self.cache.shared.insert(Key(Arc::clone(&known)), known);
     }
 
-    /// Does the work on a long text when its turn comes: only so many are read at once. Blocks the thread.
-    pub fn in_turn<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.cache.gate.pass(work)
+    /// Does the work on a long text when there is room for it. Blocks the thread.
+    ///
+    /// # Errors
+    /// There will never be room for it.
+    pub fn in_turn<T>(&self, text: &str, work: impl FnOnce() -> T) -> Result<T, TooHeavy> {
+        self.cache.gate.pass(crate::sql::weight(text), work)
     }
 
     /// Bytes that the entries of all sessions occupy, roughly.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::detect::{self, Signals};
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
-use crate::session::cache::Texts;
+use crate::session::cache::{Texts, TooHeavy};
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
@@ -177,7 +177,18 @@ impl Judge<'_> {
             let signals = detect::signals(text, &analysis);
             Ok((Arc::new(analysis.facts), signals))
         };
-        let read = if text.len() > LONG { tokio::task::block_in_place(|| self.texts.in_turn(read)) } else { read() };
+        let read = if text.len() > LONG {
+            match tokio::task::block_in_place(|| self.texts.in_turn(text, read)) {
+                Ok(read) => read,
+                Err(TooHeavy { weight, limit }) => {
+                    let judgement = self.policy.judge_too_heavy(weight, limit);
+                    self.tell.statements(&judgement, None);
+                    return Judged::plain(judgement);
+                }
+            }
+        } else {
+            read()
+        };
         match read {
             Err(unparsed) => {
                 self.tell.unparsed();

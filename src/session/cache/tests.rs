@@ -38,7 +38,7 @@ fn keep(texts: &mut Texts, text: &str, extended: bool) {
 
 #[test]
 fn a_text_is_known_to_all_sessions_of_its_class() {
-    let cache = Arc::new(Cache::new(1 << 20));
+    let cache = Arc::new(Cache::new(1 << 20, 0));
     let set = set(TWO);
     let mut first = Texts::new(Arc::clone(&cache), session(&set, "ann").class());
     keep(&mut first, "SELECT a FROM t", false);
@@ -52,7 +52,7 @@ fn a_text_is_known_to_all_sessions_of_its_class() {
 
 #[test]
 fn nothing_else_is_taken_for_it() {
-    let cache = Arc::new(Cache::new(1 << 20));
+    let cache = Arc::new(Cache::new(1 << 20, 0));
     let ours = set(TWO);
     let text = b"SELECT a FROM t";
     let mut texts = Texts::new(Arc::clone(&cache), session(&ours, "ann").class());
@@ -106,7 +106,7 @@ fn what_depends_on_the_time_or_on_bound_values_is_judged_each_time() {
 
 #[test]
 fn it_is_bounded_in_bytes() {
-    let cache = Arc::new(Cache::new(256 << 10));
+    let cache = Arc::new(Cache::new(256 << 10, 0));
     let set = set(TWO);
     let mut texts = Texts::new(Arc::clone(&cache), session(&set, "ann").class());
     for number in 0..5_000 {
@@ -123,7 +123,7 @@ fn it_is_bounded_in_bytes() {
 #[test]
 fn nothing_is_kept_where_there_is_no_room() {
     let set = set(TWO);
-    let mut texts = Texts::new(Arc::new(Cache::new(0)), session(&set, "ann").class());
+    let mut texts = Texts::new(Arc::new(Cache::new(0, 0)), session(&set, "ann").class());
     keep(&mut texts, "SELECT 1", false);
     keep(&mut texts, "SELECT 1", false);
     assert_eq!(texts.bytes(), 0);
@@ -131,7 +131,7 @@ fn nothing_is_kept_where_there_is_no_room() {
 
 #[test]
 fn a_session_keeps_little_alive_by_itself() {
-    let cache = Arc::new(Cache::new(8 << 20));
+    let cache = Arc::new(Cache::new(8 << 20, 0));
     let set = set(TWO);
     let mut texts = Texts::new(cache, session(&set, "ann").class());
     for number in 0..200 {
@@ -144,28 +144,30 @@ fn a_session_keeps_little_alive_by_itself() {
 }
 
 #[test]
-fn only_so_many_long_texts_are_read_at_once() {
+fn long_texts_wait_until_there_is_room() {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    let gate = Gate { free: Mutex::new(2), freed: Condvar::new() };
+    let gate = Gate::new(20);
     let (now, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                gate.pass(|| {
+                let passed = gate.pass(10, || {
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::sleep(Duration::from_millis(5));
                     now.fetch_sub(1, Ordering::SeqCst);
                 });
+                assert_eq!(passed, Ok(()));
             });
         }
     });
-    assert_eq!((most.load(Ordering::SeqCst), *gate.free.lock().unwrap()), (2, 2));
+    assert_eq!((most.load(Ordering::SeqCst), *gate.free.lock().unwrap()), (2, 20));
+    assert_eq!(gate.pass(21, || ()), Err(TooHeavy { weight: 21, limit: 20 }), "it would wait for ever");
 }
 
 #[test]
-fn a_turn_is_given_back_by_a_panic_too() {
-    let gate = Gate { free: Mutex::new(1), freed: Condvar::new() };
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gate.pass(|| panic!("as a test"))));
+fn room_is_given_back_by_a_panic_too() {
+    let gate = Gate::new(10);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| gate.pass(10, || panic!("as a test"))));
     assert!(panicked.is_err());
-    assert_eq!(gate.pass(|| 7), 7);
+    assert_eq!(gate.pass(10, || 7), Ok(7));
 }

@@ -76,7 +76,7 @@ pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
-    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20)), replication, false)
+    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
 }
 
 struct Session {

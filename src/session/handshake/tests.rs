@@ -154,7 +154,7 @@ impl Proxy {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
         let shared = Shared {
-            cache: Arc::new(crate::session::cache::Cache::new(0)),
+            cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
             config: Arc::new(config),
