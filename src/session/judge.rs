@@ -16,7 +16,7 @@ use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
 /// Texts longer than this are read with other tasks moved off this worker thread, so that they stall nobody.
-const LONG: usize = 4096;
+const LONG: usize = 1024;
 
 /// How the session's bytes are to be read, followed by what the server reports.
 #[derive(Debug, Clone, Copy)]
