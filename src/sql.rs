@@ -4,12 +4,14 @@ pub(crate) mod children;
 pub mod encoding;
 pub mod facts;
 pub mod functions;
+mod hash;
 mod parse;
 pub mod relations;
 pub mod settings;
 mod walk;
 mod weight;
 
+pub use hash::{NoHash, StatementHash, hash};
 pub use weight::weight;
 
 pub use facts::{

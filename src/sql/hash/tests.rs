@@ -1,0 +1,119 @@
+//! Which texts are one statement, and which are not.
+
+use super::*;
+use crate::sql::{Reading, analyse};
+
+fn of(text: &str) -> StatementHash {
+    let analysis = analyse(text, Reading::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
+    hash(text, &analysis).unwrap()
+}
+
+#[test]
+fn plain_values_do_not_count() {
+    for (a, b) in [
+        ("SELECT * FROM t WHERE id = 1", "select * from T where \"id\" = -22 -- x"),
+        ("SELECT * FROM t WHERE n = 'a'", "SELECT * FROM t WHERE n = E'it\\'s' ;"),
+        ("SELECT * FROM t WHERE n = 'a'", "SELECT /* x */ * FROM t WHERE n = $q$b$q$"),
+        ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (3, 4, 5, -6, 7.5)"),
+        ("SELECT a FROM t WHERE b = ANY (ARRAY[1])", "SELECT a FROM t WHERE b = ANY (ARRAY[1, 2])"),
+        ("INSERT INTO t (a, b) VALUES (1, 'x')", "INSERT INTO t (a, b) VALUES (2, 'y'), (3, 'z'), (4, '')"),
+        ("INSERT INTO t VALUES (1, now()), (2, now())", "INSERT INTO t VALUES (9, now())"),
+        ("UPDATE t SET a = 1, b = 'x' WHERE c BETWEEN 1 AND 2", "UPDATE t SET a = 3, b = '' WHERE c BETWEEN 8 AND 9"),
+        ("UPDATE t SET (a, b) = (1, 2)", "UPDATE t SET (a, b) = (3, 4)"),
+        ("DELETE FROM t WHERE a < 5 AND b LIKE 'x%'", "DELETE FROM t WHERE a < 6 AND b LIKE 'y%'"),
+        ("SELECT a FROM t LIMIT 10 OFFSET 20", "SELECT a FROM t LIMIT 5 OFFSET 0"),
+        ("SELECT a FROM t WHERE d > '2026-01-01'::date", "SELECT a FROM t WHERE d > '2026-02-02'::date"),
+        ("SELECT a FROM t WHERE d > now() - interval '1 day'", "SELECT a FROM t WHERE d > now() - interval '2 days'"),
+        ("SELECT coalesce(a, 0) FROM t", "SELECT coalesce(a, 1) FROM t"),
+        ("SELECT CASE WHEN a = 1 THEN 'x' ELSE 'y' END FROM t", "SELECT CASE WHEN a = 2 THEN 'z' ELSE '' END FROM t"),
+        ("SELECT api.user(1, name => 'x')", "SELECT api.user(2, name => 'y')"),
+        ("SELECT a FROM t WHERE lower(n) = lower('Ann')", "SELECT a FROM t WHERE lower(n) = lower('Bob')"),
+        ("EXECUTE p(1, 'a')", "EXECUTE p(2, 'b')"),
+        ("EXPLAIN SELECT a FROM t WHERE b = 1", "EXPLAIN SELECT a FROM t WHERE b = 2"),
+        ("SELECT v.a FROM (VALUES (1, 'a'), (2, 'b')) v(a, b)", "SELECT v.a FROM (VALUES (7, 'c')) v(a, b)"),
+        (
+            "MERGE INTO t USING s ON t.a = s.a WHEN NOT MATCHED THEN INSERT VALUES (1, 'x')",
+            "MERGE INTO t USING s ON t.a = s.a WHEN NOT MATCHED THEN INSERT VALUES (2, 'y')",
+        ),
+        ("SELECT 1; SELECT a FROM t", ";;SELECT 1;;  SELECT a FROM t ; ;"),
+    ] {
+        assert_eq!(of(a), of(b), "{a}\n{b}");
+    }
+}
+
+#[test]
+fn everything_else_counts() {
+    for (a, b) in [
+        ("SET ROLE a", "SET ROLE b"),
+        ("BEGIN READ ONLY", "BEGIN READ WRITE"),
+        ("DO 'BEGIN END'", "DO 'BEGIN NULL; END'"),
+        ("SET a.b = 1", "SET a.b = 2"),
+        ("SELECT set_config('role', 'a', true)", "SELECT set_config('role', 'b', true)"),
+        ("SELECT nextval('a')", "SELECT nextval('b')"),
+        ("SELECT pg_read_file('a')", "SELECT pg_read_file('b')"),
+        ("SELECT pg_sleep(1)", "SELECT pg_sleep(1000)"),
+        ("SELECT dblink('', 'SELECT 1')", "SELECT dblink('', 'DROP TABLE t')"),
+        ("SELECT query_to_xml('SELECT 1', true, true, '')", "SELECT query_to_xml('SELECT 2', true, true, '')"),
+        ("SELECT a FROM t WHERE 1 = 1", "SELECT a FROM t WHERE 1 = 2"),
+        ("SELECT a FROM t WHERE b = 1 OR 'a' = 'a'", "SELECT a FROM t WHERE b = 1 OR 'a' = 'b'"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = $1"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = '1'"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = NULL"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = b"),
+        ("SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE b = 1 OR true"),
+        ("SELECT a FROM t ORDER BY 1", "SELECT a FROM t ORDER BY 2"),
+        ("SELECT a, b FROM t GROUP BY 1", "SELECT a, b FROM t GROUP BY 2"),
+        ("SELECT 'a'::regclass", "SELECT 'b'::regclass"),
+        ("SELECT a FROM t WHERE oid = 'a'::regclass", "SELECT a FROM t WHERE oid = 'b'::regclass"),
+        ("SELECT d->>'name' FROM t", "SELECT d->>'ssn' FROM t"),
+        ("SELECT d->>'name' = 'x' FROM t", "SELECT d->>'ssn' = 'x' FROM t"),
+        ("SELECT f(1)", "SELECT f(1, 2)"),
+        ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b IN (1, 'x')"),
+        ("SELECT a FROM t WHERE b IN (1, 2)", "SELECT a FROM t WHERE b NOT IN (1, 2)"),
+        ("INSERT INTO t VALUES (1, 'a')", "INSERT INTO t VALUES (1, 'a'), (1, (SELECT s FROM secrets))"),
+        ("INSERT INTO t VALUES (1), (DEFAULT)", "INSERT INTO t VALUES (1)"),
+        ("SELECT a FROM orders AS o", "SELECT a FROM secrets AS o"),
+        ("SELECT a FROM secrets AS orders", "SELECT a FROM orders AS orders"),
+        ("SELECT a FROM s.t", "SELECT a FROM u.t"),
+        ("SELECT a FROM t", "SELECT a FROM ONLY t"),
+        ("SELECT a FROM t", "SELECT DISTINCT a FROM t"),
+        ("SELECT a FROM t FOR UPDATE", "SELECT a FROM t FOR SHARE"),
+        ("SELECT a FROM t UNION SELECT b FROM u", "SELECT a FROM t UNION ALL SELECT b FROM u"),
+        ("SELECT a FROM t JOIN u USING (id)", "SELECT a FROM t LEFT JOIN u USING (id)"),
+        ("SELECT a FROM t; SELECT b FROM u", "SELECT b FROM u; SELECT a FROM t"),
+        ("SELECT a FROM t; SELECT b FROM u", "SELECT a FROM t"),
+        ("SELECT a FROM \"T\"", "SELECT a FROM t"),
+        ("SELECT \"select\" FROM t", "SELECT a FROM t"),
+        ("SELECT a COLLATE \"C\" FROM t", "SELECT a COLLATE \"de\" FROM t"),
+        ("SELECT a OPERATOR(x.=) b FROM t", "SELECT a OPERATOR(y.=) b FROM t"),
+        ("SELECT f(a => 1)", "SELECT f(b => 1)"),
+        ("SELECT a FROM t TABLESAMPLE system (1)", "SELECT a FROM t TABLESAMPLE system (100)"),
+        ("SELECT sum(a) OVER (ROWS 1 PRECEDING) FROM t", "SELECT sum(a) OVER (ROWS 2 PRECEDING) FROM t"),
+        (
+            "SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS ONLY",
+            "SELECT a FROM t ORDER BY a FETCH FIRST 1 ROWS WITH TIES",
+        ),
+        ("INSERT INTO t OVERRIDING SYSTEM VALUE VALUES (1)", "INSERT INTO t OVERRIDING USER VALUE VALUES (1)"),
+        ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING", "INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING"),
+        ("WITH x AS MATERIALIZED (SELECT 1) TABLE x", "WITH x AS NOT MATERIALIZED (SELECT 1) TABLE x"),
+        ("ALTER TABLE t ALTER a SET DEFAULT 1", "ALTER TABLE t ALTER a SET DEFAULT 2"),
+        ("CREATE VIEW v AS SELECT a FROM t WHERE b = 1", "CREATE VIEW v AS SELECT a FROM t WHERE b = 2"),
+        ("COPY t TO '/tmp/a'", "COPY t TO '/tmp/b'"),
+        ("SELECT interval '1' year", "SELECT interval '1' day"),
+        ("SELECT a::varchar(1) FROM t", "SELECT a::varchar(2) FROM t"),
+        ("SELECT 1", "SELECT 2"),
+        ("SELECT a FROM t UNION SELECT 1", "SELECT a FROM t UNION SELECT 2"),
+        ("SELECT a[1] FROM t", "SELECT a[2] FROM t"),
+    ] {
+        assert_ne!(of(a), of(b), "{a}\n{b}");
+    }
+}
+
+#[test]
+fn it_reads_back() {
+    let hash = of("SELECT 1");
+    assert_eq!(hash.to_string().parse(), Ok(hash));
+    for bad in ["", "xyz", "+123456789012345678901234567890ab", "123456789012345678901234567890abcd"] {
+        assert_eq!(bad.parse::<StatementHash>(), Err(NoHash), "{bad}");
+    }
+}
