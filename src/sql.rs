@@ -6,12 +6,14 @@ pub mod facts;
 pub mod functions;
 mod hash;
 mod parse;
+mod redact;
 pub mod relations;
 pub mod settings;
 mod walk;
 mod weight;
 
 pub use hash::{NoHash, StatementHash, hash};
+pub use redact::redacted;
 pub use weight::weight;
 
 pub use facts::{

@@ -122,6 +122,8 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
             };
             match given(value, moment) {
                 Given::Default => format!("RESET {name}"),
+                // Settings of applications hold tokens; and a reason goes to the log.
+                _ if name.contains('.') => format!("SET {name}"),
                 value => format!("SET {name} to {}", value.text()),
             }
         }

@@ -318,7 +318,7 @@ impl Engine {
             return Ok(self.too_long(Asked::Query, turn, b""));
         }
         let judged = self.judge().text(text, Asked::Query);
-        Ok(self.decide(Asked::Query, turn, judged, b""))
+        Ok(self.decide(Asked::Query, turn, judged, b"", text))
     }
 
     fn parse(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -342,7 +342,7 @@ impl Engine {
                 Err(refused) => judged.judgement = *refused,
             }
         }
-        Ok(self.decide(Asked::Parse, turn, judged, name))
+        Ok(self.decide(Asked::Parse, turn, judged, name, text))
     }
 
     fn function_call(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -352,7 +352,7 @@ impl Engine {
         let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
         let judgement = self.policy.judge_fastpath(oid);
         self.tell.admin_statement(&judgement);
-        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b""))
+        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b"", b""))
     }
 
     fn bind(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -372,7 +372,7 @@ impl Engine {
                 return Ok(turn.unjudged(Unjudged::Skipped));
             }
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
-            return Ok(self.decide(Asked::Bind, turn, judged, b""));
+            return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate.
@@ -444,7 +444,7 @@ impl Engine {
             None if self.doomed => return turn.unjudged(Unjudged::Skipped),
             None => self.judge().unknown(unknown),
         };
-        self.decide(asked, turn, judged, b"")
+        self.decide(asked, turn, judged, b"", b"")
     }
 
     /// Closing a name that isn't there is no error, and closing one that is harms nobody but the client itself.
@@ -470,7 +470,7 @@ impl Engine {
     fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
         let judgement = self.policy.judge_too_long(turn.frame);
         self.tell.statements(&judgement, None);
-        self.decide(asked, turn, Judged::plain(judgement), name)
+        self.decide(asked, turn, Judged::plain(judgement), name, b"")
     }
 
     /// A body that isn't what its type says: the server executes nothing of it, we don't even send it.
@@ -478,15 +478,15 @@ impl Engine {
         let reason = format!("invalid message format of a {asked:?} message");
         let judgement = self.policy.guard(sqlstate::PROTOCOL_VIOLATION, reason);
         let judged = Judged { as_server: Some("invalid message format".to_owned()), ..Judged::plain(judgement) };
-        self.decide(asked, turn, judged, b"")
+        self.decide(asked, turn, judged, b"", b"")
     }
 
     fn verdict(&mut self, asked: Asked, turn: Turn<'_>, judgement: Judgement) -> Frame {
-        self.decide(asked, turn, Judged::plain(judgement), b"")
+        self.decide(asked, turn, Judged::plain(judgement), b"", b"")
     }
 
-    /// Sends the frame on, or poison in its place; `name` is the one of a Parse.
-    fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8]) -> Frame {
+    /// Sends the frame on, or poison in its place; `name` is the one of a Parse, `text` what is told of in the log.
+    fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8], text: &[u8]) -> Frame {
         if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind()) {
             self.sent(asked, facts, &behind);
         }
@@ -497,14 +497,14 @@ impl Engine {
         match judgement.verdict {
             Verdict::Allow(approved) => {
                 if let Some(would) = &judgement.would {
-                    self.tell.would_refuse(asked, would);
+                    self.tell.would_refuse(asked, would, text);
                 }
                 turn.approved(approved)
             }
             Verdict::Refuse(mut refusal) => {
                 refusal.terse |= self.terse;
                 let reference = Reference::new(jiff::Timestamp::now(), rand::random());
-                self.tell.refused(asked, &refusal, &reference);
+                self.tell.refused(asked, &refusal, &reference, text);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
                 self.pending.push(reference, wording);
                 self.doomed |= !asked.is_answered_by_ready_for_query();

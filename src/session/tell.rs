@@ -9,11 +9,14 @@ use crate::metrics::label::{Event, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
 use crate::session::refusal::Reference;
-use crate::sql::{ActionName, Facts, Group, Object, Statement};
+use crate::sql::{self, ActionName, Facts, Group, Object, Statement};
 use crate::wire::sqlstate;
 
 /// The least score that makes a message a security event (POLICY: `observe_at`'s default).
 const ATTEMPT: u32 = 3;
+
+/// The longest refused text that is read once more for its hash.
+const HASHED: usize = 16 << 10;
 
 /// Kinds of observed refusals that one session writes to the log.
 const OBSERVED: usize = 256;
@@ -150,20 +153,20 @@ impl Teller {
     }
 
     /// A message that was refused.
-    pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference) {
+    pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference, text: &[u8]) {
         self.metrics.refusal(&refusal.policy, refusal.rule.label());
         self.event_of(refusal);
-        self.line(asked, refusal, reference.as_str(), "refuse");
+        self.line(asked, refusal, reference.as_str(), "refuse", text);
     }
 
     /// A message that passed although enforcing would have refused it. All are counted; the log gets each kind once a
     /// session, since an observed application does the same all day.
-    pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal) {
+    pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8]) {
         self.event_of(refusal);
         let mut hasher = DefaultHasher::new();
         (refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason).hash(&mut hasher);
         if self.observed.len() < OBSERVED && self.observed.insert(hasher.finish()) {
-            self.line(asked, refusal, "", "would_refuse");
+            self.line(asked, refusal, "", "would_refuse", text);
         }
     }
 
@@ -203,7 +206,11 @@ impl Teller {
         }
     }
 
-    fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str) {
+    /// The text goes to the log without its values; it is empty where the message carries none, or was not read.
+    fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        let hash = hash_of(&text).map(|hash| hash.to_string()).unwrap_or_default();
+        let statement = sql::redacted(&text);
         let place = match &refusal.rule {
             RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
             RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => String::new(),
@@ -220,9 +227,11 @@ impl Teller {
             sqlstate = refusal.sqlstate,
             verdict,
             event,
+            hash,
+            statement,
             "statement {}: {}",
             if event.is_empty() { "would be refused" } else { "refused" },
-            refusal.reason.escape_debug()
+            without_quotation(refusal).escape_debug()
         );
     }
 
@@ -237,6 +246,25 @@ impl Teller {
         // The index was just found or made.
         #[allow(clippy::indexing_slicing)]
         &self.policies[index].1
+    }
+}
+
+/// The hash of a refused text, which is read once more for it: nobody needs the hash of what passes.
+fn hash_of(text: &str) -> Option<sql::StatementHash> {
+    if text.is_empty() || text.len() > HASHED {
+        return None;
+    }
+    let analysis = sql::analyse(text, sql::Reading::default()).ok()?;
+    sql::hash(text, &analysis)
+}
+
+/// Why, for the log: the parser's message quotes the text, and what it quotes may be somebody's data.
+fn without_quotation(refusal: &Refusal) -> &str {
+    match refusal.rule {
+        RuleRef::Parse => refusal.reason.split(" at or near \"").next().unwrap_or_default(),
+        RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Limit(_) => {
+            &refusal.reason
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 use sha2::{Digest, Sha256};
 
 use crate::sql::Analysis;
+use crate::sql::parse::tokens;
 use values::{Place, Values};
 
 /// 128 bits of SHA-256. To find another text for a given hash takes 2^128 tries.
@@ -48,7 +49,7 @@ impl FromStr for StatementHash {
 /// The hash of a text that was read. `None` where the lexer does not give its tokens a second time (it always did so far).
 /// Needs the stack that reading it needed.
 pub fn hash(text: &str, analysis: &Analysis) -> Option<StatementHash> {
-    let tokens = pg_query::scan_tokens(text).ok()?;
+    let tokens = tokens(text)?;
     let values = Values::of(&analysis.tree);
     let mut digest = Sha256::new();
     for piece in pieces(text, &tokens, &values) {

@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use pg_query::protobuf::ParseResult;
+use pg_query::protobuf::{ParseResult, ScanToken};
 
 use super::Unparsed;
 
@@ -38,6 +38,15 @@ pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
             | pg_query::Error::Split(_)),
         ) => Err(Unparsed::Internal(error.to_string())),
     }
+}
+
+/// The tokens of a text, comments among them. `None` where the lexer refuses it.
+pub(super) fn tokens(text: &str) -> Option<Vec<ScanToken>> {
+    // The wrapper makes a slice of a null pointer where there is no token at all: white space (scan.l: `space`) only.
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')) {
+        return Some(Vec::new());
+    }
+    pg_query::scan_tokens(text).ok()
 }
 
 fn is_depth(message: &str) -> bool {

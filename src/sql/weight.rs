@@ -6,6 +6,8 @@
 
 use pg_query::protobuf::{KeywordKind, Token};
 
+use crate::sql::parse::tokens;
+
 /// What any text takes for each of its bytes: copies, and the list of tokens.
 const BYTE: u64 = 16;
 
@@ -22,7 +24,7 @@ const OPERATOR: u64 = 5 << 9;
 pub fn weight(text: &str) -> u64 {
     let length = text.len() as u64 * BYTE;
     // A text that the lexer refuses is refused by the parser as well, before the tree is copied out of it.
-    let Ok(tokens) = pg_query::scan_tokens(text) else { return length * 16 };
+    let Some(tokens) = tokens(text) else { return length * 16 };
     tokens.iter().map(|token| of(token.token, token.keyword_kind)).sum::<u64>() + length
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Answer {
     relations_written: BTreeSet<String>,
     functions: BTreeSet<String>,
     injection: Injection,
-    /// Null until Facts have a hash.
+    /// The statement hash; null where the text could not be read.
     hash: Option<String>,
     #[serde(skip)]
     refusal: Option<Refusal>,
@@ -87,6 +87,7 @@ impl Answer {
         // As POLICY 14 has it for tests: the extended protocol, and parameters that come later.
         let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
         let mut answer = Answer::judged(session.map(|session| session.judge(&analysis.facts, moment)));
+        answer.hash = sql::hash(text, &analysis).map(|hash| hash.to_string());
         let signals = detect::signals(text, &analysis);
         answer.injection.score = signals.score();
         answer.injection.signals = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
