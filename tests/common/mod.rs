@@ -13,6 +13,8 @@
 
 pub mod cluster;
 pub mod firewall;
+pub mod psql_script;
+pub mod suite;
 pub mod python;
 pub mod tools;
 pub mod wire;
