@@ -1,12 +1,13 @@
 //! A psql script taken apart as psql 15 does (psqlscan.l, psqlscanslash.l): into the texts that it would send.
 //!
 //! Nothing is executed, so that what only the server knows is guessed, and said here: all branches of `\if` are taken,
-//! `\quit` does not end a script, a variable of `\gset` holds `1`, and behind COPY … FROM stdin there are data where a
-//! line `\.` follows before the next COPY (a COPY that fails has none).
+//! `\quit` does not end a script, a variable of `\gset` holds `1` or the constant that the query says, and behind COPY …
+//! FROM stdin there are data where a line `\.` follows before the next COPY (a COPY that fails has none).
 
 use std::collections::BTreeMap;
 
 use pg_query::NodeEnum;
+use pg_query::protobuf::a_const::Val;
 
 /// One text that psql would send.
 #[derive(Debug, Clone)]
@@ -213,6 +214,10 @@ impl Splitter {
     /// The length of a reference to a known variable, and its value as it is to be written.
     fn variable(&self, rest: &str) -> Option<(usize, String)> {
         let after = &rest[1..];
+        if let Some((name, _)) = after.strip_prefix("{?").and_then(|asked| asked.split_once('}')) {
+            let known = if self.variables.contains_key(name) { "TRUE" } else { "FALSE" };
+            return Some((name.len() + 4, known.to_owned()));
+        }
         let quote = after.chars().next().filter(|c| matches!(c, '\'' | '"'));
         let name = &after[quote.map_or(0, char::len_utf8)..];
         let name = &name[..name.find(|c| !in_variable(c)).unwrap_or(name.len())];
@@ -246,7 +251,7 @@ impl Splitter {
             ["reset", "standard_conforming_strings"] => self.standard_strings = true,
             _ => {}
         }
-        if lower.contains("copy") && lower.contains("stdin") {
+        if lower.contains("copy") && lower.contains("from std") {
             self.data += copies(&text);
         }
     }
@@ -274,9 +279,12 @@ impl Splitter {
                 self.variables.remove(name);
             }
             ("gset", arguments) => {
-                for column in columns(&self.buffer) {
-                    self.variables.insert(arguments.concat() + &column, "1".to_owned());
+                for (column, value) in columns(&self.buffer) {
+                    self.variables.insert(arguments.concat() + &column, value);
                 }
+            }
+            ("lo_import", _) => {
+                self.variables.insert("LASTOID".to_owned(), "1".to_owned());
             }
             ("copy" | "COPY", [text]) if text.to_ascii_lowercase().contains("from stdin") => self.data += 1,
             ("r" | "reset", _) => {
@@ -410,28 +418,38 @@ fn copies(text: &str) -> usize {
         .count()
 }
 
-/// The names of a query's columns, as `\gset` makes variables of them.
-fn columns(text: &str) -> Vec<String> {
+/// The names of a query's columns, as `\gset` makes variables of them, and their values where they are constant.
+fn columns(text: &str) -> Vec<(String, String)> {
     let Ok(parsed) = pg_query::parse(text, 0) else { return Vec::new() };
     let mut found = Vec::new();
     for node in parsed.protobuf.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()) {
         let targets = match node {
             NodeEnum::SelectStmt(select) => select.target_list.as_slice(),
             NodeEnum::InsertStmt(insert) => insert.returning_clause.as_ref().map_or(&[][..], |clause| &clause.exprs),
+            NodeEnum::VariableShowStmt(show) => {
+                found.push((show.name.clone(), "1".to_owned()));
+                continue;
+            }
             _ => &[],
         };
         for target in targets.iter().filter_map(|target| target.node.as_ref()) {
             let NodeEnum::ResTarget(target) = target else { continue };
-            let last = match target.val.as_ref().and_then(|value| value.node.as_ref()) {
+            let value = target.val.as_ref().and_then(|value| value.node.as_ref());
+            let last = match value {
                 Some(NodeEnum::ColumnRef(column)) => column.fields.last(),
                 Some(NodeEnum::FuncCall(call)) => call.funcname.last(),
                 _ => None,
             };
-            match last.and_then(|node| node.node.as_ref()) {
-                _ if !target.name.is_empty() => found.push(target.name.clone()),
-                Some(NodeEnum::String(name)) => found.push(name.sval.clone()),
-                _ => {}
-            }
+            let name = match last.and_then(|node| node.node.as_ref()) {
+                _ if !target.name.is_empty() => target.name.clone(),
+                Some(NodeEnum::String(name)) => name.sval.clone(),
+                _ => continue,
+            };
+            let value = match value {
+                Some(NodeEnum::AConst(pg_query::protobuf::AConst { val: Some(Val::Sval(text)), .. })) => text.sval.clone(),
+                _ => "1".to_owned(),
+            };
+            found.push((name, value));
         }
     }
     found

@@ -328,6 +328,16 @@ fn definitions() {
 }
 
 #[test]
+fn what_postgresqls_own_suite_found() {
+    // Each as a mutation of a statement of the regression suite showed it.
+    let both = ["create:cast s.a", "create:cast t.b", "call t.f"];
+    assert_eq!(accesses("CREATE CAST (s.a AS t.b) WITH FUNCTION t.f(s.a)"), both);
+    assert_eq!(accesses("DROP CAST (s.a AS t.b)"), ["drop:cast s.a", "drop:cast t.b"]);
+    assert!(statement("CREATE AGGREGATE a (int) (sfunc = f(g(), int), stype = int)").functions.contains("g"));
+    assert!(statement("CREATE STATISTICS s ON (g()), b FROM (VALUES (1)) AS t").functions.contains("g"));
+}
+
+#[test]
 fn roles_and_privileges() {
     table(&[
         ("GRANT SELECT ON t, u TO x", &["grant t", "grant u"]),
