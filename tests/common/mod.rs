@@ -13,6 +13,7 @@
 
 pub mod cluster;
 pub mod firewall;
+pub mod grammar;
 pub mod psql_script;
 pub mod suite;
 pub mod python;

@@ -217,9 +217,7 @@ impl<'a> Walker<'a> {
         for inner in facts.statements {
             self.statement.accesses.extend(inner.accesses);
             self.statement.names.extend(inner.names);
-            self.statement.relations_read.extend(inner.relations_read);
-            self.statement.relations_written.extend(inner.relations_written);
-            self.statement.functions.extend(inner.functions);
+            // `relations_read`, `relations_written` and `functions` list what is written in the statement's own tree.
         }
         true
     }
