@@ -7,19 +7,29 @@ use std::collections::BTreeMap;
 const CONTEXTS: usize = 24;
 
 /// How many ways to hold the canary are kept for each nonterminal, likewise.
-const WAYS: usize = 6;
+const WAYS: usize = 24;
 
 /// Nonterminals that are `canary()` where they hold it.
 const EXPRESSIONS: [&str; 6] = ["a_expr", "b_expr", "c_expr", "func_expr", "func_expr_windowless", "func_application"];
 
-/// Texts for nonterminals whose shortest sentence PostgreSQL refuses after parsing, or that can't be made of the grammar.
-const SHORTEST: [(&str, &str); 5] = [
+/// Texts for nonterminals whose shortest sentence the action behind a production refuses.
+const SHORTEST: [(&str, &str); 11] = [
     ("a_expr", "1"),
     ("b_expr", "1"),
     ("c_expr", "1"),
     ("SelectStmt", "SELECT 1"),
     ("select_with_parens", "(SELECT 1)"),
+    // A name as good as any, and the only kind of name that PARTITION BY takes.
+    ("ColId", "range"),
+    ("oper_argtypes", "( INT , INT )"),
+    ("pub_obj_list", "TABLE x"),
+    ("PublicationObjSpec", "TABLE x"),
+    ("row", "( 1 , 2 )"),
+    ("frame_bound", "CURRENT ROW"),
 ];
+
+/// Names that the grammar reads with subscripts, as if they were columns, and their actions refuse with them.
+const NAMES: [&str; 4] = ["qualified_name", "func_name", "function_with_argtypes", "PublicationObjSpec"];
 
 /// One alternative of a rule.
 pub type Alternative = Vec<String>;
@@ -66,7 +76,7 @@ impl Grammar {
             let Some(contexts) = self.contexts.get(rule) else { continue };
             for alternative in alternatives {
                 for (at, symbol) in alternative.iter().enumerate() {
-                    let Some(canaries) = self.canaries.get(symbol) else { continue };
+                    let Some(canaries) = self.canaries.get(symbol).filter(|_| !subscript(rule, symbol)) else { continue };
                     let (Some(before), Some(after)) = (self.text(&alternative[..at]), self.text(&alternative[at + 1..]))
                     else {
                         continue;
@@ -133,7 +143,8 @@ impl Grammar {
                 let mut found = Vec::new();
                 for alternative in alternatives {
                     for (at, symbol) in alternative.iter().enumerate() {
-                        let Some(canaries) = self.canaries.get(symbol) else { continue };
+                        let canaries = self.canaries.get(symbol).filter(|_| !subscript(rule, symbol));
+                        let Some(canaries) = canaries else { continue };
                         let around = (self.text(&alternative[..at]), self.text(&alternative[at + 1..]));
                         let (Some(before), Some(after)) = around else { continue };
                         found.extend(canaries.iter().map(|c| [&before[..], c, &after].concat()));
@@ -169,6 +180,10 @@ impl Grammar {
             }
         }
     }
+}
+
+fn subscript(rule: &str, symbol: &str) -> bool {
+    symbol == "indirection" && NAMES.contains(&rule)
 }
 
 /// Keeps the shortest of what is known and what was found; true where that is something new.
