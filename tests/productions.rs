@@ -1,6 +1,6 @@
 //! Canaries by production: for every place of PostgreSQL's grammar (`gram.y` of the fetched source) that takes an
 //! expression, or something that may hold one, a statement is made of the grammar itself with `canary()` in that place; the
-//! Facts must have it. What PostgreSQL 16 to 18 added stands in `src/sql/walk/canary_tests.rs`.
+//! Facts must have it. The same by hand, for machines without the source: `src/sql/walk/canary_tests.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,27 +13,31 @@
 mod common;
 
 use common::grammar::{Grammar, Place};
-use common::suite::source;
+use common::suite::sources;
 use portcullis::sql::{self, Reading, analyse};
 
 /// Places that no statement can reach: how they begin, and what stops it.
-const UNREACHABLE: [(&str, &str); 15] = [
+const UNREACHABLE: [(&str, &str); 16] = [
     ("AexprConst: func_name '(' func_arg_list [opt_sort_clause]", "refused: type modifier cannot have ORDER BY"),
     ("CreateAssertionStmt:", "refused: CREATE ASSERTION is not yet implemented"),
     ("stmt: [CreateAssertionStmt]", "likewise"),
-    ("CreateSchemaStmt: CREATE SCHEMA IF_P NOT EXISTS", "refused: CREATE SCHEMA IF NOT EXISTS cannot include schema elements"),
+    ("CreateSchemaStmt: CREATE SCHEMA IF_P NOT EXISTS", "refused: it cannot include schema elements"),
     ("a_expr: UNIQUE", "refused: UNIQUE predicate is not yet implemented"),
-    ("alter_identity_column_option: SET", "refused: of SeqOptElem only AS holds a type, and ALTER COLUMN … SET AS is none"),
+    ("alter_identity_column_option: SET", "refused: of SeqOptElem only AS holds a type, and is none of ALTER COLUMN"),
     ("alter_identity_column_option_list: ", "likewise"),
     ("alter_table_cmd: ALTER opt_column ColId [alter_identity_column_option_list]", "likewise"),
     ("limit_clause: LIMIT [select_limit_value] ','", "refused: LIMIT #,# syntax is not supported"),
     ("limit_clause: LIMIT select_limit_value ','", "likewise"),
-    ("limit_clause: FETCH first_or_next [select_fetch_first_value] row_or_rows WITH", "needs ORDER BY: src/sql/walk/canary_tests.rs"),
-    ("frame_bound: [a_expr] FOLLOWING", "needs BETWEEN: likewise there"),
-    ("xmltable_column_option_el: IDENT [b_expr]", "needs PATH, a keyword of its own since 17: likewise there"),
+    ("limit_clause: FETCH first_or_next [select_fetch_first_value] row_or_rows WITH", "needs ORDER BY: by hand"),
+    ("frame_bound: [a_expr] FOLLOWING", "needs BETWEEN: by hand"),
+    ("xmltable_column_option_el: IDENT [b_expr]", "needs PATH, a keyword of its own since 17: by hand"),
     ("oper_argtypes: '(' [Typename] ')'", "refused: missing argument"),
     ("func_expr_common_subexpr: TREAT '(' a_expr AS [Typename] ')'", "the grammar keeps the type's last name only"),
+    ("json_table: JSON_TABLE '(' json_value_expr ',' [a_expr]", "refused: only string constants (18)"),
 ];
+
+/// How many of them the grammar of PostgreSQL 15 has.
+const UNREACHABLE_15: usize = 15;
 
 /// The canary as a modifier of a type, where the server takes constants and identifiers only. Seen where the type is used;
 /// DROP TYPE, COMMENT ON FUNCTION and the like only name it.
@@ -42,15 +46,17 @@ const MODIFIER: &str =
 
 #[test]
 fn no_production_hides_a_call() {
-    let Some(source) = source() else { return };
-    let file = source.join("src/backend/parser/gram.y");
-    if !file.exists() {
-        eprintln!("SKIPPED: NO GRAMMAR IN PG_REGRESS_SQL: {}", file.display());
-        return;
+    for source in sources() {
+        let file = source.join("src/backend/parser/gram.y");
+        if !file.exists() {
+            eprintln!("SKIPPED: NO GRAMMAR HERE: {}", file.display());
+            continue;
+        }
+        let places = Grammar::read(&std::fs::read_to_string(file).unwrap()).places();
+        assert!(places.len() > 1000, "only {} places", places.len());
+        let worker = std::thread::Builder::new().stack_size(sql::STACK).spawn(move || every_place(&places));
+        worker.unwrap().join().unwrap();
     }
-    let places = Grammar::read(&std::fs::read_to_string(file).unwrap()).places();
-    assert!(places.len() > 500, "only {} places", places.len());
-    std::thread::Builder::new().stack_size(sql::STACK).spawn(move || every_place(&places)).unwrap().join().unwrap();
 }
 
 fn every_place(places: &[Place]) {
@@ -78,8 +84,7 @@ fn every_place(places: &[Place]) {
         }
     }
     println!("{} places, {seen} seen, {modifiers} modifiers of types that are only named", places.len());
-    for ((name, _), met) in UNREACHABLE.iter().zip(unreachable) {
-        assert!(met, "not in the grammar: {name}");
-    }
+    let met = unreachable.iter().filter(|met| **met).count();
+    assert!(met >= UNREACHABLE_15, "some are in no grammar: {:?}", UNREACHABLE.iter().zip(&unreachable).collect::<Vec<_>>());
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }

@@ -20,16 +20,17 @@ pub struct Case {
     pub sent: Sent,
 }
 
-/// The source of PostgreSQL that `scripts/regress-sql` fetched, or that `PG_REGRESS_SQL` names. `None`, said loudly, where
-/// there is none.
-pub fn source() -> Option<PathBuf> {
-    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql-source");
+/// The sources of PostgreSQL that `scripts/regress-sql` fetched (15, and 18 where it was to be had), or the one that
+/// `PG_REGRESS_SQL` names. Empty, said loudly, where there is none.
+pub fn sources() -> Vec<PathBuf> {
     let named = std::env::var_os("PG_REGRESS_SQL").filter(|named| !named.is_empty()).map(PathBuf::from);
-    if let Some(named) = &named {
+    if let Some(named) = named {
         assert!(named.is_dir(), "PG_REGRESS_SQL: no directory {}", named.display());
+        return vec![named];
     }
-    let found = named.or_else(|| fetched.is_dir().then_some(fetched));
-    if found.is_none() {
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql-source");
+    let found: Vec<PathBuf> = ["15", "18"].map(|major| fetched.join(major)).into_iter().filter(|p| p.is_dir()).collect();
+    if found.is_empty() {
         eprintln!("SKIPPED: POSTGRESQL'S REGRESSION SUITE IS NOT HERE. Run scripts/regress-sql, or set PG_REGRESS_SQL.");
     }
     found
@@ -54,7 +55,9 @@ pub fn cases(source: &Path) -> Vec<Case> {
     assert!(!files.is_empty(), "no .sql files in {}", source.display());
     let mut cases = Vec::new();
     for file in files {
-        let script = String::from_utf8(fs::read(&file).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+        let script = String::from_utf8(fs::read(&file).unwrap());
+        // One script of 18 is in WIN1252.
+        let script = script.unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect());
         let name = file.file_name().unwrap().to_string_lossy().into_owned();
         for sent in psql_script::statements(&script) {
             cases.push(Case { place: format!("{name}:{}", sent.line), sent });
