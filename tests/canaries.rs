@@ -97,7 +97,12 @@ fn replacements(token: &ScanToken, written: &str) -> &'static [&'static str] {
     match Token::try_from(token.token).unwrap() {
         Token::SqlComment | Token::CComment => &[],
         Token::Ident | Token::Uident => &["canary()", "canary", "planted.canary"],
-        Token::Sconst | Token::Usconst | Token::Iconst | Token::Fconst | Token::Bconst | Token::Xconst
+        Token::Sconst
+        | Token::Usconst
+        | Token::Iconst
+        | Token::Fconst
+        | Token::Bconst
+        | Token::Xconst
         | Token::Param => &["canary()", "planted.canary()"],
         _ if word => &["canary()", "canary", "planted.canary"],
         _ if written.chars().all(|c| "+-*/<>=~!@#%^&|`?".contains(c)) => &["OPERATOR(planted.+)"],
@@ -191,8 +196,8 @@ fn operator(tree: &str) -> bool {
         let plus = tree[at + PLANTED.len()..].starts_with(", Node { node: Some(String(String { sval: \"+\" })) }]");
         plus && (before.ends_with("oper_name: [")
             || before.ends_with("use_op: [")
-            || before.strip_suffix(", name: [").is_some_and(|before| {
-                before.rfind("AExpr { kind: ").is_some_and(|kind| before[kind..].len() < 60)
-            }))
+            || before
+                .strip_suffix(", name: [")
+                .is_some_and(|before| before.rfind("AExpr { kind: ").is_some_and(|kind| before[kind..].len() < 60)))
     })
 }

@@ -145,8 +145,14 @@ fn classes(analysis: &Analysis) -> BTreeSet<String> {
         of_kind(node, &mut found);
         // What a definition or a routine's body would do belongs to no class.
         let runs = match node {
-            NodeEnum::SelectStmt(_) | NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_)
-            | NodeEnum::MergeStmt(_) | NodeEnum::CopyStmt(_) | NodeEnum::PrepareStmt(_) | NodeEnum::DeclareCursorStmt(_)
+            NodeEnum::SelectStmt(_)
+            | NodeEnum::InsertStmt(_)
+            | NodeEnum::UpdateStmt(_)
+            | NodeEnum::DeleteStmt(_)
+            | NodeEnum::MergeStmt(_)
+            | NodeEnum::CopyStmt(_)
+            | NodeEnum::PrepareStmt(_)
+            | NodeEnum::DeclareCursorStmt(_)
             | NodeEnum::CreateTableAsStmt(_) => true,
             NodeEnum::ExplainStmt(explain) => analyzes(explain),
             _ => false,

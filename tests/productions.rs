@@ -85,6 +85,10 @@ fn every_place(places: &[Place]) {
     }
     println!("{} places, {seen} seen, {modifiers} modifiers of types that are only named", places.len());
     let met = unreachable.iter().filter(|met| **met).count();
-    assert!(met >= UNREACHABLE_15, "some are in no grammar: {:?}", UNREACHABLE.iter().zip(&unreachable).collect::<Vec<_>>());
+    assert!(
+        met >= UNREACHABLE_15,
+        "some are in no grammar: {:?}",
+        UNREACHABLE.iter().zip(&unreachable).collect::<Vec<_>>()
+    );
     assert!(wrong.is_empty(), "{}:\n{}", wrong.len(), wrong.join("\n"));
 }

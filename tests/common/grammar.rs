@@ -77,8 +77,11 @@ impl Grammar {
             let Some(contexts) = self.contexts.get(rule) else { continue };
             for alternative in alternatives {
                 for (at, symbol) in alternative.iter().enumerate() {
-                    let Some(canaries) = self.canaries.get(symbol).filter(|_| !subscript(rule, symbol)) else { continue };
-                    let (Some(before), Some(after)) = (self.text(&alternative[..at]), self.text(&alternative[at + 1..]))
+                    let Some(canaries) = self.canaries.get(symbol).filter(|_| !subscript(rule, symbol)) else {
+                        continue;
+                    };
+                    let (Some(before), Some(after)) =
+                        (self.text(&alternative[..at]), self.text(&alternative[at + 1..]))
                     else {
                         continue;
                     };

@@ -15,8 +15,8 @@ pub mod cluster;
 pub mod firewall;
 pub mod grammar;
 pub mod psql_script;
-pub mod suite;
 pub mod python;
+pub mod suite;
 pub mod tools;
 pub mod wire;
 

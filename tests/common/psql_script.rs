@@ -446,7 +446,9 @@ fn columns(text: &str) -> Vec<(String, String)> {
                 _ => continue,
             };
             let value = match value {
-                Some(NodeEnum::AConst(pg_query::protobuf::AConst { val: Some(Val::Sval(text)), .. })) => text.sval.clone(),
+                Some(NodeEnum::AConst(pg_query::protobuf::AConst { val: Some(Val::Sval(text)), .. })) => {
+                    text.sval.clone()
+                }
                 _ => "1".to_owned(),
             };
             found.push((name, value));

@@ -29,9 +29,12 @@ pub fn sources() -> Vec<PathBuf> {
         return vec![named];
     }
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql-source");
-    let found: Vec<PathBuf> = ["15", "18"].map(|major| fetched.join(major)).into_iter().filter(|p| p.is_dir()).collect();
+    let found: Vec<PathBuf> =
+        ["15", "18"].map(|major| fetched.join(major)).into_iter().filter(|p| p.is_dir()).collect();
     if found.is_empty() {
-        eprintln!("SKIPPED: POSTGRESQL'S REGRESSION SUITE IS NOT HERE. Run scripts/regress-sql, or set PG_REGRESS_SQL.");
+        eprintln!(
+            "SKIPPED: POSTGRESQL'S REGRESSION SUITE IS NOT HERE. Run scripts/regress-sql, or set PG_REGRESS_SQL."
+        );
     }
     found
 }
