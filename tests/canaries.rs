@@ -182,22 +182,20 @@ fn type_name(tree: &str) -> bool {
     tree.match_indices("TypeName { names: [").any(|(at, opening)| {
         let list = &tree[at + opening.len()..];
         let signature = ["ObjectWithArgs {", "DropStmt {", "CommentStmt {", "AlterObjectSchemaStmt {"];
-        list.starts_with(PLANTED)
-            && ends_in_canary(list)
-            && !list.split("location:").next().is_some_and(|own| own.contains("pct_type: true"))
-            && !signature.iter().any(|outer| tree[..at].contains(outer))
+        let column = list.split("location:").next().is_some_and(|own| own.contains("pct_type: true"));
+        let named = signature.iter().any(|outer| tree[..at].contains(outer));
+        list.starts_with(PLANTED) && ends_in_canary(list) && !column && !named
     })
 }
 
 /// An operator in another schema, where it is used.
 fn operator(tree: &str) -> bool {
-    tree.match_indices(PLANTED).any(|(at, _)| {
+    let name = format!("{PLANTED}, Node {{ node: Some(String(String {{ sval: \"+\" }})) }}]");
+    tree.match_indices(&name).any(|(at, _)| {
         let before = &tree[..at];
-        let plus = tree[at + PLANTED.len()..].starts_with(", Node { node: Some(String(String { sval: \"+\" })) }]");
-        plus && (before.ends_with("oper_name: [")
+        let expression = || before.rfind("AExpr { kind: ").is_some_and(|kind| before[kind..].len() < 60);
+        before.ends_with("oper_name: [")
             || before.ends_with("use_op: [")
-            || before
-                .strip_suffix(", name: [")
-                .is_some_and(|before| before.rfind("AExpr { kind: ").is_some_and(|kind| before[kind..].len() < 60)))
+            || before.ends_with(", name: [") && expression()
     })
 }

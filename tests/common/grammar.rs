@@ -35,12 +35,14 @@ const NAMES: [&str; 4] = ["qualified_name", "func_name", "function_with_argtypes
 /// One alternative of a rule.
 pub type Alternative = Vec<String>;
 
+/// The words before and behind a nonterminal.
+type Context = (Vec<String>, Vec<String>);
+
 /// Rules by name, in order of their alternatives.
 pub struct Grammar {
     rules: BTreeMap<String, Vec<Alternative>>,
     shortest: BTreeMap<String, Vec<String>>,
-    /// What stands before and behind a nonterminal.
-    contexts: BTreeMap<String, Vec<(Vec<String>, Vec<String>)>>,
+    contexts: BTreeMap<String, Vec<Context>>,
     canaries: BTreeMap<String, Vec<Vec<String>>>,
 }
 
@@ -177,7 +179,7 @@ impl Grammar {
                             .iter()
                             .map(|(prefix, suffix)| ([&prefix[..], &before].concat(), [&after[..], suffix].concat()))
                             .collect();
-                        let length = |(prefix, suffix): &(Vec<String>, Vec<String>)| prefix.len() + suffix.len();
+                        let length = |(prefix, suffix): &Context| prefix.len() + suffix.len();
                         changed |= merge(&mut self.contexts, symbol, found, CONTEXTS, length);
                     }
                 }
