@@ -173,7 +173,8 @@ fn relation(tree: &str) -> bool {
         let before = &tree[..at];
         let locked = before.rfind("locked_rels: [").is_some_and(|opening| !before[opening..].contains(']'));
         let made = before.rfind("RangeVar {").is_some_and(|own| before[..own].ends_with("IntoClause { rel: Some("));
-        !locked && !(made && tree.contains("ExplainStmt {"))
+        let explained = made && tree.contains("ExplainStmt {");
+        !locked && !explained
     })
 }
 
