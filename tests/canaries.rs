@@ -160,8 +160,8 @@ fn ends_in_canary(list: &str) -> bool {
     list.split_inclusive(']').next().is_some_and(|names| names.ends_with(CANARY))
 }
 
-/// Statements whose RangeVars are other things: constraints, and tables of a foreign server.
-const NO_RELATIONS: [&str; 2] = ["ConstraintsSetStmt {", "ImportForeignSchemaStmt {"];
+/// Statements whose RangeVars are other things: constraints, and tables that IMPORT FOREIGN SCHEMA leaves out.
+const NO_RELATIONS: [&str; 2] = ["ConstraintsSetStmt {", "list_type: FdwImportSchemaExcept"];
 
 /// A RangeVar of the planted name that is neither a CTE, nor the name that FOR UPDATE OF refers to, nor a relation that an
 /// EXPLAIN does not create.

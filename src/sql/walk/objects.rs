@@ -1,7 +1,7 @@
 //! DDL and DCL by the kind of object: DROP, COMMENT, RENAME, OWNER, GRANT, roles, and every object that is not a
 //! relation.
 
-use pg_query::protobuf::{self as pb, GrantTargetType, ObjectType, RoleSpecType};
+use pg_query::protobuf::{self as pb, GrantTargetType, ImportForeignSchemaType, ObjectType, RoleSpecType};
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::Walker;
@@ -435,6 +435,13 @@ impl<'a> Walker<'a> {
     pub(super) fn import_foreign_schema(&mut self, import: &'a pb::ImportForeignSchemaStmt) {
         self.other(ActionName::ForeignServer, "server", Name::bare(&import.server_name));
         self.other(action(ActionName::Create, "foreign_table"), "schema", Name::bare(&import.local_schema));
+        // LIMIT TO names what is made; EXCEPT names what is not.
+        if import.list_type == ImportForeignSchemaType::FdwImportSchemaLimitTo as i32 {
+            for node in import.table_list.iter().filter_map(inner) {
+                let made = Name::qualified(&import.local_schema, &name_of(node).name);
+                self.relation(action(ActionName::Create, "foreign_table"), made);
+            }
+        }
         self.nodes(&import.options);
     }
 

@@ -357,6 +357,10 @@ fn what_postgresqls_own_suite_found() {
     // Each as a mutation of a statement of the regression suite showed it.
     let both = ["create:cast s.a", "create:cast t.b", "call t.f"];
     assert_eq!(accesses("CREATE CAST (s.a AS t.b) WITH FUNCTION t.f(s.a)"), both);
+    let imported =
+        ["foreign_server f", "create:foreign_table l", "create:foreign_table l.a", "create:foreign_table l.b"];
+    assert_eq!(accesses("IMPORT FOREIGN SCHEMA r LIMIT TO (a, b) FROM SERVER f INTO l"), imported);
+    assert_eq!(accesses("IMPORT FOREIGN SCHEMA r EXCEPT (a) FROM SERVER f INTO l"), imported[..2]);
     assert_eq!(accesses("CREATE TYPE t (input = array_in)"), ["create:type t", "call array_in[b]"]);
     assert_eq!(accesses("DROP CAST (s.a AS t.b)"), ["drop:cast s.a", "drop:cast t.b"]);
     assert!(statement("CREATE AGGREGATE a (int) (sfunc = f(g(), int), stype = int)").functions.contains("g"));
