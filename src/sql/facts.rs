@@ -39,7 +39,8 @@ pub struct Statement {
     pub accesses: Vec<Access>,
     /// What it does to the session's names of prepared statements and cursors.
     pub names: Vec<NameUse>,
-    /// Relations read, as written and folded (`schema.table`); CTE references excluded.
+    /// Relations read, as written and folded (`schema.table`); CTE references excluded. Like the next two, of the
+    /// statement's own tree: what SQL in a string or a body does is among the accesses only.
     pub relations_read: BTreeSet<String>,
     /// Relations written, likewise.
     pub relations_written: BTreeSet<String>,

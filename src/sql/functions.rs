@@ -40,7 +40,7 @@ pub enum Class {
     SetConfig,
     /// Holds the session for a while.
     Sleep,
-    /// Runs SQL, or reads relations, that an argument names: see [`Builtin::sql_argument`].
+    /// Runs SQL or the code of a type, or reads relations, that an argument names: see [`Builtin::sql_argument`].
     SqlInString,
     /// Writes the catalogs or maintains indexes past the statements that exist for it.
     CatalogWrite,
@@ -61,6 +61,8 @@ pub enum SqlArgument {
     Database,
     /// The name of a cursor to fetch from.
     Cursor(u8),
+    /// A type, by name or OID: its input function and its domain checks run.
+    Type(u8),
 }
 
 /// A function, aggregate or procedure of pg_catalog in any supported version; all that share a name are one.
@@ -177,6 +179,7 @@ mod tests {
         assert_eq!(builtin("query_to_xml").and_then(|b| b.sql_argument), Some(SqlArgument::Query(0)));
         assert_eq!(builtin("ts_rewrite").and_then(|b| b.sql_argument), Some(SqlArgument::Query(1)));
         assert_eq!(builtin("table_to_xml").and_then(|b| b.sql_argument), Some(SqlArgument::Relation(0)));
+        assert_eq!(builtin("pg_input_is_valid").and_then(|b| b.sql_argument), Some(SqlArgument::Type(1)));
         assert_eq!(builtin("lower").and_then(|b| b.sql_argument), None);
     }
 

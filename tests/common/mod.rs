@@ -8,12 +8,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test fails by panicking"
 )]
 
 pub mod cluster;
 pub mod firewall;
+pub mod grammar;
+pub mod psql_script;
 pub mod python;
+pub mod suite;
 pub mod tools;
 pub mod wire;
 

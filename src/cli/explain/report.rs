@@ -203,6 +203,9 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
             line(name, &names.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
         }
     }
+    if let Some(hash) = &answer.hash {
+        line("hash", hash);
+    }
     if answer.injection.score > 0 {
         line("injection", &format!("score {}: {}", answer.injection.score, answer.injection.signals.join(", ")));
     }

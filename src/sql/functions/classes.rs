@@ -27,7 +27,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
         .copied()
 }
 
-/// Functions that run SQL which an argument holds or names.
+/// Functions that run SQL, or the code of a type, which an argument holds or names.
 const SQL_IN_STRING: &[(&str, SqlArgument)] = &[
     ("query_to_xml", SqlArgument::Query(0)),
     ("query_to_xmlschema", SqlArgument::Query(0)),
@@ -45,6 +45,14 @@ const SQL_IN_STRING: &[(&str, SqlArgument)] = &[
     ("database_to_xml_and_xmlschema", SqlArgument::Database),
     ("cursor_to_xml", SqlArgument::Cursor(0)),
     ("cursor_to_xmlschema", SqlArgument::Cursor(0)),
+    ("pg_input_is_valid", SqlArgument::Type(1)),
+    ("pg_input_error_info", SqlArgument::Type(1)),
+    // The input functions of kinds of types; `enum_in` and those of pseudo-types run no other.
+    ("array_in", SqlArgument::Type(1)),
+    ("domain_in", SqlArgument::Type(1)),
+    ("multirange_in", SqlArgument::Type(1)),
+    ("range_in", SqlArgument::Type(1)),
+    ("record_in", SqlArgument::Type(1)),
 ];
 
 const CLASSES: &[(Class, &[&str])] = &[

@@ -11,6 +11,9 @@ use crate::sql::settings::canonical;
 use crate::sql::weight;
 use crate::sql::{ActionName, Name, NameUse, Object, Operand, SettingValue};
 
+/// `FirstNormalObjectId` of transam.h: smaller OIDs are those of a fresh database.
+const FIRST_NORMAL_OBJECT_ID: u32 = 16384;
+
 impl<'a> Walker<'a> {
     pub(super) fn function_call(&mut self, call: &'a pb::FuncCall) {
         let name = dotted(&call.funcname);
@@ -41,6 +44,10 @@ impl<'a> Walker<'a> {
             }
             (Class::Nextval, None) => {
                 self.push(ActionName::Nextval, Object::Function { name, builtin: true });
+            }
+            // `array_in` and its kin are what other types are made of; behind these they read the type's own element.
+            (Class::SqlInString, None) if matches!(known.sql_argument, Some(SqlArgument::Type(_))) => {
+                self.push(ActionName::Call, Object::Function { name, builtin: true });
             }
             (_, None) => self.unknown(&format!("function {name} behind another object")),
         }
@@ -177,7 +184,12 @@ impl<'a> Walker<'a> {
             return;
         }
         let named = call.args.iter().any(|arg| matches!(inner(arg), Some(NodeEnum::NamedArgExpr(_))));
-        let read = if matches!(argument, Some(SqlArgument::Relation(_))) { relation_operand } else { operand };
+        let read = match argument {
+            Some(SqlArgument::Relation(_)) => relation_operand,
+            Some(SqlArgument::Type(_)) => type_operand,
+            Some(SqlArgument::Query(_) | SqlArgument::Schema(_) | SqlArgument::Database | SqlArgument::Cursor(_))
+            | None => operand,
+        };
         let constant = |position: u8| match call.args.get(usize::from(position)).map(read) {
             Some(Operand::Constant(text)) if !named && !call.func_variadic => Some(text),
             Some(Operand::Constant(_) | Operand::Parameter(_) | Operand::Unknown) | None => None,
@@ -201,11 +213,21 @@ impl<'a> Walker<'a> {
                 }
                 None => false,
             },
+            Some(SqlArgument::Type(position)) => constant(position).is_some_and(|text| self.type_in_string(&text)),
             Some(SqlArgument::Schema(_) | SqlArgument::Database) | None => false,
         };
         if !known {
             self.unknown(&format!("what {name} reads or runs"));
         }
+    }
+
+    /// What a type named in a string runs: as a cast to it. False where that can't be known.
+    fn type_in_string(&mut self, text: &str) -> bool {
+        // An OID; those below are PostgreSQL's own.
+        if let Ok(oid) = text.trim().parse::<u32>() {
+            return oid < FIRST_NORMAL_OBJECT_ID;
+        }
+        self.inner_sql(&format!("SELECT CAST(NULL AS {text})"))
     }
 
     /// Analyses SQL that a string holds; false where that can't be done.
@@ -218,10 +240,8 @@ impl<'a> Walker<'a> {
         for inner in facts.statements {
             self.statement.accesses.extend(inner.accesses);
             self.statement.names.extend(inner.names);
-            self.statement.relations_read.extend(inner.relations_read);
-            self.statement.relations_written.extend(inner.relations_written);
-            self.statement.functions.extend(inner.functions);
             self.statement.depth = self.statement.depth.max(self.depth + inner.depth);
+            // `relations_read`, `relations_written` and `functions` list what is written in the statement's own tree.
         }
         true
     }
@@ -265,16 +285,26 @@ pub(super) fn operand(node: &Node) -> Operand {
 /// would not: `'1259'::regclass::text` is another text.
 fn relation_operand(node: &Node) -> Operand {
     match inner(node) {
-        Some(NodeEnum::TypeCast(cast)) if cast.type_name.as_ref().is_some_and(is_regclass) => {
+        Some(NodeEnum::TypeCast(cast)) if cast.type_name.as_ref().is_some_and(|t| is_builtin_type(t, "regclass")) => {
             cast.arg.as_deref().map_or(Operand::Unknown, operand)
         }
         _ => operand(node),
     }
 }
 
-fn is_regclass(t: &pb::TypeName) -> bool {
+/// Likewise, of an argument that names a type.
+fn type_operand(node: &Node) -> Operand {
+    match inner(node) {
+        Some(NodeEnum::TypeCast(cast)) if cast.type_name.as_ref().is_some_and(|t| is_builtin_type(t, "regtype")) => {
+            cast.arg.as_deref().map_or(Operand::Unknown, operand)
+        }
+        _ => operand(node),
+    }
+}
+
+fn is_builtin_type(t: &pb::TypeName, wanted: &str) -> bool {
     let name = dotted(&t.names);
-    &*name.name == "regclass" && may_be_builtin(&name) && t.array_bounds.is_empty()
+    &*name.name == wanted && may_be_builtin(&name) && t.array_bounds.is_empty()
 }
 
 fn is_plain_string(t: &pb::TypeName) -> bool {

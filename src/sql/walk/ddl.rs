@@ -248,8 +248,10 @@ impl<'a> Walker<'a> {
 
     pub(super) fn create_statistics(&mut self, create: &'a pb::CreateStatsStmt) {
         for relation in create.relations.iter().filter_map(inner) {
+            // The grammar takes any FROM item; the server only relations.
             let NodeEnum::RangeVar(relation) = relation else {
                 self.node(relation.to_ref());
+                self.nodes(&create.exprs);
                 continue;
             };
             let slot = self.relation(action(ActionName::Create, "statistics"), range(relation));

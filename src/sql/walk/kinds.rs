@@ -133,3 +133,41 @@ pub(super) fn alter_kind(kind: AlterTableType) -> Option<&'static str> {
         | AlterTableType::AtReAddStatistics => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Sub-commands that no parser makes: `transformAlterTableStmt` and ALTER TYPE's rebuilding of what depends on a
+    /// column add them after the statement was read (parsenodes.h: "internal to commands/tablecmds.c", "pre-processed",
+    /// "implemented as", "re-add").
+    const ADDED_BY_THE_SERVER: [AlterTableType; 9] = [
+        AlterTableType::AtAddColumnToView,
+        AlterTableType::AtCookedColumnDefault,
+        AlterTableType::AtAddIndex,
+        AlterTableType::AtReAddIndex,
+        AlterTableType::AtReAddConstraint,
+        AlterTableType::AtReAddDomainConstraint,
+        AlterTableType::AtAddIndexConstraint,
+        AlterTableType::AtReAddComment,
+        AlterTableType::AtReAddStatistics,
+    ];
+
+    #[test]
+    fn every_sub_command_of_alter_table_has_a_kind_of_its_own() {
+        let all: Vec<AlterTableType> = (0..1000).filter_map(|number| AlterTableType::try_from(number).ok()).collect();
+        assert!(all.len() > 60, "{}", all.len());
+        let mut kinds = BTreeMap::new();
+        for kind in all {
+            match alter_kind(kind) {
+                Some(word) => assert_eq!(kinds.insert(word, kind), None, "{word} stands twice"),
+                None => assert!(kind == AlterTableType::Undefined || ADDED_BY_THE_SERVER.contains(&kind), "{kind:?}"),
+            }
+        }
+        for kind in ADDED_BY_THE_SERVER {
+            assert_eq!(alter_kind(kind), None, "{kind:?} has a kind: the parser makes it");
+        }
+    }
+}

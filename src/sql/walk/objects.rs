@@ -1,7 +1,7 @@
 //! DDL and DCL by the kind of object: DROP, COMMENT, RENAME, OWNER, GRANT, roles, and every object that is not a
 //! relation.
 
-use pg_query::protobuf::{self as pb, GrantTargetType, ObjectType, RoleSpecType};
+use pg_query::protobuf::{self as pb, GrantTargetType, ImportForeignSchemaType, ObjectType, RoleSpecType};
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::Walker;
@@ -174,7 +174,15 @@ impl<'a> Walker<'a> {
     pub(super) fn drop_objects(&mut self, drop: &'a pb::DropStmt) {
         let Some((kind, word)) = self.kind(drop.remove_type) else { return };
         for node in &drop.objects {
-            self.ddl(ActionName::Drop, kind, word, object(kind, inner(node)));
+            match inner(node) {
+                // Both types of a cast, as in CREATE CAST.
+                Some(NodeEnum::List(types)) if kind == ObjectType::ObjectCast => {
+                    for of in &types.items {
+                        self.ddl(ActionName::Drop, kind, word, object(kind, inner(of)));
+                    }
+                }
+                named => self.ddl(ActionName::Drop, kind, word, object(kind, named)),
+            }
         }
     }
 
@@ -355,7 +363,10 @@ impl<'a> Walker<'a> {
             match option {
                 NodeEnum::DefElem(option) if FUNCTIONS.contains(&option.defname.to_ascii_lowercase().as_str()) => {
                     match super::names::boxed(&option.arg) {
-                        Some(NodeEnum::TypeName(function)) => self.installs(&function.names),
+                        Some(NodeEnum::TypeName(function)) => {
+                            self.installs(&function.names);
+                            self.nodes(&function.typmods);
+                        }
                         Some(NodeEnum::String(_)) => {
                             self.installs(option.arg.as_deref().map_or(&[], std::slice::from_ref))
                         }
@@ -407,8 +418,10 @@ impl<'a> Walker<'a> {
     }
 
     pub(super) fn create_cast(&mut self, create: &'a pb::CreateCastStmt) {
-        let name = create.targettype.as_ref().map_or_else(|| Name::bare(""), |t| dotted(&t.names));
-        self.ddl_other(ActionName::Create, ObjectType::ObjectCast, name);
+        // A cast has no name: it is about both types.
+        for of in [&create.sourcetype, &create.targettype].into_iter().flatten() {
+            self.ddl_other(ActionName::Create, ObjectType::ObjectCast, dotted(&of.names));
+        }
         if let Some(function) = &create.func {
             self.installs(&function.objname);
         }
@@ -422,6 +435,13 @@ impl<'a> Walker<'a> {
     pub(super) fn import_foreign_schema(&mut self, import: &'a pb::ImportForeignSchemaStmt) {
         self.other(ActionName::ForeignServer, "server", Name::bare(&import.server_name));
         self.other(action(ActionName::Create, "foreign_table"), "schema", Name::bare(&import.local_schema));
+        // LIMIT TO names what is made; EXCEPT names what is not.
+        if import.list_type == ImportForeignSchemaType::FdwImportSchemaLimitTo as i32 {
+            for node in import.table_list.iter().filter_map(inner) {
+                let made = Name::qualified(&import.local_schema, &name_of(node).name);
+                self.relation(action(ActionName::Create, "foreign_table"), made);
+            }
+        }
         self.nodes(&import.options);
     }
 

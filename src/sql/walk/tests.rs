@@ -167,6 +167,31 @@ fn sql_in_strings_is_sql() {
 }
 
 #[test]
+fn types_in_strings_are_types() {
+    for (text, expected) in [
+        ("SELECT pg_input_is_valid('1', 'numeric(4, 2)')", &["call pg_input_is_valid[b]"][..]),
+        ("SELECT pg_input_is_valid('1', 'd')", &["call pg_input_is_valid[b]"]),
+        ("SELECT pg_input_is_valid('1', 's.d[]')", &["call pg_input_is_valid[b]", "call:type s.d"]),
+        ("SELECT * FROM pg_input_error_info('1', '\"S\".d')", &["call pg_input_error_info[b]", "call:type S.d"]),
+        ("SELECT domain_in('1', 's.d'::regtype, -1)", &["call domain_in[b]", "call:type s.d"]),
+        ("SELECT array_in('{1}', 23, -1)", &["call array_in[b]"]),
+        ("SELECT array_in('{1}', 16385, -1)", &["call array_in[b]", "unknown what array_in reads or runs"]),
+        (
+            "SELECT pg_input_is_valid('1', $1)",
+            &["call pg_input_is_valid[b]", "unknown what pg_input_is_valid reads or runs"],
+        ),
+        (
+            "SELECT domain_in('1', oid, 0) FROM pg_type",
+            &["call domain_in[b]", "select pg_type", "unknown what domain_in reads or runs"],
+        ),
+    ] {
+        let mut found = accesses(text);
+        found.sort();
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
 fn settings_by_every_path() {
     table(&[
         ("SET search_path = a, \"B\"", &["set search_path=a|B"]),
@@ -325,6 +350,21 @@ fn definitions() {
         ("CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p", &["subscription s", "create:subscription s"]),
         ("CREATE PUBLICATION p FOR TABLE t", &["subscription p", "create:publication p", "create:publication t"]),
     ]);
+}
+
+#[test]
+fn what_postgresqls_own_suite_found() {
+    // Each as a mutation of a statement of the regression suite showed it.
+    let both = ["create:cast s.a", "create:cast t.b", "call t.f"];
+    assert_eq!(accesses("CREATE CAST (s.a AS t.b) WITH FUNCTION t.f(s.a)"), both);
+    let imported =
+        ["foreign_server f", "create:foreign_table l", "create:foreign_table l.a", "create:foreign_table l.b"];
+    assert_eq!(accesses("IMPORT FOREIGN SCHEMA r LIMIT TO (a, b) FROM SERVER f INTO l"), imported);
+    assert_eq!(accesses("IMPORT FOREIGN SCHEMA r EXCEPT (a) FROM SERVER f INTO l"), imported[..2]);
+    assert_eq!(accesses("CREATE TYPE t (input = array_in)"), ["create:type t", "call array_in[b]"]);
+    assert_eq!(accesses("DROP CAST (s.a AS t.b)"), ["drop:cast s.a", "drop:cast t.b"]);
+    assert!(statement("CREATE AGGREGATE a (int) (sfunc = f(g(), int), stype = int)").functions.contains("g"));
+    assert!(statement("CREATE STATISTICS s ON (g()), b FROM (VALUES (1)) AS t").functions.contains("g"));
 }
 
 #[test]
