@@ -10,9 +10,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod common;
+
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 
 use pg_query::protobuf::{ExplainStmt, WithClause};
 use pg_query::{Node, NodeEnum};
@@ -30,18 +30,9 @@ struct Row {
     functions: BTreeSet<String>,
 }
 
-/// The rows; `None`, said loudly, where the corpus is not here.
 fn rows() -> Option<Vec<Row>> {
-    let corpora = std::env::var("PORTCULLIS_CORPORA").unwrap_or_else(|_| "../shared/corpora".to_owned());
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(corpora).join("classify.dev.jsonl.gz");
-    if !file.exists() {
-        eprintln!("SKIPPED: THE CORPUS IS NOT HERE: {} (PORTCULLIS_CORPORA says where it is).", file.display());
-        return None;
-    }
-    let output = Command::new("gzip").arg("-dc").arg(&file).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    Some(text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect())
+    let rows = common::corpora::rows("classify.dev.jsonl.gz")?;
+    Some(rows.into_iter().map(|row| serde_json::from_value(row).unwrap()).collect())
 }
 
 #[test]

@@ -272,6 +272,35 @@ fn a_syntax_error_stays_postgresqls() {
 }
 
 #[test]
+fn the_log_knows_a_refused_statement_by_its_hash_and_holds_none_of_its_values() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, firewall::Options::shipped("application.yaml"));
+    let mut session = firewall.session("app_rw", "shop");
+    session.ask(&query("SELECT pg_read_file('x') FROM secrets WHERE token = 'hunter2' -- hunter2"));
+    let hash = |line: &str| line.split(" hash=").nth(1).unwrap().chars().skip(1).take(32).collect::<String>();
+    let line = firewall.log_line(&["statement refused", "SELECT pg_read_file(?) FROM secrets WHERE token = ?"]);
+    let first = hash(&line);
+    assert!(first.bytes().all(|b| b.is_ascii_hexdigit()), "{line}");
+    session.ask(&[parse("", "select pg_read_file('x') from SECRETS where token = 'hunter3'"), sync()].concat());
+    let line = firewall.log_line(&["statement refused", "select pg_read_file(?) from SECRETS where token = ?"]);
+    assert_eq!(hash(&line), first, "the same statement with another value");
+    for text in [
+        "ALTER ROLE app_rw PASSWORD 'hunter2'",
+        "SET app.token = hunter2",
+        "SELECT set_config('app.token', 'hunter2', false)",
+        "SELECT 1 FROM secrets WHERE a = 'hunter2",
+        "SELECT 1 FROM secrets WHERE a = 'O'hunter2' AND b = ''",
+    ] {
+        let error = session.ask(&query(text));
+        assert!(error.iter().any(|frame| frame.kind == b'E'), "{text}");
+    }
+    firewall.log_line(&["statement refused", "rule=\"parse\""]);
+    session.ask(&query("SELECT 1 FROM nowhere_at_all"));
+    let log = firewall.log();
+    assert!(!log.contains("hunter"), "{log}");
+}
+
+#[test]
 fn an_injected_login_is_refused_and_counted() {
     let cluster = Cluster::default();
     let firewall = Firewall::start(&cluster, firewall::Options::shipped("application.yaml"));

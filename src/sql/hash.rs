@@ -6,7 +6,8 @@
 //! (`!=` for `<>`, a pair of parentheses more) has another hash, which costs an entry in a list and never lets anything pass.
 //!
 //! A parameter is not a literal: `id = $1` and `id = 1` differ, for a policy may ask for parameters. A list of values
-//! (`IN (1, 2, 3)`, `ARRAY[…]`) hashes as one of its kinds of values, and rows of VALUES of one shape as one row.
+//! (`IN (1, 2, 3)`, `ARRAY[…]`) hashes as any longer one of its kind of values, and rows of VALUES of one shape as any more of
+//! them, from two on: a row that was forged behind a single one has another hash.
 
 mod values;
 
@@ -112,10 +113,11 @@ fn pieces<'a>(text: &'a str, tokens: &[ScanToken], values: &Values) -> Vec<Piece
             Ok(_) if token.keyword_kind != KeywordKind::NoKeyword as i32 => Piece::Token(token.token, ""),
             Ok(_) | Err(_) => Piece::Token(token.token, word),
         };
-        // Another value of the same kind in a list of them.
+        // A third value of the same kind in a list of them.
         if matches!(piece, Piece::Value { listed: true, .. })
-            && let [.., before, Piece::Token(_, ",")] = pieces.as_slice()
-            && *before == piece
+            && let [.., first, Piece::Token(_, ","), second, Piece::Token(_, ",")] = pieces.as_slice()
+            && *first == piece
+            && *second == piece
         {
             pieces.pop();
             continue;
@@ -141,11 +143,13 @@ fn folded(word: &str) -> String {
     }
 }
 
-/// Follows the rows behind VALUES, and takes away each that has the shape of the one before.
+/// Follows the rows behind VALUES, and takes away each that has the shape of the two before.
 #[derive(Debug, Default)]
 struct Rows {
     /// Where rows may begin or go on: behind VALUES or a row.
     before: Option<std::ops::Range<usize>>,
+    /// The row before has the shape of the one before it.
+    twice: bool,
     /// Where the row that is open begins, and how many parentheses are.
     open: Option<(usize, u32)>,
 }
@@ -168,15 +172,16 @@ impl Rows {
                 self.open = None;
                 let same =
                     self.before.as_ref().is_some_and(|before| pieces.get(before.clone()) == pieces.get(row.clone()));
-                if same {
+                if same && self.twice {
                     // With the comma in front of it.
                     pieces.truncate(row.start - 1);
                 } else {
                     self.before = Some(row);
                 }
+                self.twice = same;
             }
             (Some(_), _) => {}
-            (None, _) if kind == Token::Values as i32 => self.before = Some(0..0),
+            (None, _) if kind == Token::Values as i32 => (self.before, self.twice) = (Some(0..0), false),
             (None, "(") if self.before.is_some() => self.open = Some((last, 1)),
             (None, ",") if self.before.is_some() => {}
             (None, _) => self.before = None,

@@ -7,38 +7,31 @@ use crate::sql::parse::tokens;
 /// The longest redacted text, in bytes.
 const LONGEST: usize = 2048;
 
-/// Places of a text that the lexer does not read at which it is tried to be cut.
-const CUTS: usize = 64;
-
 /// The text with every literal replaced by `?` and every comment left out, cut at 2 KiB.
 ///
 /// Passwords, connection strings, function bodies and data are literals in every statement of PostgreSQL's, so none survives;
-/// the values of settings with a dot (`app.token`) may be bare words, and are replaced too. What the lexer can't read (an
-/// unterminated string) is left out from there on. A plain string with a backslash in front of its end is taken for the end of
+/// the values of settings with a dot (`app.token`) may be bare words, and are replaced too. Where the lexer can't read
+/// it (an unterminated string), it is left out from the first quote on. A plain string with a backslash in front of its end is taken for the end of
 /// what can be read: with `standard_conforming_strings` off it would go on.
 pub fn redacted(text: &str) -> String {
     if let Some(tokens) = tokens(text) {
         return of(text, &tokens);
     }
-    let opens = |(at, byte): (usize, u8)| matches!(byte, b'\'' | b'"' | b'$' | b'/').then_some(at);
-    let places: Vec<usize> = text.bytes().enumerate().filter_map(opens).collect();
-    for place in places.into_iter().rev().take(CUTS) {
-        // The word in front of a quote belongs to it: E'…', U&"…".
-        let before = text.get(..place).unwrap_or_default();
-        let before = before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '&' | '$'));
-        if let Some(tokens) = tokens(before) {
-            let mut out = of(before, &tokens);
-            cut(&mut out);
-            return out;
-        }
-    }
-    "…".to_owned()
+    // A quote is missing, so that nobody knows which words are quoted.
+    let opens = |c: char| matches!(c, '\'' | '"' | '$' | '/');
+    let before = text.find(opens).and_then(|at| text.get(..at)).unwrap_or_default();
+    // The word in front of a quote belongs to it: E'…', U&"…".
+    let before = before.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '&'));
+    let mut out = tokens(before).map(|tokens| of(before, &tokens)).unwrap_or_default();
+    cut(&mut out);
+    out
 }
 
 fn of(text: &str, tokens: &[ScanToken]) -> String {
     let mut out = String::new();
     let mut end = 0;
     let mut setting = Setting::No;
+    let mut copy_in = false;
     for token in tokens {
         let (from, to) = (usize::try_from(token.start).unwrap_or(0), usize::try_from(token.end).unwrap_or(0));
         let word = text.get(from..to).unwrap_or_default();
@@ -47,6 +40,12 @@ fn of(text: &str, tokens: &[ScanToken]) -> String {
             continue;
         }
         setting = setting.next(kind.ok(), token.keyword_kind);
+        copy_in |= kind == Ok(Token::Stdin);
+        if copy_in && kind == Ok(Token::Ascii59) {
+            // What follows COPY … FROM STDIN may be its data.
+            cut(&mut out);
+            return out;
+        }
         if !out.is_empty() && from > end {
             out.push(' ');
         }
@@ -163,11 +162,14 @@ mod tests {
             "SELECT $tag$ secret",
             "SELECT 1 /* secret",
             "SELECT U&\"secret",
+            "SELECT a FROM t WHERE b = 'O'secret' AND c = 'd'",
             "SELECT 'a\\' AND secret AND 'b'",
             "SELECT 'it''s secret' 'secret'",
             "SELECT N'secret', n'secret', B'1' 'secret'",
             "PREPARE p AS SELECT 'secret'",
             "EXECUTE p('secret')",
+            "COPY t FROM STDIN; 1 secret",
+            "copy t (a) from stdin with csv;\nsecret,1\n\\.",
             "SELECT $1 WHERE 'secret' = $$secret$$ SELEC '",
         ] {
             let redacted = redacted(text);

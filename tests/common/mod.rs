@@ -13,6 +13,7 @@
 )]
 
 pub mod cluster;
+pub mod corpora;
 pub mod firewall;
 pub mod grammar;
 pub mod psql_script;
