@@ -6,6 +6,7 @@ pub mod facts;
 pub mod functions;
 mod parse;
 pub mod relations;
+pub mod second_opinion;
 pub mod settings;
 mod walk;
 
