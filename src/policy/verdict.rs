@@ -56,6 +56,8 @@ pub enum RuleRef {
     Require,
     /// The text could not be read.
     Parse,
+    /// Two parsers read the text differently.
+    Disagreement,
 }
 
 impl RuleRef {
@@ -67,6 +69,7 @@ impl RuleRef {
             RuleRef::Guard => "guard",
             RuleRef::Require => "require",
             RuleRef::Parse => "parse",
+            RuleRef::Disagreement => "disagreement",
         }
     }
 }

@@ -570,7 +570,7 @@ impl Engine {
             // A rule that forbids the name speaks for itself; otherwise the client hears what the server would say.
             (None, Some(message)) => match refusal.rule {
                 RuleRef::Rule { .. } => Wording::of(refusal, reference),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => {
+                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
                     Wording::as_server(refusal.sqlstate, message)
                 }
             },

@@ -104,7 +104,7 @@ impl HandshakeEnd {
             Why::Refused { refusal, reference } => {
                 let place = match &refusal.rule {
                     RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => String::new(),
+                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => String::new(),
                 };
                 tracing::warn!(
                     session,
@@ -137,7 +137,7 @@ impl HandshakeEnd {
 fn place(rule: &RuleRef) -> String {
     match rule {
         RuleRef::Rule { name, file, line } => format!("rule {name}, {file}:{line}"),
-        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => format!("rule {}", rule.label()),
+        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => format!("rule {}", rule.label()),
     }
 }
 
@@ -482,7 +482,7 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
                 RuleRef::Rule { name, file, line } => (format!("rule {name} ({file}:{line}), "), None),
                 // No policy at all: worded like pg_hba's refusal, which names none either.
                 RuleRef::Default if &*refusal.policy == "none" => (String::new(), Some(refusal.reason.clone())),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse => {
+                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
                     (format!("rule {}, ", refusal.rule.label()), None)
                 }
             };

@@ -8,7 +8,7 @@ use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, V
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
-use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
+use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed, second_opinion};
 use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
@@ -142,22 +142,23 @@ impl Judge<'_> {
 
     fn sql(&mut self, text: &str, extended: bool) -> Judged {
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
-        let analysis = if text.len() > LONG {
-            tokio::task::block_in_place(|| sql::analyse(text, reading))
-        } else {
-            sql::analyse(text, reading)
+        let read = || {
+            let analysis = sql::analyse(text, reading)?;
+            let opinion = second_opinion::compare(text, &analysis.facts);
+            Ok((analysis, opinion))
         };
-        match analysis {
+        match if text.len() > LONG { tokio::task::block_in_place(read) } else { read() } {
             Err(unparsed) => {
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
                 Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
             }
-            Ok(analysis) => {
+            Ok((analysis, opinion)) => {
+                self.tell.second_opinion(&opinion);
                 let signals = detect::signals(text, &analysis);
                 let facts = analysis.facts;
-                let judged = match self.names(&facts, extended) {
+                let mut judged = match self.names(&facts, extended) {
                     Some(unknown) => unknown,
                     None => {
                         let parameters = if extended { Parameters::Later } else { Parameters::None };
@@ -165,6 +166,7 @@ impl Judge<'_> {
                         Judged::plain(self.policy.judge(&facts, moment))
                     }
                 };
+                judged.judgement = self.policy.after_second_opinion(judged.judgement, &opinion);
                 self.tell.statements(&judged.judgement, Some(&facts));
                 self.tell.signals(&signals, &judged.judgement);
                 Judged { facts: Some(facts), ..judged }

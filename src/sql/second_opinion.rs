@@ -8,8 +8,13 @@ mod reading;
 mod statement;
 mod summary;
 
+#[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
+mod tests;
 
-use std::fmt::{self, Write as _};
+
+use std::fmt;
 use std::panic::{UnwindSafe, catch_unwind};
 
 use sqlparser::dialect::PostgreSqlDialect;
@@ -80,8 +85,10 @@ pub enum Loose {
     Analyze,
     /// `TABLE t` loses the quotes of the name, and with them whether it was folded.
     TableCommand,
-    /// MySQL's `INDEX (a)` in CREATE TABLE, where PostgreSQL sees a column.
-    IndexColumn,
+    /// `LIKE t` after the first column is read as a column called `like` of type `t`.
+    LikeColumn,
+    /// A word that begins a clause is taken for a column.
+    ReservedWord,
 }
 
 impl fmt::Display for Loose {
@@ -93,7 +100,8 @@ impl fmt::Display for Loose {
             Loose::Vacuum => "VACUUM",
             Loose::Analyze => "ANALYZE",
             Loose::TableCommand => "TABLE",
-            Loose::IndexColumn => "INDEX in CREATE TABLE",
+            Loose::LikeColumn => "LIKE in CREATE TABLE",
+            Loose::ReservedWord => "reserved words",
         })
     }
 }
@@ -112,11 +120,11 @@ impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (ours, theirs) = (self.postgresql.len(), self.second.len());
         if ours != theirs {
-            return write!(f, "PostgreSQL's grammar reads {ours} statements, the second parser {theirs}");
+            return write!(f, "statements by PostgreSQL's grammar: {ours}; by the second parser: {theirs}");
         }
         let differing = self.postgresql.iter().zip(&self.second).find(|(ours, theirs)| !ours.agrees(theirs));
         let Some((ours, theirs)) = differing else { return Ok(()) };
-        write!(f, "PostgreSQL's grammar reads {ours}; the second parser reads {theirs}")
+        write!(f, "PostgreSQL's grammar: {ours}; the second parser: {theirs}")
     }
 }
 
@@ -135,17 +143,16 @@ impl Compared {
     }
 
     /// What follows from them.
-    pub fn opinion(self) -> Opinion {
-        match self.second {
-            Err(none) => Opinion::None(none),
-            Ok(second) => {
-                let same = self.postgresql.len() == second.len()
-                    && self.postgresql.iter().zip(&second).all(|(ours, theirs)| ours.agrees(theirs));
-                match same {
-                    true => Opinion::Agrees,
-                    false => Opinion::Disagrees(Disagreement { postgresql: self.postgresql, second }),
-                }
-            }
+    pub fn opinion(&self) -> Opinion {
+        let second = match &self.second {
+            Err(none) => return Opinion::None(none.clone()),
+            Ok(second) => second,
+        };
+        let same = self.postgresql.len() == second.len()
+            && self.postgresql.iter().zip(second).all(|(ours, theirs)| ours.agrees(theirs));
+        match same {
+            true => Opinion::Agrees,
+            false => Opinion::Disagrees(Disagreement { postgresql: self.postgresql.clone(), second: second.clone() }),
         }
     }
 }
@@ -185,17 +192,4 @@ fn read(text: &str) -> Result<Vec<Summary>, NoOpinion> {
 fn runs_sql(function: &str) -> bool {
     let name = function.strip_prefix("pg_catalog.").unwrap_or(function);
     builtin(name).is_some_and(|known| known.class == Class::SqlInString)
-}
-
-/// Readings in a few lines, one for each statement, for people.
-pub fn lines(summaries: &[Summary]) -> String {
-    let mut text = String::new();
-    for (index, summary) in summaries.iter().enumerate() {
-        if index > 0 {
-            text.push('\n');
-        }
-        // Writing to a String can't fail.
-        let _ = write!(text, "{summary}");
-    }
-    text
 }

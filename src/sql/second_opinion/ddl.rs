@@ -33,6 +33,9 @@ impl SecondReading {
     }
 
     fn column(&mut self, column: &ColumnDef) {
+        if column.name.quote_style.is_none() && column.name.value.eq_ignore_ascii_case("like") {
+            self.loose(Loose::LikeColumn);
+        }
         for option in &column.options {
             if let ColumnOption::ForeignKey(key) = &option.option {
                 self.name(&key.foreign_table);
@@ -49,8 +52,8 @@ impl SecondReading {
             | TableConstraint::PrimaryKeyUsingIndex(_)
             | TableConstraint::UniqueUsingIndex(_)
             | TableConstraint::Exclude(_) => {}
-            // MySQL's INDEX (a) is a column of type a for PostgreSQL.
-            TableConstraint::Index(_) | TableConstraint::FulltextOrSpatial(_) => self.loose(Loose::IndexColumn),
+            // MySQL's.
+            TableConstraint::Index(_) | TableConstraint::FulltextOrSpatial(_) => self.foreign(),
         }
     }
 

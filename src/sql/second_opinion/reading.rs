@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Ident, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Cte, Expr, Ident, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
 
 use super::names::{dotted, folded, of_expression, only};
 use super::{Loose, Summary};
@@ -100,7 +100,7 @@ impl SecondReading {
 
     fn read(&mut self, name: &ObjectName) {
         self.check_only(name);
-        if !only(name).is_some_and(|ident| self.is_cte(ident)) {
+        if !only(name).is_some_and(|ident| is_function_word(ident) || self.is_cte(ident)) {
             self.summary.read.insert(dotted(name));
         }
     }
@@ -132,6 +132,40 @@ impl SecondReading {
     }
 }
 
+/// The functions that are called by a word alone: reserved, so that no table in FROM is called so without quotes.
+fn is_function_word(ident: &Ident) -> bool {
+    const WORDS: &[&str] = &[
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "localtime",
+        "localtimestamp",
+        "session_user",
+        "system_user",
+        "user",
+    ];
+    is_unquoted_in(ident, WORDS)
+}
+
+/// Words that begin or join clauses: reserved in PostgreSQL, so that none is a column without quotes. `sqlparser` takes
+/// some of them for one (`SELECT 1 or FROM t`, where PostgreSQL reads the output name `or`).
+fn is_clause_word(ident: &Ident) -> bool {
+    const WORDS: &[&str] = &[
+        "and", "as", "else", "end", "except", "fetch", "for", "from", "group", "having", "intersect", "into", "limit",
+        "not", "offset", "or", "order", "returning", "select", "table", "then", "union", "using", "when", "where",
+        "window", "with",
+    ];
+    is_unquoted_in(ident, WORDS)
+}
+
+fn is_unquoted_in(ident: &Ident, words: &[&str]) -> bool {
+    ident.quote_style.is_none() && words.iter().any(|word| ident.value.eq_ignore_ascii_case(word))
+}
+
 impl Visitor for SecondReading {
     type Break = ();
 
@@ -150,7 +184,7 @@ impl Visitor for SecondReading {
         self.queries.push(Scope {
             recursive: with.is_some_and(|with| with.recursive),
             ctes: with.map_or_else(Vec::new, |with| {
-                let cte = |cte: &sqlparser::ast::Cte| (std::ptr::from_ref(&*cte.query), folded(&cte.alias.name));
+                let cte = |cte: &Cte| (std::ptr::from_ref(&*cte.query), folded(&cte.alias.name));
                 with.cte_tables.iter().map(cte).collect()
             }),
             passed: 0,
@@ -174,7 +208,7 @@ impl Visitor for SecondReading {
                 [target] => match of_expression(target) {
                     Some(name) => {
                         if !self.explain {
-                            let bare = matches!(target, sqlparser::ast::Expr::Identifier(_));
+                            let bare = matches!(target, Expr::Identifier(_));
                             let made = if into.temporary && bare { format!("pg_temp.{name}") } else { name.clone() };
                             self.summary.named.insert(made);
                         }
@@ -187,6 +221,16 @@ impl Visitor for SecondReading {
             }
         }
         ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Identifier(ident) if is_clause_word(ident) => {
+                self.loose(Loose::ReservedWord);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<()> {
