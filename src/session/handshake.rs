@@ -104,7 +104,9 @@ impl HandshakeEnd {
             Why::Refused { refusal, reference } => {
                 let place = match &refusal.rule {
                     RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => String::new(),
+                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
+                        String::new()
+                    }
                 };
                 tracing::warn!(
                     session,
@@ -137,7 +139,9 @@ impl HandshakeEnd {
 fn place(rule: &RuleRef) -> String {
     match rule {
         RuleRef::Rule { name, file, line } => format!("rule {name}, {file}:{line}"),
-        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => format!("rule {}", rule.label()),
+        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
+            format!("rule {}", rule.label())
+        }
     }
 }
 

@@ -224,7 +224,9 @@ impl Teller {
     fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str) {
         let place = match &refusal.rule {
             RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => String::new(),
+            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
+                String::new()
+            }
         };
         tracing::warn!(
             session = self.session,

@@ -13,10 +13,10 @@ mod attack_tests;
 #[cfg(test)]
 mod tests;
 
-
 use std::fmt;
 use std::panic::{UnwindSafe, catch_unwind};
 
+use sqlparser::ast::{CopyTarget, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 
@@ -83,6 +83,8 @@ pub enum Loose {
     Vacuum,
     /// Hive's ANALYZE: PostgreSQL's options and lists of tables are lost.
     Analyze,
+    /// What follows COPY … FROM STDIN in one text is read as its rows, as a script for psql has them.
+    CopyData,
     /// `TABLE t` loses the quotes of the name, and with them whether it was folded.
     TableCommand,
     /// `LIKE t` after the first column is read as a column called `like` of type `t`.
@@ -99,6 +101,7 @@ impl fmt::Display for Loose {
             Loose::Show => "SHOW",
             Loose::Vacuum => "VACUUM",
             Loose::Analyze => "ANALYZE",
+            Loose::CopyData => "what follows COPY FROM STDIN",
             Loose::TableCommand => "TABLE",
             Loose::LikeColumn => "LIKE in CREATE TABLE",
             Loose::ReservedWord => "reserved words",
@@ -170,7 +173,7 @@ fn second(text: &str, facts: &Facts) -> Result<Vec<Summary>, NoOpinion> {
     if let Some(name) = functions.find(|name| runs_sql(name)) {
         return Err(NoOpinion::SqlInString(name.clone()));
     }
-    contained(|| read(text))
+    contained(|| read(text, facts.statements.len()))
 }
 
 /// A panic of the second parser's costs its opinion, nothing else. (A stack that overflows can't be caught: the bounds
@@ -179,13 +182,19 @@ fn contained<T>(read: impl FnOnce() -> Result<T, NoOpinion> + UnwindSafe) -> Res
     catch_unwind(read).unwrap_or(Err(NoOpinion::Panicked))
 }
 
-fn read(text: &str) -> Result<Vec<Summary>, NoOpinion> {
+/// Reads a text of which PostgreSQL's grammar made so many statements.
+fn read(text: &str, expected: usize) -> Result<Vec<Summary>, NoOpinion> {
     let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH);
     let statements = parser.try_with_sql(text).and_then(|mut parser| parser.parse_statements());
     let statements = statements.map_err(|error| match error {
         ParserError::RecursionLimitExceeded => NoOpinion::TooDeep,
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => NoOpinion::Unparsed(message),
     })?;
+    if let Some(Statement::Copy { to: false, target: CopyTarget::Stdin, .. }) = statements.last()
+        && statements.len() < expected
+    {
+        return Err(NoOpinion::Loose(Loose::CopyData));
+    }
     statements.iter().map(|statement| reading::summary(statement).map_err(NoOpinion::Loose)).collect()
 }
 

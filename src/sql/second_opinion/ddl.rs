@@ -208,7 +208,9 @@ impl SecondReading {
     pub(super) fn alter_operator_class(&mut self, alter: &AlterOperatorClass) {
         self.act(match alter.operation {
             AlterOperatorClassOperation::RenameTo { .. } => ActionName::Rename,
-            AlterOperatorClassOperation::OwnerTo(_) | AlterOperatorClassOperation::SetSchema { .. } => ActionName::Alter,
+            AlterOperatorClassOperation::OwnerTo(_) | AlterOperatorClassOperation::SetSchema { .. } => {
+                ActionName::Alter
+            }
         });
     }
 }

@@ -155,9 +155,33 @@ fn is_function_word(ident: &Ident) -> bool {
 /// some of them for one (`SELECT 1 or FROM t`, where PostgreSQL reads the output name `or`).
 fn is_clause_word(ident: &Ident) -> bool {
     const WORDS: &[&str] = &[
-        "and", "as", "else", "end", "except", "fetch", "for", "from", "group", "having", "intersect", "into", "limit",
-        "not", "offset", "or", "order", "returning", "select", "table", "then", "union", "using", "when", "where",
-        "window", "with",
+        "and",
+        "as",
+        "else",
+        "end",
+        "except",
+        "fetch",
+        "for",
+        "from",
+        "group",
+        "having",
+        "intersect",
+        "into",
+        "limit",
+        "not",
+        "offset",
+        "or",
+        "order",
+        "returning",
+        "select",
+        "table",
+        "then",
+        "union",
+        "using",
+        "when",
+        "where",
+        "window",
+        "with",
     ];
     is_unquoted_in(ident, WORDS)
 }
