@@ -3,6 +3,7 @@
 //! or an attack on a parser. PostgreSQL's grammar stays the authority: an agreement allows nothing.
 
 mod ddl;
+mod dialect;
 mod names;
 mod reading;
 mod statement;
@@ -17,17 +18,18 @@ use std::fmt;
 use std::panic::{UnwindSafe, catch_unwind};
 
 use sqlparser::ast::{CopyTarget, Statement};
-use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 
+use self::dialect::Bounded;
 use super::Facts;
 use super::functions::{Class, builtin};
 pub use summary::Summary;
 
 /// Longer texts are not asked about. `sqlparser` builds trees as deep as a text has operators, with two bytes to a level
-/// at the least; to visit and to drop one takes a level of stack each. 32,768 levels need less than 32 MiB in a dev
-/// build; threads that read have 256 ([`super::STACK`]).
-pub const MAX_BYTES: usize = 64 << 10;
+/// at the least; to visit and to drop one takes a level of stack each. Twice what fits, 32,768 levels, needs less than
+/// 32 MiB in a dev build; threads that read have 256 ([`super::STACK`]). The bound holds the time, too: what costs
+/// `sqlparser` most (`convert(convert(…`, nested as deep as it goes) takes it some ten times what the grammar takes.
+pub const MAX_BYTES: usize = 32 << 10;
 
 /// How deep `sqlparser` goes down by recursion: its own default. What is nested deeper gets no opinion.
 const MAX_DEPTH: usize = 50;
@@ -58,6 +60,8 @@ pub enum NoOpinion {
     TooLong,
     #[error("nested deeper than the second parser goes")]
     TooDeep,
+    #[error("the second parser tried too many readings")]
+    TooMuchWork,
     #[error("the second parser could not read it: {0}")]
     Unparsed(String),
     /// A bug of `sqlparser`'s, contained.
@@ -184,9 +188,11 @@ fn contained<T>(read: impl FnOnce() -> Result<T, NoOpinion> + UnwindSafe) -> Res
 
 /// Reads a text of which PostgreSQL's grammar made so many statements.
 fn read(text: &str, expected: usize) -> Result<Vec<Summary>, NoOpinion> {
-    let parser = Parser::new(&PostgreSqlDialect {}).with_recursion_limit(MAX_DEPTH);
+    let dialect = Bounded::of(text);
+    let parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH);
     let statements = parser.try_with_sql(text).and_then(|mut parser| parser.parse_statements());
     let statements = statements.map_err(|error| match error {
+        ParserError::RecursionLimitExceeded if dialect.is_exhausted() => NoOpinion::TooMuchWork,
         ParserError::RecursionLimitExceeded => NoOpinion::TooDeep,
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => NoOpinion::Unparsed(message),
     })?;

@@ -314,6 +314,9 @@ impl SecondReading {
     }
 
     fn copy(&mut self, source: &CopySource, to: bool, target: &CopyTarget) {
+        if to {
+            self.act(ActionName::CopyTo);
+        }
         match source {
             CopySource::Table { table_name, .. } if to => {
                 self.summary.read.insert(dotted(table_name));

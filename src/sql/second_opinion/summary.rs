@@ -71,8 +71,10 @@ impl Summary {
 
     /// Names a relation once: what is read or written is not also just named.
     pub(super) fn settled(mut self) -> Summary {
-        for reading in [ActionName::Select, ActionName::CopyTo] {
-            self.actions.remove(reading.as_str());
+        self.actions.remove(ActionName::Select.as_str());
+        // COPY (query) TO copies what the query reads.
+        if self.read.is_empty() {
+            self.actions.remove(ActionName::CopyTo.as_str());
         }
         let Summary { read, written, named, .. } = &mut self;
         named.retain(|name| !read.contains(name) && !written.contains(name));

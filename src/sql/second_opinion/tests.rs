@@ -48,7 +48,7 @@ fn both_read_queries_and_what_is_in_them() {
         ("COPY t FROM '/etc/passwd'", "copy_file, copy_from, insert; writes t"),
         ("COPY t (a) FROM STDIN WITH (FORMAT csv);", "copy_from, insert; writes t"),
         ("COPY t TO STDOUT", "copy_to; reads t"),
-        ("COPY (SELECT * FROM t) TO PROGRAM 'id'", "copy_program; reads t"),
+        ("COPY (SELECT * FROM t) TO PROGRAM 'id'", "copy_program, copy_to; reads t"),
         ("TRUNCATE a, s.b", "truncate; writes a, s.b"),
         ("EXPLAIN DELETE FROM t", "writes t"),
         ("EXPLAIN (ANALYZE, ANALYZE off) DELETE FROM t", "writes t"),
