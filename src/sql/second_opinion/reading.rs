@@ -2,7 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{Cte, Expr, Ident, ObjectName, Query, Select, SetExpr, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{
+    Cte, DataType, Expr, Ident, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TypedString, Visit, Visitor,
+};
 
 use super::names::{dotted, folded, of_expression, only};
 use super::{Loose, Summary};
@@ -251,6 +253,11 @@ impl Visitor for SecondReading {
         match expression {
             Expr::Identifier(ident) if is_clause_word(ident) => {
                 self.loose(Loose::ReservedWord);
+                ControlFlow::Break(())
+            }
+            // `(TABLE "t")`, taken for a string of a type called `table`.
+            Expr::TypedString(TypedString { data_type: DataType::Table(_), .. }) => {
+                self.loose(Loose::TableCommand);
                 ControlFlow::Break(())
             }
             _ => ControlFlow::Continue(()),

@@ -407,12 +407,10 @@ impl SecondReading {
             | CommentObject::Sequence
             | CommentObject::Table
             | CommentObject::View => self.name(name),
-            CommentObject::Column => match without_last(name) {
-                Some(table) => {
-                    self.summary.named.insert(table);
-                }
-                None => self.foreign(),
-            },
+            // Without a table the server refuses it, not its grammar.
+            CommentObject::Column => {
+                self.summary.named.insert(without_last(name).unwrap_or_default());
+            }
             CommentObject::Collation
             | CommentObject::Database
             | CommentObject::Domain

@@ -164,6 +164,7 @@ fn what_the_second_parser_reads_loosely_gets_no_opinion() {
         ("VACUUM t", Loose::Vacuum),
         ("ANALYZE t", Loose::Analyze),
         ("SELECT 1 UNION TABLE t", Loose::TableCommand),
+        ("SELECT (TABLE \"t\")", Loose::TableCommand),
         ("CREATE TABLE t (a int, LIKE u)", Loose::LikeColumn),
         ("SELECT 1 or FROM t", Loose::ReservedWord),
         ("COPY t FROM STDIN; DELETE FROM t", Loose::CopyData),
