@@ -52,6 +52,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Threads that serve sessions.
     pub workers: NonZeroUsize,
+    /// Bytes for what is known of statements that came before; 0 = nothing is remembered.
+    pub verdict_cache_bytes: u64,
+    /// Bytes of memory that reading long statements may take, all sessions together, by estimate.
+    pub analysis_bytes: u64,
 }
 
 /// The files of the client leg's certificate chain and private key, both PEM.
@@ -217,6 +221,8 @@ impl Config {
                 default_errors,
             )?,
             workers: settings.count("workers", default_workers())?,
+            analysis_bytes: settings.bytes("analysis_bytes", 512 << 20)?,
+            verdict_cache_bytes: settings.bytes("verdict_cache_bytes", 32 << 20)?,
             log_format: settings.word(
                 "log_format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],

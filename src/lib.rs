@@ -9,6 +9,7 @@
 //!           │         ├─────▶ net ────▶ wire, config
 //!           │         └─────▶ wire, metrics, config
 //!           └─▶ admin ─▶ metrics, policy, config
+//! policy, config ─▶ units
 //! ```
 
 // One sentence each, as plain comments: a `///` here would make rustdoc look for the links of a module's own `//!` here.
@@ -45,3 +46,6 @@ pub mod metrics;
 
 // The proxy's own settings.
 pub mod config;
+
+// Sizes as people write them.
+pub mod units;

@@ -19,7 +19,7 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metrics::label::{Event, Leg, OpinionLabel, VerdictLabel};
+use crate::metrics::label::{Event, Leg, OpinionLabel, Remembered, VerdictLabel};
 pub use table::{Kind, Metric, PROCESS, TABLE};
 
 /// Policies that get a label of their own; the next ones count under [`OTHER`].
@@ -37,6 +37,9 @@ const JUDGE_BUCKETS: [f64; 16] =
 
 /// The versions that `portcullis_session_tls_total` tells apart.
 const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
+
+/// The values of `limit`.
+const LIMITS: [&str; 4] = ["statement_bytes", "depth", "message_statements", "analysis_bytes"];
 
 /// The closed label values.
 pub mod label {
@@ -116,6 +119,31 @@ pub mod label {
         }
     }
 
+    /// `remembered` of texts that are judged.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Remembered {
+        /// The verdict.
+        Verdict,
+        /// What the text does: it was judged again.
+        Facts,
+        /// It was read.
+        Nothing,
+    }
+
+    impl Remembered {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [Remembered; 3] = [Remembered::Verdict, Remembered::Facts, Remembered::Nothing];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                Remembered::Verdict => "verdict",
+                Remembered::Facts => "facts",
+                Remembered::Nothing => "nothing",
+            }
+        }
+    }
+
     /// `leg` of TLS sessions.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Leg {
@@ -168,6 +196,9 @@ pub struct Metrics {
     policy_age: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
+    remembered: [IntCounter; 3],
+    cache_bytes: IntGauge,
+    limits: IntCounterVec,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -215,6 +246,11 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let events = counters(&registry, &table::SECURITY_EVENTS);
         let opinions = counters(&registry, &table::SECOND_OPINIONS);
+        let limits = counters(&registry, &table::LIMIT_EXCEEDED);
+        for limit in LIMITS {
+            limits.with_label_values(&[limit]);
+        }
+        let remembered = counters(&registry, &table::REMEMBERED);
         let session_tls = counters(&registry, &table::SESSION_TLS);
         for leg in [Leg::Client, Leg::Upstream] {
             for version in TLS_VERSIONS {
@@ -242,6 +278,9 @@ impl Metrics {
             policy_age: gauge(&registry, &table::POLICY_AGE),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
+            remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
+            cache_bytes: gauge(&registry, &table::CACHE_BYTES),
+            limits,
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -291,6 +330,23 @@ impl Metrics {
         let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
         drop(rules);
         self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+    }
+
+    /// Counts what was remembered of a text.
+    pub fn remembered(&self, what: Remembered) {
+        if let Some(counter) = self.remembered.get(what as usize) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a message over a limit; `limit` is one of a closed list.
+    pub fn limit_exceeded(&self, limit: &'static str) {
+        self.limits.with_label_values(&[limit]).inc();
+    }
+
+    /// What the cache of texts occupies now, in bytes.
+    pub fn cache_bytes(&self, bytes: u64) {
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// Counts a security event. A statement with several injection techniques is one `sql_injection_attempt`.

@@ -10,6 +10,7 @@ mod decide;
 pub mod diagnostic;
 mod document;
 mod glob;
+mod limits;
 mod load;
 mod names;
 mod network;
@@ -26,18 +27,21 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::policy::admit::Session;
+use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
 use crate::policy::document::TestIdentity;
+use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
+pub use limits::Limit;
 pub use load::{Loaded, read};
-pub use verdict::{Approved, Judgement, Refusal, RuleRef, Verdict};
+pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
 #[derive(Debug, Clone)]
@@ -73,9 +77,21 @@ pub enum Parameters<'a> {
 #[derive(Debug)]
 pub struct PolicySet {
     pub(in crate::policy) policies: Vec<Policy>,
+    /// The classes of the sessions that came so far, by the places of the policies that match them.
+    classes: Mutex<HashMap<Vec<usize>, Arc<Class>>>,
 }
 
 impl PolicySet {
+    pub(in crate::policy) fn new(policies: Vec<Policy>) -> PolicySet {
+        PolicySet { policies, classes: Mutex::default() }
+    }
+
+    /// The class of the sessions that these policies match, made when the first one comes.
+    fn class(&self, matching: Vec<usize>, make: impl FnOnce() -> Class) -> Arc<Class> {
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(classes.entry(matching).or_insert_with(|| Arc::new(make())))
+    }
+
     /// The policies that this identity is under.
     ///
     /// # Errors
@@ -131,7 +147,7 @@ pub enum UnknownName<'a> {
 impl SessionPolicy {
     /// True where at least one `enforce` policy matches: only then may any frame be changed.
     pub fn enforces(&self) -> bool {
-        self.session.enforcing.is_some()
+        self.session.class.enforcing.is_some()
     }
 
     /// The policy that answers for the session where no rule does: the first enforcing one, else the first.
@@ -139,14 +155,41 @@ impl SessionPolicy {
         &self.session.name
     }
 
+    /// What verdicts of this session have in common with those of others.
+    pub fn class(&self) -> SessionClass {
+        SessionClass(Arc::clone(&self.session.class))
+    }
+
+    /// The verdict for as long as the class lives, where it is a plain permission that depends on nothing but the text and
+    /// how it is read: not on bound values, not on the time, and nothing to tell about it.
+    pub fn lasting(&self, judgement: &Judgement) -> Option<Lasting> {
+        let Judgement { verdict: Verdict::Allow(_), would: None, policy: _, at_bind: false, timed: false } = judgement
+        else {
+            return None;
+        };
+        Some(Lasting { class: self.class() })
+    }
+
+    /// The verdict of an earlier session of the same class on the same text; `None` for any other class's.
+    #[inline]
+    pub fn recall(&self, lasting: &Lasting) -> Option<Judgement> {
+        Arc::ptr_eq(&lasting.class.0, &self.session.class).then(|| Judgement {
+            verdict: Verdict::Allow(Approved(())),
+            would: None,
+            policy: Arc::clone(&self.session.name),
+            at_bind: false,
+            timed: false,
+        })
+    }
+
     /// `errors: terse` of any matching policy.
     pub fn terse(&self) -> bool {
-        self.session.terse
+        self.session.class.terse
     }
 
     /// Judges what a text does.
     pub fn judge(&self, facts: &Facts, moment: Moment<'_>) -> Judgement {
-        let outcome = self.session.enforcing.as_ref().map(|bench| bench.judge(facts, &moment));
+        let outcome = self.session.class.enforcing.as_ref().map(|bench| bench.judge(facts, &moment));
         self.judgement(outcome, |bench| bench.judge(facts, &moment))
     }
 
@@ -175,17 +218,50 @@ impl SessionPolicy {
                 sqlstate: "42501",
             })
         };
-        if let Some(refusal) = refusing(&self.session.enforcing) {
+        if let Some(refusal) = refusing(&self.session.class.enforcing) {
             judgement.policy = refusal.policy.clone();
             judgement.verdict = Verdict::Refuse(refusal);
             judgement.would = None;
         } else if judgement.would.is_none()
-            && let Some(refusal) = refusing(&self.session.observing)
+            && let Some(refusal) = refusing(&self.session.class.observing)
         {
             judgement.policy = refusal.policy.clone();
             judgement.would = Some(refusal);
         }
         judgement
+    }
+
+    /// The longest text that is read, in bytes: `statement_bytes` of the policies that hold (the observing ones, where no
+    /// other does).
+    pub fn statement_bytes(&self) -> usize {
+        let class = &self.session.class;
+        let bench = class.enforcing.as_ref().or(class.observing.as_ref());
+        let bytes = bench.map_or(Limits::default(), |bench| bench.limits).statement_bytes;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// The verdict on a text longer than that.
+    pub fn judge_too_long(&self, bytes: usize) -> Judgement {
+        let limit = self.statement_bytes();
+        self.judge_limit(
+            Limit::StatementBytes,
+            &format!("a message of {bytes} bytes, the limit of statement_bytes is {limit}"),
+        )
+    }
+
+    /// The verdict on a text that can't be read within the proxy's own `analysis_bytes`.
+    pub fn judge_too_heavy(&self, weight: u64, limit: u64) -> Judgement {
+        let sentence = format!("reading it may take {weight} bytes of memory, the limit of analysis_bytes is {limit}");
+        self.judge_limit(Limit::AnalysisBytes, &sentence)
+    }
+
+    fn judge_limit(&self, limit: Limit, sentence: &str) -> Judgement {
+        let refuse = |bench: &decide::Bench| Outcome {
+            refusal: Some(bench.limit_refusal(limit, sentence.to_owned())),
+            ..Outcome::default()
+        };
+        let class = &self.session.class;
+        self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
     /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).
@@ -235,7 +311,7 @@ impl SessionPolicy {
     /// # Errors
     /// A parameter that the policies refuse.
     pub fn startup(&self, parameters: &[(String, String)]) -> Result<Vec<(String, String)>, Refusal> {
-        match &self.session.enforcing {
+        match &self.session.class.enforcing {
             Some(bench) => startup::parameters(bench, parameters),
             None => Ok(parameters.to_vec()),
         }
@@ -250,7 +326,7 @@ impl SessionPolicy {
     fn judge_access(&self, action: ActionName, object: Object) -> Judgement {
         let access = Access { action: action.into(), object, columns: Columns::default(), where_missing: false };
         let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
-        let outcome = self.session.enforcing.as_ref().map(|bench| bench.judge_one(&access, &moment));
+        let outcome = self.session.class.enforcing.as_ref().map(|bench| bench.judge_one(&access, &moment));
         self.judgement(outcome, |bench| bench.judge_one(&access, &moment))
     }
 
@@ -272,7 +348,7 @@ impl SessionPolicy {
             let verdict = Verdict::Refuse(refusal);
             return Judgement { verdict, would: None, policy, at_bind: outcome.at_bind, timed: outcome.timed };
         }
-        if let Some(bench) = &self.session.observing {
+        if let Some(bench) = &self.session.class.observing {
             let observed = observe(bench);
             outcome.would = outcome.would.or(observed.refusal).or(observed.would);
             outcome.at_bind |= observed.at_bind;

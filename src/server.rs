@@ -20,6 +20,7 @@ use crate::metrics::{Metrics, PolicyInfo};
 use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
 use crate::policy::PolicySet;
 use crate::session::auth::{DifferentCertificates, startup_check};
+use crate::session::cache::Cache;
 use crate::session::{self, Shared};
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
@@ -95,6 +96,7 @@ impl Server {
         let readiness = Arc::new(Readiness::default());
         publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
+        let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
         let shared = Shared {
             config: Arc::new(config),
             acceptor,
@@ -102,6 +104,7 @@ impl Server {
             policies: ArcSwap::from_pointee(policies),
             metrics,
             cancels: Arc::default(),
+            cache,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),

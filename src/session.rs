@@ -1,6 +1,7 @@
 //! One client from accept to close.
 
 pub mod auth;
+pub mod cache;
 pub mod cancel;
 pub mod engine;
 pub mod handshake;
@@ -25,6 +26,7 @@ use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Connector};
 use crate::policy::PolicySet;
+use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
 use crate::session::handshake::{Established, Opened};
@@ -44,6 +46,8 @@ pub struct Shared {
     pub policies: ArcSwap<PolicySet>,
     pub metrics: Arc<Metrics>,
     pub cancels: Arc<Cancels>,
+    /// The texts that sessions have met lately.
+    pub cache: Arc<Cache>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -99,7 +103,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     );
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
     let terse = shared.config.errors == Errors::Terse;
-    let mut engine = Engine::new(policy, tell, identity.replication, terse);
+    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), identity.replication, terse);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };

@@ -9,6 +9,9 @@ pub mod relations;
 pub mod second_opinion;
 pub mod settings;
 mod walk;
+mod weight;
+
+pub use weight::weight;
 
 pub use facts::{
     Access, Action, ActionName, Columns, Facts, Group, Name, NameUse, Object, Operand, SettingValue, Statement,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use portcullis::detect::Technique;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
+use portcullis::session::cache::Cache;
 use portcullis::session::engine::{Engine, Look, Then};
 use portcullis::session::tell::Teller;
 use portcullis::sql::Group;
@@ -66,7 +67,7 @@ fn engine() -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let metrics = Arc::new(Metrics::new(groups, techniques));
-    Engine::new(session, Teller::new(metrics, &identity, 1), false, false)
+    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(1 << 20, 0)), false, false)
 }
 
 /// Passes whole or not at all.
@@ -78,6 +79,59 @@ fn client(engine: &mut Engine, bytes: &[u8], insert: &mut Vec<u8>) {
 fn server(engine: &mut Engine, bytes: &[u8], insert: &mut Vec<u8>) {
     let Look { pass, then } = engine.server(bytes, insert);
     assert_eq!((pass, then), (bytes.len(), Then::More { need: 5 }));
+}
+
+#[test]
+fn a_simple_query_that_came_before_is_judged_without_an_allocation() {
+    let mut engine = engine();
+    let mut insert = Vec::new();
+    server(&mut engine, &frame(b'Z', b"I"), &mut insert);
+    let query = frame(b'Q', b"SELECT abalance FROM pgbench_accounts WHERE aid = 42\0");
+    let answer = [
+        frame(b'T', b"\0\x01abalance\0\0\0@\0\0\x04\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0"),
+        frame(b'D', b"\0\x01\0\0\0\x010"),
+        frame(b'C', b"SELECT 1\0"),
+        frame(b'Z', b"I"),
+    ]
+    .concat();
+    for _ in 0..8 {
+        client(&mut engine, &query, &mut insert);
+        server(&mut engine, &answer, &mut insert);
+    }
+    let count = allocations(|| {
+        for _ in 0..1000 {
+            client(&mut engine, &query, &mut insert);
+            server(&mut engine, &answer, &mut insert);
+        }
+    });
+    assert_eq!(count, 0, "allocations in 1,000 queries");
+}
+
+#[test]
+fn an_unnamed_statement_that_came_before_is_judged_without_an_allocation() {
+    let mut engine = engine();
+    let mut insert = Vec::new();
+    server(&mut engine, &frame(b'Z', b"I"), &mut insert);
+    let batch = [
+        frame(b'P', b"\0SELECT abalance FROM pgbench_accounts WHERE aid = $1\0\0\0"),
+        frame(b'B', b"\0\0\0\0\0\x01\0\0\0\x0542042\0\0"),
+        frame(b'D', b"P\0"),
+        frame(b'E', b"\0\0\0\0\0"),
+        frame(b'S', b""),
+    ]
+    .concat();
+    let answer = [frame(b'1', b""), frame(b'2', b""), frame(b'C', b"SELECT 1\0"), frame(b'Z', b"I")].concat();
+    for _ in 0..8 {
+        client(&mut engine, &batch, &mut insert);
+        server(&mut engine, &answer, &mut insert);
+    }
+    let count = allocations(|| {
+        for _ in 0..1000 {
+            client(&mut engine, &batch, &mut insert);
+            server(&mut engine, &answer, &mut insert);
+        }
+    });
+    assert_eq!(count, 0, "allocations in 1,000 batches");
 }
 
 #[test]

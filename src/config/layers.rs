@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{ConfigError, Secret, suggest};
+use crate::units;
 
 /// Every key of the configuration file, with what it is. `PORTCULLIS_<KEY>` is the variable of the same setting.
 pub const KEYS: &[(&str, &str)] = &[
@@ -27,6 +28,8 @@ pub const KEYS: &[(&str, &str)] = &[
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
+    ("verdict_cache_bytes", "memory for what is known of statements that came before (32MiB); 0 remembers nothing"),
+    ("analysis_bytes", "memory that reading long statements may take, all sessions together (512MiB)"),
 ];
 
 /// The flags of `portcullis run`. What is not given here is looked for in the environment, then in the file.
@@ -163,6 +166,13 @@ impl Layers {
         let Some(value) = self.get(key) else { return Ok(default) };
         parse_duration(&value.text)
             .ok_or_else(|| value.invalid(format!("`{}` is not a duration like 10s, 500ms, 2m or 1h", value.text)))
+    }
+
+    /// `32MiB`, `64KiB`, `0`.
+    pub fn bytes(&self, key: &'static str, default: u64) -> Result<u64, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        units::bytes(&value.text)
+            .ok_or_else(|| value.invalid(format!("`{}` is not a size like 32MiB, 64KiB or 0", value.text)))
     }
 
     pub fn address(&self, key: &'static str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {

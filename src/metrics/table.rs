@@ -63,7 +63,7 @@ table! {
     HANDSHAKES_DROPPED = Counter "portcullis_handshakes_dropped_total" []
         "Connections closed unheard because too many handshakes were under way.";
     JUDGE_SECONDS = Histogram "portcullis_judge_seconds" []
-        "Seconds that judging one message added.";
+        "Seconds that judging one message added; remembered verdicts, below a microsecond, are not timed.";
     POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]
         "1 for each policy in force.";
     POLICY_LOADED = Gauge "portcullis_policy_loaded_timestamp_seconds" []
@@ -74,6 +74,12 @@ table! {
         "Texts that PostgreSQL's grammar could not read.";
     SECOND_OPINIONS = Counter "portcullis_second_opinion_total" ["opinion"]
         "Texts read for the first time, by what the second parser makes of them.";
+    LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
+        "Messages over a limit, refused or only observed.";
+    REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
+        "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
+    CACHE_BYTES = Gauge "portcullis_verdict_cache_bytes" []
+        "Bytes that the remembered texts occupy, roughly; verdict_cache_bytes bounds them.";
     BUILD_INFO = Gauge "portcullis_build_info" ["version"]
         "1, with the version of the program.";
 }

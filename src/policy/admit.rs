@@ -5,18 +5,27 @@ use std::sync::Arc;
 use crate::policy::compile::Policy;
 use crate::policy::decide::Bench;
 use crate::policy::glob::Glob;
+use crate::policy::limits::Limits;
 use crate::policy::names::{Scope, split_identifiers};
 use crate::policy::settings::same_text;
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Identity, PolicySet};
 
-/// The policies of one session, ready to judge.
+/// The policies that hold together for a kind of session, ready to judge: nothing in it depends on who exactly came.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Class {
     pub enforcing: Option<Bench>,
     pub observing: Option<Bench>,
-    pub name: Arc<str>,
     pub terse: bool,
+}
+
+/// One session's class, and what is its own.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub class: Arc<Class>,
+    /// The policy that answers where no rule does. A copy of each session's own: its counter of references is no place
+    /// for all cores to meet.
+    pub name: Arc<str>,
     pub user: String,
 }
 
@@ -44,7 +53,14 @@ impl Policy {
 }
 
 pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Refusal> {
-    let matching: Vec<&Policy> = set.policies.iter().filter(|policy| policy.applies_to(identity)).collect();
+    let places: Vec<usize> = set
+        .policies
+        .iter()
+        .enumerate()
+        .filter(|(_, policy)| policy.applies_to(identity))
+        .map(|(place, _)| place)
+        .collect();
+    let matching: Vec<&Policy> = places.iter().filter_map(|place| set.policies.get(*place)).collect();
     let enforcing: Vec<&Policy> = matching.iter().copied().filter(|policy| policy.enforce).collect();
     let observing: Vec<&Policy> = matching.iter().copied().filter(|policy| !policy.enforce).collect();
     let Some(first) = enforcing.first().or(observing.first()) else {
@@ -59,13 +75,10 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
     if let Some(conflict) = first_conflict(&enforcing) {
         return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
     }
-    Ok(Session {
-        enforcing: bench(&enforcing, terse),
-        observing: bench(&observing, terse),
-        name: first.name.clone(),
-        terse,
-        user: identity.user.clone(),
-    })
+    let name = Arc::from(&*first.name);
+    let class =
+        set.class(places, || Class { enforcing: bench(&enforcing, terse), observing: bench(&observing, terse), terse });
+    Ok(Session { class, name, user: identity.user.clone() })
 }
 
 /// Worded like pg_hba's refusal.
@@ -147,6 +160,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         unlisted_observe: policies.iter().any(|policy| policy.unlisted_observe == Some(true)),
         refuse_disagreement: policies.iter().any(|policy| policy.refuse_disagreement),
         terse,
+        limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
     })
 }
 

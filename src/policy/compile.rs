@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::policy::diagnostic::{Diagnostic, Place, Source, did_you_mean};
 use crate::policy::document::{self, Document, Test};
 use crate::policy::glob::Glob;
+use crate::policy::limits::Limits;
 use crate::policy::names::{self, Pattern};
 use crate::policy::network::Network;
 use crate::policy::reader::{At, Reader};
@@ -36,6 +37,7 @@ pub(crate) struct Policy {
     pub temp_tables: Option<bool>,
     pub pins: Vec<Pin>,
     pub terse: bool,
+    pub limits: Limits,
     pub allow: Vec<Arc<Rule>>,
     pub deny: Vec<Arc<Rule>>,
     pub tests: Vec<Test>,
@@ -111,6 +113,7 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
         temp_tables: document.temp_tables.map(|at| at.value),
         pins,
         terse: document.terse,
+        limits: document.limits,
         allow,
         deny,
         tests: document.tests,
@@ -119,7 +122,7 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
 
 /// Names of policies and rules are labels of metrics and stand in error messages: words, not prose.
 fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
-    const RESERVED: &[&str] = &["default", "guard", "require", "parse", "disagreement", "none", "other"];
+    const RESERVED: &[&str] = &["default", "guard", "require", "parse", "limit", "disagreement", "none", "other"];
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.value.is_empty() || name.value.chars().count() > 63 || !name.value.chars().all(plain) {
         reader.error_help(

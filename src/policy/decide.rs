@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::policy::baseline;
+use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule};
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
@@ -33,6 +34,7 @@ pub(crate) struct Bench {
     /// A text that two parsers read differently is refused.
     pub refuse_disagreement: bool,
     pub terse: bool,
+    pub limits: Limits,
 }
 
 /// What a bench thinks of a text.
@@ -64,6 +66,10 @@ impl Bench {
         let mut outcome = Outcome::default();
         let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
         let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        if let Some((limit, sentence)) = self.limits.exceeded(facts, counted) {
+            outcome.refusal = Some(self.limit_refusal(limit, sentence));
+            return outcome;
+        }
         self.judge_batch(facts, counted, moment, &mut outcome);
         let mut lacking: Option<(&Access, Lack)> = None;
         for statement in &facts.statements {
@@ -359,6 +365,18 @@ impl Bench {
                 Cow::Owned(Access { object, ..access.clone() })
             }
             _ => Cow::Borrowed(access),
+        }
+    }
+
+    /// A text that is too much, whatever it does.
+    pub fn limit_refusal(&self, limit: Limit, reason: String) -> Refusal {
+        Refusal {
+            policy: self.policy.clone(),
+            rule: RuleRef::Limit(limit),
+            reason,
+            hint: Some(limit.hint()),
+            terse: self.terse,
+            sqlstate: limit.sqlstate(),
         }
     }
 

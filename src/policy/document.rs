@@ -2,8 +2,10 @@
 //! words mean is `compile`'s business.
 
 use crate::policy::diagnostic::Place;
+use crate::policy::limits::{LARGEST_STATEMENT, Limits};
 use crate::policy::reader::{At, Known, Reader};
 use crate::policy::yaml::{Node, Value};
+use crate::units;
 
 /// One `---` document.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub(crate) struct Document {
     pub allow: Vec<Rule>,
     pub deny: Vec<Rule>,
     pub terse: bool,
+    pub limits: Limits,
     pub tests: Vec<Test>,
 }
 
@@ -120,12 +123,22 @@ const POLICY: Known = Known {
         "allow",
         "deny",
         "errors",
+        "limits",
         "tests",
     ],
     later: &[
         ("injection", "injection signals are counted and nothing is refused for its score"),
-        ("limits", "nothing is limited"),
         ("decoys", "deny the tables instead"),
+    ],
+};
+const LIMITS: Known = Known {
+    what: "limits",
+    keys: &["statement_bytes", "depth", "message_statements"],
+    later: &[
+        ("statements", "statements are not counted over time; `message_statements` limits those of one message"),
+        ("logins", "logins are not counted"),
+        ("sessions", "set CONNECTION LIMIT on the role or the database"),
+        ("result_rows", "rows are not counted"),
     ],
 };
 const APPLIES_TO: Known = Known {
@@ -224,6 +237,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         .take("errors")
         .and_then(|n| reader.word(n, "errors", &[("detailed", false), ("terse", true)]))
         .is_some_and(|at| at.value);
+    let limits = fields.take("limits").map(|node| limits(reader, node)).unwrap_or_default();
     let mut tests = Vec::new();
     if let Some(node) = fields.take("tests") {
         for node in reader.nodes(node, "tests") {
@@ -244,6 +258,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         allow,
         deny,
         terse,
+        limits,
         tests,
     })
 }
@@ -278,6 +293,38 @@ fn require(reader: &mut Reader<'_>, node: &Node) -> Require {
         networks: fields.take("networks").map(|n| reader.some_texts(n, "networks")).unwrap_or_default(),
         tls: fields.take("tls").and_then(|n| reader.truth(n, "tls")).unwrap_or_default(),
     }
+}
+
+fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
+    let mut limits = Limits::default();
+    let Some(mut fields) = reader.mapping(node, &LIMITS) else { return limits };
+    if let Some(node) = fields.take("statement_bytes")
+        && let Some(text) = reader.text(node, "statement_bytes")
+    {
+        match units::bytes(&text.value) {
+            Some(bytes @ 1..=LARGEST_STATEMENT) => limits.statement_bytes = bytes,
+            Some(_) => reader.error(node.place, "statement_bytes is from 1 to 64MiB"),
+            None => reader.error_help(
+                node.place,
+                format!("statement_bytes is a size, not \"{}\"", text.value),
+                "write it like 64KiB or 1MiB",
+            ),
+        }
+    }
+    let mut number = |reader: &mut Reader<'_>, key: &'static str| {
+        let node = fields.take(key)?;
+        let text = reader.text(node, key)?;
+        match text.value.parse::<u32>() {
+            Ok(number @ 1..) => Some(number),
+            Ok(0) | Err(_) => {
+                reader.error(node.place, format!("{key} is a number from 1 on, not \"{}\"", text.value));
+                None
+            }
+        }
+    };
+    limits.depth = number(reader, "depth");
+    limits.message_statements = number(reader, "message_statements").unwrap_or(limits.message_statements);
+    limits
 }
 
 fn mode(reader: &mut Reader<'_>, node: Option<&Node>) -> Option<At<bool>> {

@@ -56,7 +56,7 @@ pub fn read(paths: &[PathBuf]) -> Loaded {
     across(&policies, &sources, &mut findings);
     let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
         true => None,
-        false => Some(Arc::new(PolicySet { policies })),
+        false => Some(Arc::new(PolicySet::new(policies))),
     };
     Loaded { set, findings }
 }

@@ -221,7 +221,7 @@ pub(crate) fn alarm(session: &Session, name: &str, value: &str) -> Option<String
         }
         _ => {}
     }
-    let bench = session.enforcing.as_ref()?;
+    let bench = session.class.enforcing.as_ref()?;
     match name.as_str() {
         "session_authorization" if value != session.user => judge(bench, &name, value).err().and_then(|_| tell()),
         "search_path" if bench.path.is_some() => judge(bench, &name, value).err().and_then(|_| tell()),

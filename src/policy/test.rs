@@ -122,7 +122,12 @@ fn compare(step: &Step, refusal: Option<&Refusal>) -> Option<String> {
 fn told(refusal: &Refusal) -> String {
     let place = match &refusal.rule {
         RuleRef::Rule { file, line, .. } => format!(" ({file}:{line})"),
-        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => String::new(),
+        RuleRef::Default
+        | RuleRef::Guard
+        | RuleRef::Require
+        | RuleRef::Parse
+        | RuleRef::Limit(_)
+        | RuleRef::Disagreement => String::new(),
     };
     format!("by {}/{}{place}: {}", refusal.policy, refusal.rule.label(), refusal.reason)
 }
@@ -152,6 +157,9 @@ struct TestSession<'a> {
 impl TestSession<'_> {
     /// Why a statement is refused (or would be, where the policies only observe); `None` where it passes.
     fn statement(&mut self, sql: &str, params: &[Option<String>]) -> Option<Refusal> {
+        if sql.len() > self.policy.statement_bytes() {
+            return self.refusal(self.policy.judge_too_long(sql.len()));
+        }
         let analysis = match sql::analyse(sql, sql::Reading::default()) {
             Ok(analysis) => analysis,
             Err(why) => return self.refusal(self.policy.judge_unparsed(&why)),

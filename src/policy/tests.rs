@@ -1,11 +1,12 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
+mod disagreement;
+
 use std::sync::Arc;
 
 use crate::policy::diagnostic::{Severity, Source};
-use crate::policy::verdict::{Judgement, Refusal, Verdict};
-use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName, compile, load};
-use crate::sql::second_opinion::{Disagreement, Opinion};
+use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
+use crate::policy::{Identity, Limit, Moment, Parameters, PolicySet, SessionPolicy, UnknownName, compile, load};
 use crate::sql::{
     Access, Action, ActionName, Columns, Facts, Name, Object, Operand, SettingValue, Statement, Unparsed,
 };
@@ -40,7 +41,7 @@ fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
 fn set(files: &[&str]) -> Arc<PolicySet> {
     let (policies, findings) = compiled(files);
     assert!(findings.iter().all(|f| f.contains("warning: ")), "{findings:#?}");
-    Arc::new(PolicySet { policies })
+    Arc::new(PolicySet::new(policies))
 }
 
 fn who(user: &str) -> Identity {
@@ -551,7 +552,7 @@ fn every_mistake_of_every_file_is_told_with_its_place() {
     for expected in [
         "0.yaml:5:15: unknown action \"selct\", did you mean \"select\"?",
         "0.yaml:6:5: unknown key \"tabels\" in a rule, did you mean \"tables\"?",
-        "0.yaml:7:1: `limits` comes with a later release",
+        "0.yaml:7:10: `sessions` comes with a later release",
         "0.yaml:8:7: mode is enforce or observe, not \"watch\"",
         "1.yaml:3:11: `client_cert` comes with a later release",
         "1.yaml:4:7: the server has no setting \"work_men\"",
@@ -562,6 +563,50 @@ fn every_mistake_of_every_file_is_told_with_its_place() {
         assert!(told.iter().any(|t| t == expected), "{expected}\n{told:#?}");
     }
     assert!(told.iter().any(|t| t.starts_with("2.yaml:")), "{told:#?}");
+}
+
+#[test]
+fn limits_are_numbers_that_can_be_kept() {
+    let text = "policy: a\napplies_to: {users: [x]}\nlimits:\n  statement_bytes: 2GiB\n  depth: 0\n  \
+                message_statements: many\n---\npolicy: b\napplies_to: {users: [y]}\nlimits: {statement_bytes: 1k}\n";
+    let told = findings(&[text]);
+    for expected in [
+        "0.yaml:4:20: statement_bytes is from 1 to 64MiB",
+        "0.yaml:5:10: depth is a number from 1 on, not \"0\"",
+        "0.yaml:6:23: message_statements is a number from 1 on, not \"many\"",
+        "0.yaml:10:27: statement_bytes is a size, not \"1k\"",
+    ] {
+        assert!(told.iter().any(|t| t == expected), "{expected}\n{told:#?}");
+    }
+}
+
+#[test]
+fn a_text_over_a_limit_is_refused_whatever_it_does() {
+    let limits = "allow: [{rule: all, actions: [all], tables: [\"*\"]}]\n\
+                  limits: {depth: 20, message_statements: 2, statement_bytes: 1KiB}\n";
+    let enforced = session(&[&policy(limits)]);
+    let observed = session(&[&policy(&format!("mode: observe\n{limits}"))]);
+    assert_eq!((enforced.statement_bytes(), observed.statement_bytes()), (1024, 1024));
+    let select = |depth| Statement { accesses: vec![on(ActionName::Select, "t")], depth, ..Statement::default() };
+    let reset = Statement { default_set: true, ..Statement::default() };
+    for (statements, limit, sqlstate) in [
+        (vec![select(1), select(1), select(1)], Limit::MessageStatements, "54000"),
+        (vec![select(1), select(21)], Limit::Depth, "54001"),
+    ] {
+        let facts = Facts { statements };
+        let refused = refusal(enforced.judge(&facts, moment(Parameters::None))).unwrap();
+        assert_eq!((refused.rule, refused.sqlstate), (RuleRef::Limit(limit), sqlstate));
+        assert!(refused.hint.is_some());
+        let judgement = observed.judge(&facts, moment(Parameters::None));
+        assert_eq!(judgement.would.clone().unwrap().rule, RuleRef::Limit(limit));
+        assert!(refusal(judgement).is_none());
+    }
+    for statements in [vec![select(20), select(1)], vec![reset.clone(), reset, select(1), select(1)]] {
+        assert!(refusal(enforced.judge(&Facts { statements }, moment(Parameters::None))).is_none());
+    }
+    let refused = refusal(enforced.judge_too_long(2000)).unwrap();
+    assert_eq!((refused.rule, refused.sqlstate), (RuleRef::Limit(Limit::StatementBytes), "54000"));
+    assert!(observed.judge_too_long(2000).would.is_some());
 }
 
 #[test]
@@ -637,31 +682,4 @@ fn types_of_the_path_and_helpers_of_information_schema_need_no_rule() {
     assert_eq!(by(&session, of(None, "made_here", "information_schema")), "default");
     let allowed = self::session(&[&policy("allow: [{rule: t, actions: [call], functions: [evil.citext]}]\n")]);
     assert_eq!(by(&allowed, of(Some("type"), "citext", "evil")), "allow");
-}
-
-#[test]
-fn what_two_parsers_read_differently_is_refused_unless_every_enforcing_policy_observes() {
-    let differs = Opinion::Disagrees(Disagreement { postgresql: Vec::new(), second: Vec::new() });
-    let heard = |files: &[&str], opinion: &Opinion| {
-        let session = session(files);
-        session.after_second_opinion(judge(&session, vec![on(ActionName::Select, "orders")]), opinion)
-    };
-    let rule = |judged: Judgement| refusal(judged).map(|refusal| (refusal.rule.label().to_owned(), refusal.sqlstate));
-    let refuses = policy(THREE_LINES);
-    let observes = format!("{}on_disagreement: observe\n", policy(THREE_LINES).replace("policy: p", "policy: q"));
-    let watches = format!("{refuses}mode: observe\n");
-    assert_eq!(rule(heard(&[&refuses], &differs)), Some(("disagreement".to_owned(), "42501")));
-    assert_eq!(rule(heard(&[&refuses, &observes], &differs)), Some(("disagreement".to_owned(), "42501")));
-    assert_eq!(rule(heard(&[&observes], &differs)), None);
-    assert_eq!(rule(heard(&[&refuses], &Opinion::Agrees)), None);
-    // Observed, it is only told.
-    let judged = heard(&[&watches], &differs);
-    assert_eq!(judged.would.as_ref().map(|would| would.rule.label()), Some("disagreement"));
-    assert_eq!(rule(judged), None);
-    // What a rule refuses stays that rule's.
-    let session = session(&[&refuses]);
-    let judged = session.after_second_opinion(judge(&session, vec![on(ActionName::Truncate, "x")]), &differs);
-    assert_eq!(rule(judged), Some(("default".to_owned(), "42501")));
-    let wrong = policy(&format!("{THREE_LINES}on_disagreement: refuses\n"));
-    assert!(findings(&[&wrong])[0].contains("refuses"), "{:?}", findings(&[&wrong]));
 }

@@ -1,7 +1,12 @@
 //! What judging answers. [`Approved`] is the proof that a statement was judged: only `policy` can make one, and the
 //! session can queue a statement to the server only with one.
 
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+
+use crate::policy::admit::Class;
+use crate::policy::limits::Limit;
 
 /// Proof that policies let a statement pass. Can't be made outside `policy`.
 #[derive(Debug)]
@@ -27,6 +32,40 @@ pub struct Judgement {
     pub at_bind: bool,
     /// The verdict depends on the time: judge again at Bind, Execute and FETCH.
     pub timed: bool,
+}
+
+/// Everything that verdicts depend on besides the text, its reading, bound values and the time: the policies in force that
+/// match the session, and so the schemas that its names may mean. Equal only to itself: a policy set that is loaded anew
+/// makes new classes.
+#[derive(Clone)]
+pub struct SessionClass(pub(in crate::policy) Arc<Class>);
+
+impl PartialEq for SessionClass {
+    fn eq(&self, other: &SessionClass) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for SessionClass {}
+
+impl Hash for SessionClass {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The class is alive as long as this is, so that nothing else can come to have its address.
+        Arc::as_ptr(&self.0).hash(state);
+    }
+}
+
+impl fmt::Debug for SessionClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionClass({:p})", Arc::as_ptr(&self.0))
+    }
+}
+
+/// A permission that holds for every session of a class when the same text comes again. Only `policy` can make one, or an
+/// [`Approved`] out of it.
+#[derive(Debug, Clone)]
+pub struct Lasting {
+    pub(in crate::policy) class: SessionClass,
 }
 
 /// Why a statement (or a login) is refused, in terms of the policies.
@@ -56,6 +95,8 @@ pub enum RuleRef {
     Require,
     /// The text could not be read.
     Parse,
+    /// `limits:` of a policy.
+    Limit(Limit),
     /// Two parsers read the text differently.
     Disagreement,
 }
@@ -69,6 +110,7 @@ impl RuleRef {
             RuleRef::Guard => "guard",
             RuleRef::Require => "require",
             RuleRef::Parse => "parse",
+            RuleRef::Limit(_) => "limit",
             RuleRef::Disagreement => "disagreement",
         }
     }

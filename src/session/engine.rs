@@ -6,7 +6,10 @@
 
 mod answers;
 
+use std::sync::Arc;
+
 use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
+use crate::session::cache::{Cache, Texts};
 use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Boundary, Ledger, Outstanding};
 use crate::session::refusal::{Pending, Reference, Wording};
@@ -19,8 +22,8 @@ use crate::wire::frontend::{self, Frontend, Target};
 use crate::wire::reply::{self, Severity};
 use crate::wire::sqlstate;
 
-/// The longest statement that is read: POLICY's default of `statement_bytes`. Longer ones are refused unread.
-pub const STATEMENT_BYTES: usize = 1 << 20;
+/// What a Query or Parse may hold besides its text: longer than this and the limit of the text together, it is refused unread.
+const BESIDES: usize = 1 << 10;
 
 /// Bytes in which the names of a Bind must end.
 const BIND_NAMES: usize = 4096;
@@ -159,6 +162,9 @@ pub struct Engine {
     replication: bool,
     tell: Teller,
     lexing: Lexing,
+    /// The longest text, in bytes.
+    statement_bytes: usize,
+    texts: Texts,
     statements: Names,
     portals: Names,
     ledger: Ledger,
@@ -184,9 +190,11 @@ pub struct Engine {
 
 impl Engine {
     /// For a session that has just authenticated.
-    pub fn new(policy: SessionPolicy, tell: Teller, replication: bool, terse: bool) -> Engine {
+    pub fn new(policy: SessionPolicy, tell: Teller, cache: Arc<Cache>, replication: bool, terse: bool) -> Engine {
         Engine {
             enforces: policy.enforces(),
+            statement_bytes: policy.statement_bytes(),
+            texts: Texts::new(cache, policy.class()),
             policy,
             terse,
             replication,
@@ -302,16 +310,19 @@ impl Engine {
     // The frames that are judged. `Err` is a frame that comes to an end early: more of it is needed, or it was refused.
 
     fn query(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        if turn.frame > STATEMENT_BYTES {
+        if turn.frame > self.longest_frame() {
             return Ok(self.too_long(Asked::Query, turn, b""));
         }
         let Ok(text) = frontend::query(turn.body()?) else { return Ok(self.malformed(Asked::Query, turn)) };
+        if text.len() > self.statement_bytes {
+            return Ok(self.too_long(Asked::Query, turn, b""));
+        }
         let judged = self.judge().text(text, Asked::Query);
         Ok(self.decide(Asked::Query, turn, judged, b""))
     }
 
     fn parse(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        if turn.frame > STATEMENT_BYTES {
+        if turn.frame > self.longest_frame() {
             // The poison keeps the refused one's name, which stands in front of the text.
             let name = turn.rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
             return Ok(self.too_long(Asked::Parse, turn, name));
@@ -319,6 +330,9 @@ impl Engine {
         let Ok(frontend::Parse { name, text }) = frontend::parse(turn.body()?) else {
             return Ok(self.malformed(Asked::Parse, turn));
         };
+        if text.len() > self.statement_bytes {
+            return Ok(self.too_long(Asked::Parse, turn, name));
+        }
         let mut judged = self.judge().text(text, Asked::Parse);
         if let Some(behind) = judged.behind().map(Behind::by_message) {
             // The name is known from now on: drivers send Bind and Execute right behind.
@@ -368,7 +382,7 @@ impl Engine {
             }
             return Ok(turn.behind(behind));
         }
-        if turn.frame > STATEMENT_BYTES {
+        if turn.frame > self.longest_frame() {
             return Ok(self.too_long(Asked::Bind, turn, b""));
         }
         turn.body()?;
@@ -448,9 +462,13 @@ impl Engine {
         Ok(turn.unjudged(Unjudged::Close))
     }
 
+    /// The longest frame that is gathered, in bytes.
+    pub fn longest_frame(&self) -> usize {
+        self.statement_bytes + BESIDES
+    }
+
     fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
-        let reason = format!("{asked:?} of {} bytes is longer than {STATEMENT_BYTES}", turn.frame);
-        let judgement = self.policy.guard(sqlstate::PROGRAM_LIMIT_EXCEEDED, reason);
+        let judgement = self.policy.judge_too_long(turn.frame);
         self.tell.statements(&judgement, None);
         self.decide(asked, turn, Judged::plain(judgement), name)
     }
@@ -570,9 +588,12 @@ impl Engine {
             // A rule that forbids the name speaks for itself; otherwise the client hears what the server would say.
             (None, Some(message)) => match refusal.rule {
                 RuleRef::Rule { .. } => Wording::of(refusal, reference),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
-                    Wording::as_server(refusal.sqlstate, message)
-                }
+                RuleRef::Default
+                | RuleRef::Guard
+                | RuleRef::Require
+                | RuleRef::Parse
+                | RuleRef::Limit(_)
+                | RuleRef::Disagreement => Wording::as_server(refusal.sqlstate, message),
             },
         }
     }
@@ -607,6 +628,7 @@ impl Engine {
             policy: &self.policy,
             tell: &mut self.tell,
             lexing: self.lexing,
+            texts: &mut self.texts,
             statements: &self.statements,
             portals: &self.portals,
             replication: self.replication,

@@ -1,19 +1,23 @@
 //! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::detect;
+use crate::detect::{self, Signals};
+use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
+use crate::session::cache::{Texts, TooHeavy};
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
+use crate::sql::second_opinion::Opinion;
 use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed, second_opinion};
 use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
 /// Texts longer than this are read with other tasks moved off this worker thread, so that they stall nobody.
-const LONG: usize = 4096;
+const LONG: usize = 1024;
 
 /// How the session's bytes are to be read, followed by what the server reports.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +34,9 @@ pub struct Lexing {
 #[derive(Debug)]
 pub struct Judged {
     pub judgement: Judgement,
-    /// `None` where the text has no Facts (and passes all the same, observed).
-    pub facts: Option<Facts>,
+    /// `None` where the text has no Facts (and passes all the same, observed), and where the session has no account to keep
+    /// of what it does: its verdict was remembered.
+    pub facts: Option<Arc<Facts>>,
     /// Why there are none.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -45,7 +50,7 @@ impl Judged {
         let behind = Behind::approved(approved);
         let Some(facts) = &self.facts else { return Some(behind) };
         let behind =
-            if *at_bind || *timed { behind.on_condition(Conditional { facts: facts.clone() }) } else { behind };
+            if *at_bind || *timed { behind.on_condition(Conditional { facts: Arc::clone(facts) }) } else { behind };
         Some(behind.changing_encoding(changes_encoding(facts)))
     }
 
@@ -61,6 +66,7 @@ pub struct Judge<'a> {
     pub policy: &'a SessionPolicy,
     pub tell: &'a mut Teller,
     pub lexing: Lexing,
+    pub texts: &'a mut Texts,
     pub statements: &'a Names,
     pub portals: &'a Names,
     pub replication: bool,
@@ -69,25 +75,23 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges the text of a Query or a Parse, and counts its statements.
     pub fn text(&mut self, raw: &[u8], asked: Asked) -> Judged {
-        let started = Instant::now();
         let extended = asked == Asked::Parse;
-        let judged = match self.decode(raw) {
+        match self.decode(raw) {
             Err(judgement) => {
                 let judged = Judged::plain(*judgement);
                 self.tell.statements(&judged.judgement, None);
                 judged
             }
-            Ok(text) => match replication_command(&text).filter(|_| self.replication && !extended) {
+            Ok(text) if self.replication && !extended => match replication_command(&text) {
                 Some(command) => {
                     let judgement = self.policy.judge_replication(&command.to_ascii_lowercase());
                     self.tell.admin_statement(&judgement);
                     Judged::plain(judgement)
                 }
-                None => self.sql(&text, extended),
+                None => self.sql(raw, &text, extended),
             },
-        };
-        self.tell.judged(started.elapsed().as_secs_f64());
-        judged
+            Ok(text) => self.sql(raw, &text, extended),
+        }
     }
 
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
@@ -140,38 +144,92 @@ impl Judge<'_> {
         })
     }
 
-    fn sql(&mut self, text: &str, extended: bool) -> Judged {
+    fn sql(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
+        let known = self.texts.find(raw, &self.lexing, extended);
+        if let Some(known) = known
+            && let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting))
+        {
+            // Not timed: asking the clock would take a quarter of the time.
+            self.tell.remembered(Remembered::Verdict);
+            self.tell.statements(&judgement, Some(&known.facts));
+            self.tell.signals(&known.signals, &judgement);
+            return Judged::plain(judgement);
+        }
+        let started = Instant::now();
+        let judged = match known.map(Arc::clone) {
+            Some(known) => {
+                self.tell.remembered(Remembered::Facts);
+                self.facts(&known.facts, &known.signals, None, extended)
+            }
+            None => {
+                self.tell.remembered(Remembered::Nothing);
+                self.unmet(raw, text, extended)
+            }
+        };
+        self.tell.judged(started.elapsed().as_secs_f64());
+        judged
+    }
+
+    /// Reads and judges a text that nobody remembers.
+    fn unmet(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
         let read = || {
             let analysis = sql::analyse(text, reading)?;
             let opinion = second_opinion::compare(text, &analysis.facts);
-            Ok((analysis, opinion))
+            let signals = detect::signals(text, &analysis);
+            Ok((Arc::new(analysis.facts), signals, opinion))
         };
-        match if text.len() > LONG { tokio::task::block_in_place(read) } else { read() } {
+        let read = if text.len() > LONG {
+            match tokio::task::block_in_place(|| self.texts.in_turn(text, read)) {
+                Ok(read) => read,
+                Err(TooHeavy { weight, limit }) => {
+                    let judgement = self.policy.judge_too_heavy(weight, limit);
+                    self.tell.statements(&judgement, None);
+                    return Judged::plain(judgement);
+                }
+            }
+        } else {
+            read()
+        };
+        match read {
             Err(unparsed) => {
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
                 Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
             }
-            Ok((analysis, opinion)) => {
+            Ok((facts, signals, opinion)) => {
                 self.tell.second_opinion(&opinion);
-                let signals = detect::signals(text, &analysis);
-                let facts = analysis.facts;
-                let mut judged = match self.names(&facts, extended) {
-                    Some(unknown) => unknown,
-                    None => {
-                        let parameters = if extended { Parameters::Later } else { Parameters::None };
-                        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
-                        Judged::plain(self.policy.judge(&facts, moment))
-                    }
-                };
-                judged.judgement = self.policy.after_second_opinion(judged.judgement, &opinion);
-                self.tell.statements(&judged.judgement, Some(&facts));
-                self.tell.signals(&signals, &judged.judgement);
-                Judged { facts: Some(facts), ..judged }
+                let judged = self.facts(&facts, &signals, Some(&opinion), extended);
+                let accountable =
+                    facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
+                let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
+                // What is remembered is judged by its Facts alone: a disagreement is heard each time.
+                if !matches!(opinion, Opinion::Disagrees(_)) {
+                    self.texts.keep(raw, facts, signals, lasting);
+                }
+                self.tell.cache_bytes(self.texts.bytes());
+                judged
             }
         }
+    }
+
+    /// Judges what a text does, and tells of it. Without an opinion: the parsers didn't disagree when it was read.
+    fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, opinion: Option<&Opinion>, extended: bool) -> Judged {
+        let mut judged = match self.names(facts, extended) {
+            Some(unknown) => unknown,
+            None => {
+                let parameters = if extended { Parameters::Later } else { Parameters::None };
+                let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+                Judged::plain(self.policy.judge(facts, moment))
+            }
+        };
+        if let Some(opinion) = opinion {
+            judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
+        }
+        self.tell.statements(&judged.judgement, Some(facts));
+        self.tell.signals(signals, &judged.judgement);
+        Judged { facts: Some(Arc::clone(facts)), ..judged }
     }
 
     /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run.

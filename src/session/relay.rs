@@ -15,9 +15,6 @@ use crate::session::engine::{End, Engine, Look, Then};
 /// without us.
 const BUFFER: usize = 16 << 10;
 
-/// The largest a buffer grows: one statement, and what may follow it in the same read.
-const LARGEST: usize = crate::session::engine::STATEMENT_BYTES + (64 << 10);
-
 /// How long a farewell may take to be sent.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -196,7 +193,8 @@ impl Pump {
             self.start = 0;
         }
         if self.end == self.buffer.len() {
-            self.buffer.resize((self.buffer.len() * 2).min(LARGEST.max(self.end + BUFFER)), 0);
+            // No more than twice the longest frame that the engine asks for.
+            self.buffer.resize(self.buffer.len() * 2, 0);
         }
     }
 

@@ -23,7 +23,7 @@ const NAMES: usize = 65_536;
 /// A judged statement whose verdict must be asked for again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conditional {
-    pub facts: Facts,
+    pub facts: Arc<Facts>,
 }
 
 /// What may stand behind a name.
@@ -262,7 +262,7 @@ mod tests {
 
     fn conditional(parameters: u32) -> Behind {
         let facts = Facts { statements: vec![Statement { parameters, ..Statement::default() }] };
-        Behind::nothing().on_condition(Conditional { facts })
+        Behind::nothing().on_condition(Conditional { facts: facts.into() })
     }
 
     #[test]

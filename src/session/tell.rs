@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::detect::Signals;
-use crate::metrics::label::{Event, OpinionLabel, VerdictLabel};
+use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
 use crate::session::refusal::Reference;
@@ -85,6 +85,16 @@ impl Teller {
     /// The time that judging one message took.
     pub fn judged(&self, seconds: f64) {
         self.metrics.judged(seconds);
+    }
+
+    /// What was remembered of a text.
+    pub fn remembered(&self, what: Remembered) {
+        self.metrics.remembered(what);
+    }
+
+    /// What all remembered texts occupy now.
+    pub fn cache_bytes(&self, bytes: u64) {
+        self.metrics.cache_bytes(bytes);
     }
 
     /// A text that the grammar doesn't read.
@@ -217,6 +227,7 @@ impl Teller {
                 self.metrics.event(Event::ProtocolViolation);
             }
             RuleRef::Guard => self.metrics.event(Event::GuardedSetting),
+            RuleRef::Limit(limit) => self.metrics.limit_exceeded(limit.as_str()),
             RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {}
         }
     }
@@ -224,9 +235,12 @@ impl Teller {
     fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str) {
         let place = match &refusal.rule {
             RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
-                String::new()
-            }
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement => String::new(),
         };
         tracing::warn!(
             session = self.session,

@@ -10,6 +10,28 @@ pub struct Facts {
     pub statements: Vec<Statement>,
 }
 
+impl Facts {
+    /// The memory that they occupy, roughly, in bytes: what a cache counts.
+    pub fn bytes(&self) -> usize {
+        // A name here is short: what an allocation costs at least.
+        const NAME: usize = 32;
+        let named: usize = self
+            .statements
+            .iter()
+            .map(|statement| {
+                let columns: usize = statement.accesses.iter().map(|access| access.columns.named.len()).sum();
+                let names = statement.relations_read.len()
+                    + statement.relations_written.len()
+                    + statement.functions.len()
+                    + statement.names.len();
+                let accesses = statement.accesses.len() * (size_of::<Access>() + 2 * NAME);
+                size_of::<Statement>() + accesses + (columns + names) * (size_of::<Box<str>>() + NAME)
+            })
+            .sum();
+        size_of::<Facts>() + named
+    }
+}
+
 /// What one top-level statement does, anywhere in its tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statement {
@@ -26,6 +48,8 @@ pub struct Statement {
     /// Sets a client-settable harmless default only (a pool's RESET ALL; UNLISTEN *; …); such statements do not
     /// count for `statements: ">1"`.
     pub default_set: bool,
+    /// Levels of its parse tree, SQL in strings added where it stands.
+    pub depth: u32,
     /// The greatest `$n` used, 0 for none.
     pub parameters: u32,
 }

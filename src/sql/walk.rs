@@ -34,6 +34,12 @@ const MAX_DEPTH: u32 = 40_000;
 /// How deep SQL may stand in strings in SQL in strings before it is `unknown`.
 const MAX_STRINGS: u32 = 4;
 
+/// What reading SQL in a string may take, in bytes, beside what was allowed for the text around it; beyond it is `unknown`.
+const MAX_WEIGHT: u64 = 32 << 20;
+
+/// Texts of at most so many bytes can't be heavier than that.
+const LIGHT: usize = 4096;
+
 /// How many comparisons of names the resolution of columns and CTEs may cost one statement (a column written down counts
 /// for several). PostgreSQL's own resolution is as quadratic, so no real statement comes near.
 const MAX_EFFORT: u64 = 1_000_000;

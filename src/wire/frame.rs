@@ -51,7 +51,7 @@ pub fn header(bytes: &[u8]) -> Result<Option<Header>, ImpossibleLength> {
 /// The bytes before the first NUL, and those behind it; `None` where there is no NUL.
 #[inline]
 pub fn cstring(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.iter().position(|&b| b == 0)?;
+    let end = memchr::memchr(0, bytes)?;
     let (text, rest) = bytes.split_at_checked(end)?;
     Some((text, rest.get(1..)?))
 }

@@ -104,6 +104,13 @@ impl Answer {
         if text.contains('\0') {
             return Answer::undecodable(&Undecodable::Nul, session);
         }
+        if let Ok(session) = session
+            && text.len() > session.statement_bytes()
+        {
+            let mut answer = Answer::judged(Ok(session.judge_too_long(text.len())));
+            answer.parsed = false;
+            return answer;
+        }
         let analysis = match sql::analyse(text, Reading::default()) {
             Ok(analysis) => analysis,
             Err(why) => return Answer::unparsed(&why, session),
@@ -210,9 +217,12 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
     if let Some(refusal) = &answer.refusal {
         match &refusal.rule {
             RuleRef::Rule { name, file, line: at } => line("  rule", &format!("{name} ({file}:{at})")),
-            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {
-                line("  rule", refusal.rule.label())
-            }
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement => line("  rule", refusal.rule.label()),
         }
         line("  reason", &refusal.reason);
         if let Some(hint) = &refusal.hint {

@@ -76,7 +76,7 @@ pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
-    Engine::new(policy, tell, replication, false)
+    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
 }
 
 struct Session {
@@ -322,11 +322,11 @@ fn impossible_lengths_end_the_session_without_a_word() {
 #[test]
 fn a_statement_that_is_too_long_is_refused_before_it_arrives() {
     let mut session = Session::new(SHOP);
-    let length = i32::try_from(STATEMENT_BYTES + 100).unwrap();
+    let length = i32::try_from((1 << 20) + 2000).unwrap();
     let mut insert = Vec::new();
     let bytes = [&b"Q"[..], &length.to_be_bytes(), b"SELECT"].concat();
     let look = session.engine.client(&bytes, &mut insert);
-    assert_eq!(look, Look { pass: 0, then: Then::Replace { skip: STATEMENT_BYTES + 101 } });
+    assert_eq!(look, Look { pass: 0, then: Then::Replace { skip: (1 << 20) + 2001 } });
     assert!(insert.starts_with(b"Q"));
 }
 
@@ -381,7 +381,7 @@ fn observed_sessions_change_not_a_byte() {
         frame(b'z', b"what?"),
         frame(b'B', b"no end"),
         frame(b'D', b"X"),
-        query(&format!("SELECT '{}'", "x".repeat(STATEMENT_BYTES))),
+        query(&format!("SELECT '{}'", "x".repeat(1 << 20))),
         sync(),
     ] {
         session.passes(&bytes);
@@ -604,9 +604,13 @@ fn a_held_cursor_that_was_closed_is_forgotten() {
 fn a_text_that_two_parsers_read_differently_is_refused_unless_the_policy_observes() {
     // An output name for PostgreSQL; for the other parser a collation called `FROM`.
     let text = query("SELECT id COLLATE FROM orders");
-    let (sqlstate, message) = Session::new(SHOP).refused(&text, b'Q');
-    assert_eq!(sqlstate, "42501");
-    assert_eq!(message, "statement refused by policy \"shop\": two parsers read the statement differently");
+    let mut session = Session::new(SHOP);
+    // Texts that came before are remembered: the disagreement is not forgotten over it.
+    for _ in 0..2 {
+        let (sqlstate, message) = session.refused(&text, b'Q');
+        assert_eq!(sqlstate, "42501");
+        assert_eq!(message, "statement refused by policy \"shop\": two parsers read the statement differently");
+    }
     Session::new(&format!("{SHOP}on_disagreement: observe\n")).passes(&text);
     Session::new(WATCHED).passes(&text);
 }

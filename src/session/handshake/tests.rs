@@ -154,6 +154,7 @@ impl Proxy {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
         let shared = Shared {
+            cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
             config: Arc::new(config),
@@ -390,8 +391,10 @@ async fn cancels_are_told_apart() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_08006() {
-    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let proxy = Proxy::plain(port, OBSERVE).await;
+    // Bound, so that nobody else gets the port, but nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = Proxy::plain(taken.local_addr().unwrap().port(), OBSERVE).await;
     let mut client = proxy.dial().await;
     client.send(&login()).await.unwrap();
     let (opened, told) = tokio::join!(proxy.serve(), fatal(client));

@@ -5,9 +5,10 @@ use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::names::{boxed, dotted, from_text, inner, last, may_be_builtin, split_identifiers, string};
 use super::settings::is_list;
-use super::{MAX_STRINGS, Walker};
+use super::{LIGHT, MAX_STRINGS, MAX_WEIGHT, Walker};
 use crate::sql::functions::{Builtin, Class, SqlArgument, builtin};
 use crate::sql::settings::canonical;
+use crate::sql::weight;
 use crate::sql::{ActionName, Name, NameUse, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
@@ -209,7 +210,7 @@ impl<'a> Walker<'a> {
 
     /// Analyses SQL that a string holds; false where that can't be done.
     fn inner_sql(&mut self, text: &str) -> bool {
-        if self.strings >= MAX_STRINGS {
+        if self.strings >= MAX_STRINGS || (text.len() > LIGHT && weight(text) > MAX_WEIGHT) {
             return false;
         }
         let Ok(tree) = crate::sql::parse::parse(text) else { return false };
@@ -220,6 +221,7 @@ impl<'a> Walker<'a> {
             self.statement.relations_read.extend(inner.relations_read);
             self.statement.relations_written.extend(inner.relations_written);
             self.statement.functions.extend(inner.functions);
+            self.statement.depth = self.statement.depth.max(self.depth + inner.depth);
         }
         true
     }

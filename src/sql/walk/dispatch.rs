@@ -18,6 +18,7 @@ impl<'a> Walker<'a> {
             return;
         }
         self.depth += 1;
+        self.statement.depth = self.statement.depth.max(self.depth);
         self.expression_or_statement(node);
         self.depth -= 1;
     }
