@@ -19,7 +19,7 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metrics::label::{Event, Leg, Remembered, VerdictLabel};
+use crate::metrics::label::{Event, Leg, OpinionLabel, Remembered, VerdictLabel};
 pub use table::{Kind, Metric, PROCESS, TABLE};
 
 /// Policies that get a label of their own; the next ones count under [`OTHER`].
@@ -72,12 +72,18 @@ pub mod label {
         AuthenticationFailure,
         ProtocolViolation,
         GuardedSetting,
+        ParserDisagreement,
     }
 
     impl Event {
         /// Every value; a value's place is `self as usize`.
-        pub const ALL: [Event; 4] =
-            [Event::SqlInjectionAttempt, Event::AuthenticationFailure, Event::ProtocolViolation, Event::GuardedSetting];
+        pub const ALL: [Event; 5] = [
+            Event::SqlInjectionAttempt,
+            Event::AuthenticationFailure,
+            Event::ProtocolViolation,
+            Event::GuardedSetting,
+            Event::ParserDisagreement,
+        ];
 
         /// The value as Prometheus sees it.
         pub fn as_str(self) -> &'static str {
@@ -86,6 +92,29 @@ pub mod label {
                 Event::AuthenticationFailure => "authentication_failure",
                 Event::ProtocolViolation => "protocol_violation",
                 Event::GuardedSetting => "guarded_setting",
+                Event::ParserDisagreement => "parser_disagreement",
+            }
+        }
+    }
+
+    /// `opinion` of the second parser.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum OpinionLabel {
+        Agrees,
+        None,
+        Disagrees,
+    }
+
+    impl OpinionLabel {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [OpinionLabel; 3] = [OpinionLabel::Agrees, OpinionLabel::None, OpinionLabel::Disagrees];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                OpinionLabel::Agrees => "agrees",
+                OpinionLabel::None => "none",
+                OpinionLabel::Disagrees => "disagrees",
             }
         }
     }
@@ -151,7 +180,7 @@ pub struct Metrics {
     techniques: Vec<&'static str>,
     statements: IntCounterVec,
     refusals: IntCounterVec,
-    events: [IntCounter; 4],
+    events: [IntCounter; 5],
     injections: IntCounterVec,
     authentication_failures: IntCounter,
     upstream_failures: IntCounter,
@@ -166,6 +195,7 @@ pub struct Metrics {
     policy_loaded: IntGauge,
     policy_age: IntGauge,
     unparsed: IntCounter,
+    opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
     cache_bytes: IntGauge,
     limits: IntCounterVec,
@@ -215,6 +245,7 @@ impl Metrics {
         let build = gauges(&registry, &table::BUILD_INFO);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let events = counters(&registry, &table::SECURITY_EVENTS);
+        let opinions = counters(&registry, &table::SECOND_OPINIONS);
         let limits = counters(&registry, &table::LIMIT_EXCEEDED);
         for limit in LIMITS {
             limits.with_label_values(&[limit]);
@@ -246,6 +277,7 @@ impl Metrics {
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
             unparsed: counter(&registry, &table::UNPARSED),
+            opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
@@ -290,7 +322,7 @@ impl Metrics {
         if lock(&self.policies).contains_key(policy) { policy } else { OTHER }
     }
 
-    /// Counts a refusal by a rule of a policy, or by `default`, `guard`, `require`, `parse`.
+    /// Counts a refusal by a rule of a policy, or by `default`, `guard`, `require`, `parse`, `disagreement`.
     pub fn refusal(&self, policy: &str, rule: &str) {
         let policy = self.policy_label(policy);
         let pair = format!("{policy}\0{rule}");
@@ -349,6 +381,13 @@ impl Metrics {
     /// Counts a text that PostgreSQL's grammar could not read.
     pub fn unparsed(&self) {
         self.unparsed.inc();
+    }
+
+    /// Counts what the second parser made of a text that was read for the first time.
+    pub fn second_opinion(&self, opinion: OpinionLabel) {
+        if let Some(counter) = self.opinions.get(opinion as usize) {
+            counter.inc();
+        }
     }
 
     /// Counts a session until the guard is dropped: the way that can't leak.

@@ -37,6 +37,7 @@ use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
+use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
@@ -200,6 +201,34 @@ impl SessionPolicy {
             Unparsed::Internal(_) => "XX000",
         };
         self.fixed(RuleRef::Parse, sqlstate, why.to_string())
+    }
+
+    /// The verdict so far, after the second parser was heard: a text that it reads differently is refused where one of
+    /// the policies that hold says so (`on_disagreement`).
+    pub fn after_second_opinion(&self, mut judgement: Judgement, opinion: &Opinion) -> Judgement {
+        let (Opinion::Disagrees(_), Verdict::Allow(_)) = (opinion, &judgement.verdict) else { return judgement };
+        let refusing = |bench: &Option<decide::Bench>| {
+            let bench = bench.as_ref().filter(|bench| bench.refuse_disagreement)?;
+            Some(Refusal {
+                policy: bench.policy.clone(),
+                rule: RuleRef::Disagreement,
+                reason: wording::READ_DIFFERENTLY.to_owned(),
+                hint: Some(wording::READ_DIFFERENTLY_HINT.into()),
+                terse: self.terse(),
+                sqlstate: "42501",
+            })
+        };
+        if let Some(refusal) = refusing(&self.session.class.enforcing) {
+            judgement.policy = refusal.policy.clone();
+            judgement.verdict = Verdict::Refuse(refusal);
+            judgement.would = None;
+        } else if judgement.would.is_none()
+            && let Some(refusal) = refusing(&self.session.class.observing)
+        {
+            judgement.policy = refusal.policy.clone();
+            judgement.would = Some(refusal);
+        }
+        judgement
     }
 
     /// The longest text that is read, in bytes: `statement_bytes` of the policies that hold (the observing ones, where no

@@ -8,6 +8,7 @@ mod hash;
 mod parse;
 mod redact;
 pub mod relations;
+pub mod second_opinion;
 pub mod settings;
 mod walk;
 mod weight;

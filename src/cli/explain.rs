@@ -44,6 +44,9 @@ pub struct Args {
     /// The session comes without TLS
     #[arg(long)]
     no_tls: bool,
+    /// Show what a second parser makes of the statement, beside PostgreSQL's grammar
+    #[arg(long, short)]
+    verbose: bool,
     /// Read JSON lines from a file, or from standard input (-)
     #[arg(long, value_name = "FILE", conflicts_with = "sql")]
     batch: Option<PathBuf>,
@@ -93,17 +96,17 @@ fn explain(args: &Args) -> Result<bool, ExplainError> {
     let mut stdout = io::stdout().lock();
     let Some(batch) = &args.batch else {
         let sql = statement(args)?;
-        let answer = report::Answer::of(&sql, session.as_ref());
+        let answer = report::Answer::of(&sql, session.as_ref(), args.verbose);
         let printed = stdout.write_all(report::text(&sql, &identity, &answer).as_bytes());
         printed.map_err(|source| ExplainError::Io { what: "can't write".into(), source })?;
         return Ok(answer.allowed());
     };
     let unreadable = if batch.as_os_str() == "-" {
-        batch::run(io::stdin().lock(), stdout, session.as_ref())?
+        batch::run(io::stdin().lock(), stdout, session.as_ref(), args.verbose)?
     } else {
         let what = || format!("can't read {}", batch.display());
         let file = std::fs::File::open(batch).map_err(|source| ExplainError::Io { what: what(), source })?;
-        batch::run(file, stdout, session.as_ref())?
+        batch::run(file, stdout, session.as_ref(), args.verbose)?
     };
     if unreadable > 0 { Err(ExplainError::Lines(unreadable)) } else { Ok(true) }
 }

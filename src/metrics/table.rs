@@ -41,7 +41,7 @@ table! {
     STATEMENTS = Counter "portcullis_statements_total" ["policy", "action", "verdict"]
         "Statements judged, once each, by the policy that answers, the group of the statement's action, and the verdict.";
     REFUSALS = Counter "portcullis_refusals_total" ["policy", "rule"]
-        "Refusals by the rule that decided, or default, guard, require, parse.";
+        "Refusals by the rule that decided, or default, guard, require, parse, disagreement.";
     SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
         "Security events by kind.";
     INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
@@ -72,6 +72,8 @@ table! {
         "Seconds since the policies in force were loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
+    SECOND_OPINIONS = Counter "portcullis_second_opinion_total" ["opinion"]
+        "Texts read for the first time, by what the second parser makes of them.";
     LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
         "Messages over a limit, refused or only observed.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]

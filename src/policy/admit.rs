@@ -158,6 +158,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         temp_tables,
         baseline: policies.iter().all(|policy| policy.baseline),
         unlisted_observe: policies.iter().any(|policy| policy.unlisted_observe == Some(true)),
+        refuse_disagreement: policies.iter().any(|policy| policy.refuse_disagreement),
         terse,
         limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
     })

@@ -31,6 +31,7 @@ pub(crate) struct Policy {
     pub tls: bool,
     pub enforce: bool,
     pub unlisted_observe: Option<bool>,
+    pub refuse_disagreement: bool,
     pub baseline: bool,
     pub search_path: Option<Vec<Box<str>>>,
     pub temp_tables: Option<bool>,
@@ -106,6 +107,7 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
         tls: document.require.tls,
         enforce: !document.observe,
         unlisted_observe: document.unlisted_observe.map(|at| at.value),
+        refuse_disagreement: document.refuse_disagreement,
         baseline: document.baseline,
         search_path,
         temp_tables: document.temp_tables.map(|at| at.value),
@@ -120,7 +122,7 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
 
 /// Names of policies and rules are labels of metrics and stand in error messages: words, not prose.
 fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
-    const RESERVED: &[&str] = &["default", "guard", "require", "parse", "limit", "none", "other"];
+    const RESERVED: &[&str] = &["default", "guard", "require", "parse", "limit", "disagreement", "none", "other"];
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.value.is_empty() || name.value.chars().count() > 63 || !name.value.chars().all(plain) {
         reader.error_help(

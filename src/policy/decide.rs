@@ -31,6 +31,8 @@ pub(crate) struct Bench {
     /// POLICY 2a.3–8 hold.
     pub baseline: bool,
     pub unlisted_observe: bool,
+    /// A text that two parsers read differently is refused.
+    pub refuse_disagreement: bool,
     pub terse: bool,
     pub limits: Limits,
 }

@@ -15,6 +15,8 @@ pub(crate) struct Document {
     pub require: Require,
     pub observe: bool,
     pub unlisted_observe: Option<At<bool>>,
+    /// A text that two parsers read differently is refused.
+    pub refuse_disagreement: bool,
     pub baseline: bool,
     pub search_path: Option<At<Vec<At<String>>>>,
     pub temp_tables: Option<At<bool>>,
@@ -113,6 +115,7 @@ const POLICY: Known = Known {
         "require",
         "mode",
         "unlisted",
+        "on_disagreement",
         "baseline",
         "search_path",
         "temp_tables",
@@ -126,7 +129,6 @@ const POLICY: Known = Known {
     later: &[
         ("injection", "injection signals are counted and nothing is refused for its score"),
         ("decoys", "deny the tables instead"),
-        ("on_disagreement", "only PostgreSQL's own grammar is asked"),
     ],
 };
 const LIMITS: Known = Known {
@@ -216,6 +218,10 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
     let observe = mode(reader, fields.take("mode")).is_some_and(|at| at.value);
     let unlisted_observe =
         fields.take("unlisted").and_then(|n| reader.word(n, "unlisted", &[("refuse", false), ("observe", true)]));
+    let refuse_disagreement = fields
+        .take("on_disagreement")
+        .and_then(|n| reader.word(n, "on_disagreement", &[("refuse", true), ("observe", false)]))
+        .is_none_or(|at| at.value);
     let baseline = fields
         .take("baseline")
         .and_then(|n| reader.word(n, "baseline", &[("default", true), ("none", false)]))
@@ -244,6 +250,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         require,
         observe,
         unlisted_observe,
+        refuse_disagreement,
         baseline,
         search_path,
         temp_tables,

@@ -10,7 +10,7 @@ use crate::policy::document::{Step, Test, TestIdentity, Tried};
 use crate::policy::glob::Glob;
 use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
 use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName};
-use crate::sql::{self, NameUse};
+use crate::sql::{self, NameUse, second_opinion};
 
 /// How one step of a test went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,12 @@ fn compare(step: &Step, refusal: Option<&Refusal>) -> Option<String> {
 fn told(refusal: &Refusal) -> String {
     let place = match &refusal.rule {
         RuleRef::Rule { file, line, .. } => format!(" ({file}:{line})"),
-        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => String::new(),
+        RuleRef::Default
+        | RuleRef::Guard
+        | RuleRef::Require
+        | RuleRef::Parse
+        | RuleRef::Limit(_)
+        | RuleRef::Disagreement => String::new(),
     };
     format!("by {}/{}{place}: {}", refusal.policy, refusal.rule.label(), refusal.reason)
 }
@@ -160,6 +165,8 @@ impl TestSession<'_> {
             Err(why) => return self.refusal(self.policy.judge_unparsed(&why)),
         };
         let facts = &analysis.facts;
+        let opinion = second_opinion::compare(sql, facts);
+        let judge = |moment| self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion);
         let extended = !self.who.simple && facts.statements.len() < 2;
         let moment =
             |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
@@ -167,10 +174,10 @@ impl TestSession<'_> {
             let wanted = facts.statements.iter().map(|statement| statement.parameters as usize).max().unwrap_or(0);
             let mut values: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
             values.resize(wanted.max(values.len()), None);
-            self.refusal(self.policy.judge(facts, moment(Parameters::Later)))
-                .or_else(|| self.refusal(self.policy.judge(facts, moment(Parameters::Bound(&values)))))
+            self.refusal(judge(moment(Parameters::Later)))
+                .or_else(|| self.refusal(judge(moment(Parameters::Bound(&values)))))
         } else {
-            self.refusal(self.policy.judge(facts, moment(Parameters::None)))
+            self.refusal(judge(moment(Parameters::None)))
         };
         refusal.or_else(|| facts.statements.iter().flat_map(|s| &s.names).find_map(|name| self.use_name(name)))
     }

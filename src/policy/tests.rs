@@ -1,5 +1,7 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
+mod disagreement;
+
 use std::sync::Arc;
 
 use crate::policy::diagnostic::{Severity, Source};

@@ -97,6 +97,8 @@ pub enum RuleRef {
     Parse,
     /// `limits:` of a policy.
     Limit(Limit),
+    /// Two parsers read the text differently.
+    Disagreement,
 }
 
 impl RuleRef {
@@ -109,6 +111,7 @@ impl RuleRef {
             RuleRef::Require => "require",
             RuleRef::Parse => "parse",
             RuleRef::Limit(_) => "limit",
+            RuleRef::Disagreement => "disagreement",
         }
     }
 }

@@ -8,6 +8,11 @@ use crate::policy::rule::Rule;
 use crate::policy::settings::{Given, Known, given, known};
 use crate::sql::{Access, Action, ActionName, Object};
 
+/// Why a text is refused that two parsers read differently, and what to do about it.
+pub(crate) const READ_DIFFERENTLY: &str = "two parsers read the statement differently";
+pub(crate) const READ_DIFFERENTLY_HINT: &str =
+    "write it in a plainer way; `portcullis explain --verbose` shows both readings";
+
 /// `DELETE on public.orders has no WHERE`: why a deny rule matched.
 pub(crate) fn denied(rule: &Rule, access: &Access, statements: u32, moment: &Moment<'_>) -> String {
     if rule.when.statements_over.is_some() {

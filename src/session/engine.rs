@@ -588,9 +588,12 @@ impl Engine {
             // A rule that forbids the name speaks for itself; otherwise the client hears what the server would say.
             (None, Some(message)) => match refusal.rule {
                 RuleRef::Rule { .. } => Wording::of(refusal, reference),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
-                    Wording::as_server(refusal.sqlstate, message)
-                }
+                RuleRef::Default
+                | RuleRef::Guard
+                | RuleRef::Require
+                | RuleRef::Parse
+                | RuleRef::Limit(_)
+                | RuleRef::Disagreement => Wording::as_server(refusal.sqlstate, message),
             },
         }
     }

@@ -104,9 +104,12 @@ impl HandshakeEnd {
             Why::Refused { refusal, reference } => {
                 let place = match &refusal.rule {
                     RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-                    RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
-                        String::new()
-                    }
+                    RuleRef::Default
+                    | RuleRef::Guard
+                    | RuleRef::Require
+                    | RuleRef::Parse
+                    | RuleRef::Limit(_)
+                    | RuleRef::Disagreement => String::new(),
                 };
                 tracing::warn!(
                     session,
@@ -139,7 +142,12 @@ impl HandshakeEnd {
 fn place(rule: &RuleRef) -> String {
     match rule {
         RuleRef::Rule { name, file, line } => format!("rule {name}, {file}:{line}"),
-        RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
+        RuleRef::Default
+        | RuleRef::Guard
+        | RuleRef::Require
+        | RuleRef::Parse
+        | RuleRef::Limit(_)
+        | RuleRef::Disagreement => {
             format!("rule {}", rule.label())
         }
     }
@@ -486,9 +494,12 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
                 RuleRef::Rule { name, file, line } => (format!("rule {name} ({file}:{line}), "), None),
                 // No policy at all: worded like pg_hba's refusal, which names none either.
                 RuleRef::Default if &*refusal.policy == "none" => (String::new(), Some(refusal.reason.clone())),
-                RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
-                    (format!("rule {}, ", refusal.rule.label()), None)
-                }
+                RuleRef::Default
+                | RuleRef::Guard
+                | RuleRef::Require
+                | RuleRef::Parse
+                | RuleRef::Limit(_)
+                | RuleRef::Disagreement => (format!("rule {}, ", refusal.rule.label()), None),
             };
             let message = message
                 .unwrap_or_else(|| format!("login refused by policy \"{}\": {}", refusal.policy, refusal.reason));

@@ -11,7 +11,8 @@ use crate::session::cache::{Texts, TooHeavy};
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
-use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
+use crate::sql::second_opinion::Opinion;
+use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed, second_opinion};
 use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
@@ -158,7 +159,7 @@ impl Judge<'_> {
         let judged = match known.map(Arc::clone) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
-                self.facts(&known.facts, &known.signals, extended)
+                self.facts(&known.facts, &known.signals, None, extended)
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
@@ -174,8 +175,9 @@ impl Judge<'_> {
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
         let read = || {
             let analysis = sql::analyse(text, reading)?;
+            let opinion = second_opinion::compare(text, &analysis.facts);
             let signals = detect::signals(text, &analysis);
-            Ok((Arc::new(analysis.facts), signals))
+            Ok((Arc::new(analysis.facts), signals, opinion))
         };
         let read = if text.len() > LONG {
             match tokio::task::block_in_place(|| self.texts.in_turn(text, read)) {
@@ -196,21 +198,25 @@ impl Judge<'_> {
                 self.tell.statements(&judgement, None);
                 Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
             }
-            Ok((facts, signals)) => {
-                let judged = self.facts(&facts, &signals, extended);
+            Ok((facts, signals, opinion)) => {
+                self.tell.second_opinion(&opinion);
+                let judged = self.facts(&facts, &signals, Some(&opinion), extended);
                 let accountable =
                     facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
                 let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
-                self.texts.keep(raw, facts, signals, lasting);
+                // What is remembered is judged by its Facts alone: a disagreement is heard each time.
+                if !matches!(opinion, Opinion::Disagrees(_)) {
+                    self.texts.keep(raw, facts, signals, lasting);
+                }
                 self.tell.cache_bytes(self.texts.bytes());
                 judged
             }
         }
     }
 
-    /// Judges what a text does, and tells of it.
-    fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, extended: bool) -> Judged {
-        let judged = match self.names(facts, extended) {
+    /// Judges what a text does, and tells of it. Without an opinion: the parsers didn't disagree when it was read.
+    fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, opinion: Option<&Opinion>, extended: bool) -> Judged {
+        let mut judged = match self.names(facts, extended) {
             Some(unknown) => unknown,
             None => {
                 let parameters = if extended { Parameters::Later } else { Parameters::None };
@@ -218,6 +224,9 @@ impl Judge<'_> {
                 Judged::plain(self.policy.judge(facts, moment))
             }
         };
+        if let Some(opinion) = opinion {
+            judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
+        }
         self.tell.statements(&judged.judgement, Some(facts));
         self.tell.signals(signals, &judged.judgement);
         Judged { facts: Some(Arc::clone(facts)), ..judged }

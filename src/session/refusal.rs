@@ -94,7 +94,7 @@ impl Wording {
         let detail = match &refusal.rule {
             RuleRef::Rule { name, file, line } => format!("rule \"{name}\" ({file}:{line}), {event}"),
             RuleRef::Default => format!("no rule allows it, {event}"),
-            RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
+            RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) | RuleRef::Disagreement => {
                 format!("{}, {event}", refusal.rule.label())
             }
         };

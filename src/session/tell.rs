@@ -5,10 +5,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::detect::Signals;
-use crate::metrics::label::{Event, Remembered, VerdictLabel};
+use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
 use crate::session::refusal::Reference;
+use crate::sql::second_opinion::Opinion;
 use crate::sql::{self, ActionName, Facts, Group, Object, Statement};
 use crate::wire::sqlstate;
 
@@ -18,7 +19,7 @@ const ATTEMPT: u32 = 3;
 /// The longest refused text that is read once more for its hash.
 const HASHED: usize = 16 << 10;
 
-/// Kinds of observed refusals that one session writes to the log.
+/// Kinds of observed refusals and disagreements that one session writes to the log.
 const OBSERVED: usize = 256;
 
 /// Where one session's outcomes go, with what every line says of it.
@@ -32,7 +33,7 @@ pub struct Teller {
     address: String,
     /// Number of the session in this process.
     session: u64,
-    /// Hashes of the observed refusals that are in the log already.
+    /// Hashes of the observed refusals and disagreements that are in the log already.
     observed: HashSet<u64>,
 }
 
@@ -104,6 +105,36 @@ impl Teller {
         self.metrics.unparsed();
     }
 
+    /// What the second parser made of a text. A disagreement is a bug of ours or an attack on a parser: the log gets each
+    /// kind once a session, with both readings.
+    pub fn second_opinion(&mut self, opinion: &Opinion) {
+        self.metrics.second_opinion(match opinion {
+            Opinion::Agrees => OpinionLabel::Agrees,
+            Opinion::None(_) => OpinionLabel::None,
+            Opinion::Disagrees(_) => OpinionLabel::Disagrees,
+        });
+        let Opinion::Disagrees(readings) = opinion else { return };
+        self.metrics.event(Event::ParserDisagreement);
+        let readings = readings.to_string();
+        if self.is_new(&("disagreement", &readings)) {
+            tracing::warn!(
+                session = self.session,
+                user = ?self.user,
+                database = ?self.database,
+                address = self.address,
+                "two parsers read a statement differently: {}",
+                readings.escape_debug()
+            );
+        }
+    }
+
+    /// Whether the log has nothing of this kind from this session yet, and room for it.
+    fn is_new(&mut self, kind: &impl Hash) -> bool {
+        let mut hasher = DefaultHasher::new();
+        kind.hash(&mut hasher);
+        self.observed.len() < OBSERVED && self.observed.insert(hasher.finish())
+    }
+
     /// The verdict on a Query or Parse: counts each of its statements once.
     pub fn statements(&mut self, judgement: &Judgement, facts: Option<&Facts>) {
         let verdict = label(judgement);
@@ -163,9 +194,7 @@ impl Teller {
     /// session, since an observed application does the same all day.
     pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8]) {
         self.event_of(refusal);
-        let mut hasher = DefaultHasher::new();
-        (refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason).hash(&mut hasher);
-        if self.observed.len() < OBSERVED && self.observed.insert(hasher.finish()) {
+        if self.is_new(&(refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason)) {
             self.line(asked, refusal, "", "would_refuse", text);
         }
     }
@@ -202,7 +231,7 @@ impl Teller {
             }
             RuleRef::Guard => self.metrics.event(Event::GuardedSetting),
             RuleRef::Limit(limit) => self.metrics.limit_exceeded(limit.as_str()),
-            RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Require | RuleRef::Parse => {}
+            RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {}
         }
     }
 
@@ -213,7 +242,12 @@ impl Teller {
         let statement = sql::redacted(&text);
         let place = match &refusal.rule {
             RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => String::new(),
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement => String::new(),
         };
         tracing::warn!(
             session = self.session,
@@ -262,9 +296,12 @@ fn hash_of(text: &str) -> Option<sql::StatementHash> {
 fn without_quotation(refusal: &Refusal) -> &str {
     match refusal.rule {
         RuleRef::Parse => refusal.reason.split(" at or near \"").next().unwrap_or_default(),
-        RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Limit(_) => {
-            &refusal.reason
-        }
+        RuleRef::Rule { .. }
+        | RuleRef::Default
+        | RuleRef::Guard
+        | RuleRef::Require
+        | RuleRef::Disagreement
+        | RuleRef::Limit(_) => &refusal.reason,
     }
 }
 
@@ -306,5 +343,39 @@ fn weight(group: Group) -> u8 {
         Group::Network => 11,
         Group::File => 12,
         Group::Unknown => 13,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::second_opinion::{Disagreement, NoOpinion};
+
+    #[test]
+    fn second_opinions_are_counted_and_a_disagreement_is_an_event() {
+        let metrics = Arc::new(Metrics::new(&["read"], &[]));
+        let identity = Identity {
+            user: "u".into(),
+            database: "d".into(),
+            address: "127.0.0.1".parse().unwrap(),
+            tls: false,
+            replication: false,
+        };
+        let mut tell = Teller::new(Arc::clone(&metrics), &identity, 1);
+        let differs = Opinion::Disagrees(Disagreement { postgresql: Vec::new(), second: Vec::new() });
+        for opinion in [&Opinion::Agrees, &Opinion::None(NoOpinion::TooLong), &differs, &differs] {
+            tell.second_opinion(opinion);
+        }
+        let text = metrics.encode(std::time::SystemTime::now()).unwrap();
+        for line in [
+            "portcullis_second_opinion_total{opinion=\"agrees\"} 1",
+            "portcullis_second_opinion_total{opinion=\"none\"} 1",
+            "portcullis_second_opinion_total{opinion=\"disagrees\"} 2",
+            "portcullis_security_events_total{event_type=\"parser_disagreement\"} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "no {line} in {text}");
+        }
+        // Both disagreements are one kind: the log has it once.
+        assert_eq!(tell.observed.len(), 1);
     }
 }

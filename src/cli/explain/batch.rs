@@ -48,6 +48,7 @@ pub(super) fn run(
     input: impl Read,
     output: impl Write,
     session: Result<&SessionPolicy, &Refusal>,
+    verbose: bool,
 ) -> Result<u64, ExplainError> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let mut output = BufWriter::with_capacity(BUFFER, output);
@@ -76,9 +77,9 @@ pub(super) fn run(
             }
         };
         let answer = match text {
-            Ok(Text::Sql(sql)) => contained(&sql, session),
+            Ok(Text::Sql(sql)) => contained(&sql, session, verbose),
             Ok(Text::Bytes(bytes)) => match std::str::from_utf8(&bytes) {
-                Ok(sql) => contained(sql, session),
+                Ok(sql) => contained(sql, session, verbose),
                 Err(error) => Answer::undecodable(&Undecodable::Utf8(error.valid_up_to()), session),
             },
             Err(problem) => Answer::undecodable(&Undecodable::Line(problem), session),
@@ -89,8 +90,8 @@ pub(super) fn run(
 }
 
 /// A bug that panics costs one answer, as it costs one session behind the firewall, and is refused as there.
-fn contained(sql: &str, session: Result<&SessionPolicy, &Refusal>) -> Answer {
-    let answer = catch_unwind(AssertUnwindSafe(|| Answer::of(sql, session)));
+fn contained(sql: &str, session: Result<&SessionPolicy, &Refusal>, verbose: bool) -> Answer {
+    let answer = catch_unwind(AssertUnwindSafe(|| Answer::of(sql, session, verbose)));
     let bug = || Undecodable::Line("reading it panicked: a bug of portcullis, please report it".into());
     answer.unwrap_or_else(|_| Answer::undecodable(&bug(), session))
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::detect;
 use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, RuleRef, SessionPolicy, Verdict};
+use crate::sql::second_opinion::{Compared, Opinion, Summary};
 use crate::sql::{self, Reading, Unparsed};
 
 /// Everything that is told about one text. Serialises to the keys of the bulk form, but for `id`.
@@ -29,6 +30,9 @@ pub(super) struct Answer {
     injection: Injection,
     /// The statement hash; null where the text could not be read.
     hash: Option<String>,
+    /// With `--verbose` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second_opinion: Option<SecondOpinion>,
     #[serde(skip)]
     refusal: Option<Refusal>,
 }
@@ -44,6 +48,33 @@ struct Access {
 struct Injection {
     score: u32,
     signals: Vec<&'static str>,
+}
+
+/// What two parsers make of a text, side by side.
+#[derive(Debug, Serialize)]
+struct SecondOpinion {
+    /// `agrees`, `none` or `disagrees`.
+    opinion: &'static str,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// A line for each statement, by PostgreSQL's grammar.
+    postgresql: Vec<String>,
+    /// Likewise, by the second parser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    second: Option<Vec<String>>,
+}
+
+impl SecondOpinion {
+    fn of(compared: &Compared, opinion: &Opinion) -> SecondOpinion {
+        let lines = |summaries: &[Summary]| summaries.iter().map(Summary::to_string).collect();
+        SecondOpinion {
+            opinion: opinion.as_str(),
+            reason: compared.second.as_ref().err().map(ToString::to_string),
+            postgresql: lines(&compared.postgresql),
+            second: compared.second.as_ref().ok().map(|second| lines(second)),
+        }
+    }
 }
 
 /// Why a text can't be judged like others.
@@ -68,8 +99,8 @@ impl Undecodable {
 }
 
 impl Answer {
-    /// Reads and judges a text in this session, or in none, where no policy admits it.
-    pub fn of(text: &str, session: Result<&SessionPolicy, &Refusal>) -> Answer {
+    /// Reads and judges a text in this session, or in none, where no policy admits it. `verbose` keeps both readings.
+    pub fn of(text: &str, session: Result<&SessionPolicy, &Refusal>, verbose: bool) -> Answer {
         if text.contains('\0') {
             return Answer::undecodable(&Undecodable::Nul, session);
         }
@@ -86,7 +117,12 @@ impl Answer {
         };
         // As POLICY 14 has it for tests: the extended protocol, and parameters that come later.
         let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
-        let mut answer = Answer::judged(session.map(|session| session.judge(&analysis.facts, moment)));
+        let compared = Compared::of(text, &analysis.facts);
+        let opinion = compared.opinion();
+        let judge =
+            |session: &SessionPolicy| session.after_second_opinion(session.judge(&analysis.facts, moment), &opinion);
+        let mut answer = Answer::judged(session.map(judge));
+        answer.second_opinion = verbose.then(|| SecondOpinion::of(&compared, &opinion));
         answer.hash = sql::hash(text, &analysis).map(|hash| hash.to_string());
         let signals = detect::signals(text, &analysis);
         answer.injection.score = signals.score();
@@ -144,6 +180,7 @@ impl Answer {
             functions: BTreeSet::new(),
             injection: Injection::default(),
             hash: None,
+            second_opinion: None,
             refusal,
         }
     }
@@ -181,9 +218,12 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
     if let Some(refusal) = &answer.refusal {
         match &refusal.rule {
             RuleRef::Rule { name, file, line: at } => line("  rule", &format!("{name} ({file}:{at})")),
-            RuleRef::Default | RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) => {
-                line("  rule", refusal.rule.label())
-            }
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement => line("  rule", refusal.rule.label()),
         }
         line("  reason", &refusal.reason);
         if let Some(hint) = &refusal.hint {
@@ -208,6 +248,17 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
     }
     if answer.injection.score > 0 {
         line("injection", &format!("score {}: {}", answer.injection.score, answer.injection.signals.join(", ")));
+    }
+    if let Some(second) = &answer.second_opinion {
+        let why = second.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        line("2nd opinion", &format!("{}{why}", second.opinion));
+        let readings = [("  grammar", Some(&second.postgresql)), ("  sqlparser", second.second.as_ref())];
+        for (mut name, reading) in readings {
+            for statement in reading.into_iter().flatten() {
+                line(name, statement);
+                name = "";
+            }
+        }
     }
     out
 }

@@ -32,6 +32,7 @@ fn args(user: Option<&str>) -> Args {
         database: None,
         address: None,
         no_tls: false,
+        verbose: false,
         batch: None,
         sql: None,
     }
@@ -39,12 +40,16 @@ fn args(user: Option<&str>) -> Args {
 
 /// The answers to some lines, and how many lines were unreadable. On a thread with the stack that analysing needs.
 fn ask(user: Option<&'static str>, lines: &str) -> (Vec<Value>, u64) {
+    ask_verbosely(user, lines, false)
+}
+
+fn ask_verbosely(user: Option<&'static str>, lines: &str, verbose: bool) -> (Vec<Value>, u64) {
     let lines = lines.to_owned();
     let thread = std::thread::Builder::new().stack_size(sql::STACK).spawn(move || {
         let policies = policies();
         let session = policies.admit(&identity(&args(user), &policies));
         let mut out = Vec::new();
-        let unreadable = batch::run(lines.as_bytes(), &mut out, session.as_ref()).expect("answers");
+        let unreadable = batch::run(lines.as_bytes(), &mut out, session.as_ref(), verbose).expect("answers");
         let out = String::from_utf8(out).expect("text");
         (out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(), unreadable)
     });
@@ -80,7 +85,8 @@ fn an_answer_has_exactly_the_keys_of_the_contract() {
     assert_eq!(answer["rule"], Value::Null);
     assert_eq!(answer["accesses"], json!([{"action": "select", "object": "orders"}]));
     assert_eq!(answer["injection"], json!({"score": 0, "signals": []}));
-    assert_eq!(answer["hash"], Value::Null);
+    let hash = answer["hash"].as_str().expect("a text");
+    assert!(hash.parse::<crate::sql::StatementHash>().is_ok(), "{hash}");
 }
 
 #[test]
@@ -176,7 +182,7 @@ fn the_text_for_readers_has_no_control_characters() {
         let identity = identity(&args(Some("shop_app")), &policies);
         let session = policies.admit(&identity);
         let sql = "DELETE\nFROM orders -- \u{1b}[2J";
-        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref()))
+        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref(), true))
     });
     let text = thread.expect("starts").join().expect("no panic");
     assert!(!text.contains('\u{1b}'), "{text}");
@@ -185,8 +191,43 @@ fn the_text_for_readers_has_no_control_characters() {
         "verdict     refuse",
         "  policy    shop",
         "does        delete orders",
+        "2nd opinion agrees",
+        "  grammar   delete; writes orders",
+        "  sqlparser delete; writes orders",
     ] {
         assert!(text.lines().any(|l| l == line), "no `{line}` in\n{text}");
     }
     assert!(text.contains("unbounded (") && text.contains("add a WHERE clause"), "{text}");
+}
+
+#[test]
+fn verbose_shows_both_readings() {
+    let line = |sql: &str| json!({"id": 1, "sql": sql}).to_string();
+    let lines = [
+        line("SELECT * FROM orders; DELETE FROM orders WHERE id = 1"),
+        line("SELECT id COLLATE FROM orders"),
+        line("CHECKPOINT"),
+        line("SELEC 1"),
+    ]
+    .join("\n");
+    let (answers, _) = ask_verbosely(Some("shop_app"), &lines, true);
+    let both = json!(["reads orders", "delete; writes orders"]);
+    assert_eq!(answers[0]["second_opinion"], json!({"opinion": "agrees", "postgresql": both, "second": both}));
+    assert_eq!(
+        answers[1]["second_opinion"],
+        json!({
+            "opinion": "disagrees",
+            "postgresql": ["reads orders"],
+            "second": ["nothing that touches a relation"],
+        })
+    );
+    assert_eq!((&answers[1]["verdict"], &answers[1]["rule"]), (&json!("refuse"), &json!("disagreement")));
+    let none = &answers[2]["second_opinion"];
+    assert_eq!((&none["opinion"], &none["postgresql"]), (&json!("none"), &json!(["checkpoint"])));
+    assert!(none["reason"].as_str().is_some_and(|reason| reason.contains("could not read it")), "{none}");
+    assert_eq!(answers[3]["second_opinion"], Value::Null);
+    // Without it the contract of the bulk form has no such key, and the verdict is the same.
+    let (answers, _) = ask(Some("shop_app"), &lines);
+    assert!(answers.iter().all(|answer| answer.get("second_opinion").is_none()));
+    assert_eq!(answers[1]["rule"], "disagreement");
 }

@@ -599,3 +599,18 @@ fn a_held_cursor_that_was_closed_is_forgotten() {
     session.server(&[frame(b'C', b"CLOSE CURSOR ALL\0"), frame(b'Z', b"I")].concat());
     assert_eq!(session.refused(&query("FETCH c"), b'Q').0, "34000");
 }
+
+#[test]
+fn a_text_that_two_parsers_read_differently_is_refused_unless_the_policy_observes() {
+    // An output name for PostgreSQL; for the other parser a collation called `FROM`.
+    let text = query("SELECT id COLLATE FROM orders");
+    let mut session = Session::new(SHOP);
+    // Texts that came before are remembered: the disagreement is not forgotten over it.
+    for _ in 0..2 {
+        let (sqlstate, message) = session.refused(&text, b'Q');
+        assert_eq!(sqlstate, "42501");
+        assert_eq!(message, "statement refused by policy \"shop\": two parsers read the statement differently");
+    }
+    Session::new(&format!("{SHOP}on_disagreement: observe\n")).passes(&text);
+    Session::new(WATCHED).passes(&text);
+}
