@@ -5,6 +5,7 @@ pub mod encoding;
 pub mod facts;
 pub mod functions;
 mod parse;
+mod plpgsql;
 pub mod relations;
 pub mod settings;
 mod walk;

@@ -1,6 +1,7 @@
 //! The walk: from a parse tree to what its statements do. Generic over the whole tree (`children`), with hand-written
 //! knowledge of the nodes that do something. What nobody wrote down is `unknown`.
 
+mod body;
 mod call;
 mod ddl;
 mod dispatch;
@@ -17,6 +18,8 @@ mod utility;
 
 #[cfg(test)]
 mod attack_tests;
+#[cfg(test)]
+mod body_tests;
 #[cfg(test)]
 mod canary_tests;
 #[cfg(test)]
