@@ -1,8 +1,8 @@
 //! Bodies in PL/pgSQL: finds the SQL in them, as `pl_gram.y` cuts it out, and reads every other token as a known
 //! part of the language. What is not known stops the reading, so that the body is `unknown`.
 //!
-//! libpg_query has a PL/pgSQL parser. It is not used: it resolves types against made-up catalogs (a function that
-//! returns a table's row fails), and in release builds it swaps the process's stderr for a pipe during each call.
+//! libpg_query has a PL/pgSQL parser. It is not used: it looks types up in a made-up catalog (a function that returns a
+//! table's rows fails), keeps the state of its compiler in C, and takes what anybody writes to stderr for its error.
 
 mod statements;
 mod tokens;
@@ -43,21 +43,15 @@ pub(super) fn read<'a>(body: &'a str, parameters: &[&str]) -> Body<'a> {
         Ok(tokens) => tokens,
         Err(why) => return Body { pieces: Vec::new(), stopped: Some(why) },
     };
-    let mut reader = Reader { text: body, tokens, at: 0, nesting: 0, pieces: Vec::new() };
-    let read = parameters.iter().try_for_each(|name| known_name(name)).and_then(|()| reader.function());
+    let mut reader = Reader { text: body, tokens, at: 0, nesting: 0, pieces: Vec::new(), shadowed: Vec::new() };
+    parameters.iter().for_each(|name| reader.declare(name));
+    let read = reader.function();
     Body { pieces: reader.pieces, stopped: read.err() }
 }
 
-/// A variable called like a keyword that may stand before an expression takes the keyword's place in PL/pgSQL's
-/// scanner: `RETURN query(1)` then calls a function.
-fn known_name(name: &str) -> Result<(), String> {
-    let bare = name.trim_matches('"');
-    let keyword = ["next", "query", "reverse", "absolute", "relative", "forward", "backward"];
-    match keyword.iter().any(|k| k.eq_ignore_ascii_case(bare)) {
-        true => Err(format!("a variable called {bare}")),
-        false => Ok(()),
-    }
-}
+/// Keywords that may stand before an expression. A variable called so takes the keyword's place in PL/pgSQL's scanner:
+/// `RETURN query(1)` then calls a function.
+const BEFORE_EXPRESSION: &[&str] = &["next", "query", "reverse", "absolute", "relative", "forward", "backward"];
 
 /// The keywords of PL/pgSQL that no variable can be called (`pl_reserved_kwlist.h`).
 const RESERVED: &[&str] = &[
@@ -74,6 +68,8 @@ struct Reader<'a> {
     at: usize,
     nesting: u32,
     pieces: Vec<Piece<'a>>,
+    /// Those of `BEFORE_EXPRESSION` that a variable is called like.
+    shadowed: Vec<&'static str>,
 }
 
 impl<'a> Reader<'a> {
@@ -116,6 +112,30 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// Notes the name of a variable.
+    fn declare(&mut self, name: &str) {
+        let bare = name.trim_matches('"');
+        let keyword = BEFORE_EXPRESSION.iter().find(|k| k.eq_ignore_ascii_case(bare));
+        self.shadowed.extend(keyword.filter(|k| !self.shadowed.contains(k)));
+    }
+
+    /// True where the token is one of these keywords, and no variable.
+    fn is_before_expression(&self, what: &[&str]) -> Read<bool> {
+        if !self.is_unreserved(what) {
+            return Ok(false);
+        }
+        match self.is_any(&self.shadowed) {
+            true => Err(format!("PL/pgSQL: a keyword or the variable called {}", self.peek(0))),
+            false => Ok(true),
+        }
+    }
+
+    fn take_before_expression(&mut self, what: &str) -> Read<bool> {
+        let found = self.is_before_expression(&[what])?;
+        self.at += usize::from(found);
+        Ok(found)
+    }
+
     fn expect(&mut self, what: &str) -> Read<()> {
         if self.take(what) { Ok(()) } else { Err(self.surprise()) }
     }
@@ -141,7 +161,8 @@ impl<'a> Reader<'a> {
     fn variable(&mut self) -> Read<()> {
         let first = self.name()?;
         if self.peek(0) != "." {
-            return known_name(first);
+            self.declare(first);
+            return Ok(());
         }
         for _ in 0..2 {
             if self.take(".") {
@@ -315,7 +336,7 @@ impl<'a> Reader<'a> {
 
     fn declaration(&mut self) -> Read<()> {
         let name = self.name()?;
-        known_name(name)?;
+        self.declare(name);
         if self.is("alias") && self.peek(1).eq_ignore_ascii_case("for") {
             self.at += 2;
             self.variable()?;
@@ -327,7 +348,7 @@ impl<'a> Reader<'a> {
             if self.take("(") {
                 loop {
                     let name = self.name()?;
-                    known_name(name)?;
+                    self.declare(name);
                     self.data_type()?;
                     if !self.take(",") {
                         break;

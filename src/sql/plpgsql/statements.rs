@@ -1,6 +1,6 @@
 //! The statements of PL/pgSQL, one by one (`proc_stmt` of `pl_gram.y`).
 
-use super::{MAX_NESTING, Piece, Read, Reader, known_name};
+use super::{MAX_NESTING, Piece, Read, Reader};
 
 impl Reader<'_> {
     /// Statements up to what closes them, which stays.
@@ -102,7 +102,7 @@ impl Reader<'_> {
                 self.cursor_arguments()?;
             }
         } else {
-            let reverse = self.take_unreserved("reverse");
+            let reverse = self.take_before_expression("reverse")?;
             let text = self.until(&["..", "loop"])?;
             if self.take("..") {
                 self.push(Piece::Expression(text))?;
@@ -119,10 +119,9 @@ impl Reader<'_> {
         self.loop_body()
     }
 
-    /// The length of the name in `c LOOP`, `c(…) LOOP`: a cursor, as no query looks so. (`VALUES (…) LOOP` and
-    /// `SELECT (…) LOOP` do; what is in the brackets is read as expressions either way.)
+    /// The length of the name in `c LOOP`, `c(…) LOOP`: a bound cursor. Queries that look so begin with a keyword.
     fn bound_cursor(&self) -> Option<usize> {
-        if !self.is_name() {
+        if !self.is_name() || self.is_any(&["select", "values", "table"]) {
             return None;
         }
         let mut length = 1;
@@ -199,10 +198,10 @@ impl Reader<'_> {
 
     fn return_statement(&mut self) -> Read<()> {
         self.at += 1;
-        if self.take_unreserved("query") {
+        if self.take_before_expression("query")? {
             return if self.take("execute") { self.dynamic(";") } else { self.query(&[";"]) };
         }
-        self.take_unreserved("next");
+        self.take_before_expression("next")?;
         if self.is(";") { Ok(()) } else { self.expression(&[";"]) }
     }
 
@@ -271,8 +270,8 @@ impl Reader<'_> {
             ahead += 1;
         }
         let from = ["from", "in"].contains(&&*self.peek(ahead).to_ascii_lowercase());
-        let plain = self.is_unreserved(&["next", "prior", "first", "last", "all"]);
-        let counted = self.is_unreserved(&["absolute", "relative", "forward", "backward"]);
+        let plain = self.is_before_expression(&["next", "prior", "first", "last", "all"])?;
+        let counted = self.is_before_expression(&["absolute", "relative", "forward", "backward"])?;
         if from && ahead > 0 {
             if plain || counted {
                 self.at += 1;
@@ -309,8 +308,7 @@ impl Reader<'_> {
             if !self.take(":=") {
                 self.expect("=")?;
             }
-            let item = self.name()?;
-            known_name(item)?;
+            self.name()?;
             if !self.take(",") {
                 return Ok(());
             }

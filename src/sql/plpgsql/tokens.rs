@@ -16,7 +16,9 @@ pub(super) struct Token<'a> {
 
 /// The tokens without comments.
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, String> {
-    let scanned = pg_query::scan_tokens(text).map_err(|e| format!("a PL/pgSQL body: {e}"))?;
+    // The wrapper makes a slice of a null pointer where there is no token at all, so there is always one.
+    let mut scanned = pg_query::scan_tokens(&format!("{text}\n;")).map_err(|e| format!("a PL/pgSQL body: {e}"))?;
+    scanned.pop();
     let mut tokens = Vec::with_capacity(scanned.len());
     for token in scanned {
         let is = |kind: Kind| token.token == kind as i32;

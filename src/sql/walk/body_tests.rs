@@ -48,6 +48,7 @@ fn a_canary_in_every_place_of_plpgsql() {
         "FOR x, y IN SELECT 1, canary() LOOP NULL; END LOOP;",
         "FOR r IN (SELECT canary()) LOOP NULL; END LOOP;",
         "FOR r IN VALUES (canary()) LOOP NULL; END LOOP;",
+        "FOR r IN SELECT (SELECT canary()) LOOP NULL; END LOOP;",
         "FOR r IN k(canary()) LOOP NULL; END LOOP;",
         "FOR r IN k(p := canary()) LOOP NULL; END LOOP;",
         "FOR r IN k(p => canary()) LOOP NULL; END LOOP;",
@@ -110,7 +111,8 @@ fn a_canary_in_every_place_of_plpgsql() {
         // Comments, case and line breaks are no hiding places.
         "pErFoRm -- ;\n canary /* ; */ ();",
         "x := ';' || canary();",
-        // A variable that is called like a statement.
+        // A variable that is called like a statement, or like a keyword that is not used.
+        "DECLARE query text; BEGIN PERFORM canary(); query := 'x'; END;",
         "DECLARE perform int; BEGIN perform := canary(); END;",
         "RETURN next.f(canary());",
     ];
@@ -178,7 +180,7 @@ fn what_a_body_does_is_added() {
         ),
         (
             "CREATE FUNCTION f() RETURNS int SET ROLE admin BEGIN ATOMIC SELECT a FROM t; END",
-            &["create:function f", "create_function f", "select t", "set_role admin"],
+            &["create:function f", "create_function f", "set_role admin", "select t"],
         ),
     ]);
     assert!(statement(&block("DELETE FROM t;")).accesses.iter().any(|a| a.where_missing));
@@ -211,7 +213,7 @@ fn what_is_not_read_is_unknown() {
         &block("DEALLOCATE ALL;"),
         &block("EXECUTE 'EXECUTE p';"),
         &block("SELEC 1;"),
-        &block("x := ;"),
+        &block("x := 1 +;"),
         &block("FROBNICATE x;"),
         &block("DECLARE query int; BEGIN RETURN query(1); END;"),
         &block("FOR query IN 1..2 LOOP RETURN query(1); END LOOP;"),
@@ -221,6 +223,9 @@ fn what_is_not_read_is_unknown() {
         &block(&format!("{}NULL;{}", "LOOP ".repeat(5_000), " END LOOP;".repeat(5_000))),
         &block(&"x := 1; ".repeat(10_001)),
         "DO ''",
+        "DO '-- only this'",
+        "DO ' /* or this */ '",
+        "DO $$ BEGIN END; /* open $$",
         "DO 'BEGIN'",
         "DO 'BEGIN END; SELECT 1'",
         "DO 'BEGIN END' LANGUAGE plpgsql LANGUAGE plpgsql",
