@@ -6,6 +6,7 @@ pub mod facts;
 pub mod functions;
 mod hash;
 mod parse;
+mod plpgsql;
 mod redact;
 pub mod relations;
 pub mod second_opinion;

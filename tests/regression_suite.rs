@@ -29,7 +29,19 @@ const GRAMMAR_CHANGES: [(&str, &str, &str); 6] = [
 ];
 
 /// The only reasons for `unknown` in the suite: how what the walker says begins, and why it can't say more.
-const UNKNOWN: [(&str, &str); 2] = [
+const UNKNOWN: [(&str, &str); 14] = [
+    ("a body in language c", "code that is no SQL"),
+    ("a body in language internal", "code that is no SQL"),
+    ("a body in language plperl", "code that is no SQL; plperlu too"),
+    ("a body in language plpython3u", "code that is no SQL"),
+    ("dynamic EXECUTE in a PL/pgSQL body", "SQL that is made when it runs"),
+    ("PREPARE, EXECUTE, DEALLOCATE or a cursor of SQL in a body", "names that a body makes can't be followed"),
+    ("a body in SQL: syntax error at or near \"not\"", "a body that is wrong on purpose: `not even SQL`"),
+    ("a body in SQL: syntax error at or near \"broken\"", "a body that is wrong on purpose (18)"),
+    ("SQL in a PL/pgSQL body: syntax error at or near \"the\"", "a body that is wrong on purpose"),
+    ("SQL in a PL/pgSQL body: syntax error at or near \"Johnny\"", "a body that is wrong on purpose: `Johnny Yuma`"),
+    ("PL/pgSQL near \"[\"", "`FOR x[1] IN …`: wrong on purpose"),
+    ("CREATE FUNCTION … BEGIN in a PL/pgSQL body", "a statement whose end PL/pgSQL finds by counting BEGIN and END"),
     ("what schema_to_xml", "reads every table of a schema: which ones, only the server's catalogs know"),
     ("what pg_input_", "runs the input function of a type that a column names (18's isn and ltree)"),
 ];

@@ -265,7 +265,7 @@ impl Teller {
             statement,
             "statement {}: {}",
             if event.is_empty() { "would be refused" } else { "refused" },
-            without_quotation(refusal).escape_debug()
+            without_quotation(&refusal.reason).escape_debug()
         );
     }
 
@@ -293,16 +293,8 @@ fn hash_of(text: &str) -> Option<sql::StatementHash> {
 }
 
 /// Why, for the log: the parser's message quotes the text, and what it quotes may be somebody's data.
-fn without_quotation(refusal: &Refusal) -> &str {
-    match refusal.rule {
-        RuleRef::Parse => refusal.reason.split(" at or near \"").next().unwrap_or_default(),
-        RuleRef::Rule { .. }
-        | RuleRef::Default
-        | RuleRef::Guard
-        | RuleRef::Require
-        | RuleRef::Disagreement
-        | RuleRef::Limit(_) => &refusal.reason,
-    }
+fn without_quotation(reason: &str) -> &str {
+    reason.split(" at or near \"").next().unwrap_or_default()
 }
 
 /// The verdict as a label.

@@ -2,6 +2,7 @@
 
 use std::panic::catch_unwind;
 
+use pg_query::ParserOptions;
 use pg_query::protobuf::{ParseResult, ScanToken};
 
 use super::Unparsed;
@@ -14,15 +15,20 @@ const MAX_BYTES: usize = 256 << 10;
 
 /// Reads a text with PostgreSQL's grammar. Needs a large stack.
 pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
+    parse_as(text, ParserOptions::DEFAULT)
+}
+
+/// Likewise, by another of the grammar's entries: an expression or an assignment of PL/pgSQL.
+pub(super) fn parse_as(text: &str, entry: ParserOptions) -> Result<ParseResult, Unparsed> {
     // The wrapper computes summaries of its own on the way and panics on shapes that it does not expect; that must not
     // cost the session.
     let parsed =
-        catch_unwind(|| pg_query::parse(text, 0)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
+        catch_unwind(|| pg_query::parse(text, entry)).map_err(|_| Unparsed::Internal("the parser panicked".into()))?;
     match parsed {
         Ok(result) => Ok(result.protobuf),
         Err(pg_query::Error::Parse(message)) if is_depth(&message) => Err(Unparsed::TooDeep),
         Err(pg_query::Error::Parse(message)) => {
-            let position = position(text, &message);
+            let position = if entry == ParserOptions::DEFAULT { position(text, &message) } else { None };
             Err(Unparsed::Syntax { message, position })
         }
         Err(pg_query::Error::Conversion(_)) => {

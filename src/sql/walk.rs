@@ -1,6 +1,7 @@
 //! The walk: from a parse tree to what its statements do. Generic over the whole tree (`children`), with hand-written
 //! knowledge of the nodes that do something. What nobody wrote down is `unknown`.
 
+mod body;
 mod call;
 mod ddl;
 mod dispatch;
@@ -18,10 +19,13 @@ mod utility;
 #[cfg(test)]
 mod attack_tests;
 #[cfg(test)]
+mod body_tests;
+#[cfg(test)]
 mod canary_tests;
 #[cfg(test)]
 mod tests;
 
+use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 
 use super::{Facts, Reading, Statement, Unparsed};
@@ -35,7 +39,7 @@ const MAX_DEPTH: u32 = 40_000;
 const MAX_STRINGS: u32 = 4;
 
 /// What reading SQL in a string may take, in bytes, beside what was allowed for the text around it; beyond it is `unknown`.
-const MAX_WEIGHT: u64 = 32 << 20;
+const MAX_WEIGHT: u64 = 64 << 20;
 
 /// Texts of at most so many bytes can't be heavier than that.
 const LIGHT: usize = 4096;
@@ -65,6 +69,14 @@ fn nested(text: &str, tree: &ParseResult, reading: Reading, strings: u32) -> Res
         first.accesses.push(emit::unknown(&what));
     }
     Ok(Facts { statements })
+}
+
+/// Reads SQL that a string holds.
+fn parse_inner(text: &str, entry: ParserOptions) -> Result<ParseResult, Unparsed> {
+    if text.len() > LIGHT && super::weight(text) > MAX_WEIGHT {
+        return Err(Unparsed::Internal("SQL in a string, too long to be read there".to_owned()));
+    }
+    super::parse::parse_as(text, entry)
 }
 
 /// One top-level statement being walked.

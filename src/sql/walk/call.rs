@@ -1,14 +1,13 @@
 //! Function calls by what pg_catalog's functions do (POLICY 5), and set_config, which is SET.
 
 use pg_query::protobuf::{self as pb, AExprKind};
-use pg_query::{Node, NodeEnum, NodeRef};
+use pg_query::{Node, NodeEnum, NodeRef, ParserOptions};
 
 use super::names::{boxed, dotted, from_text, inner, last, may_be_builtin, split_identifiers, string};
 use super::settings::is_list;
-use super::{LIGHT, MAX_STRINGS, MAX_WEIGHT, Walker};
+use super::{MAX_STRINGS, Walker, parse_inner};
 use crate::sql::functions::{Builtin, Class, SqlArgument, builtin};
 use crate::sql::settings::canonical;
-use crate::sql::weight;
 use crate::sql::{ActionName, Name, NameUse, Object, Operand, SettingValue};
 
 /// `FirstNormalObjectId` of transam.h: smaller OIDs are those of a fresh database.
@@ -232,10 +231,10 @@ impl<'a> Walker<'a> {
 
     /// Analyses SQL that a string holds; false where that can't be done.
     fn inner_sql(&mut self, text: &str) -> bool {
-        if self.strings >= MAX_STRINGS || (text.len() > LIGHT && weight(text) > MAX_WEIGHT) {
+        if self.strings >= MAX_STRINGS {
             return false;
         }
-        let Ok(tree) = crate::sql::parse::parse(text) else { return false };
+        let Ok(tree) = parse_inner(text, ParserOptions::DEFAULT) else { return false };
         let Ok(facts) = super::nested(text, &tree, self.reading, self.strings + 1) else { return false };
         for inner in facts.statements {
             self.statement.accesses.extend(inner.accesses);

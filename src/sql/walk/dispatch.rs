@@ -89,7 +89,9 @@ impl<'a> Walker<'a> {
             | NodeRef::JsonTablePathSpec(_) | NodeRef::JsonTableColumn(_) | NodeRef::JsonParseExpr(_)
             | NodeRef::JsonScalarExpr(_) | NodeRef::JsonSerializeExpr(_) | NodeRef::ReturnStmt(_)
             | NodeRef::VacuumRelation(_) | NodeRef::PublicationObjSpec(_) | NodeRef::PublicationTable(_)
-            | NodeRef::RawStmt(_) => self.all_children(node),
+            | NodeRef::RawStmt(_)
+            // An assignment in a body of PL/pgSQL: subscripts and the value.
+            | NodeRef::PlassignStmt(_) => self.all_children(node),
 
             // Made by the analyser, the planner, PL/pgSQL or the executor: never in a raw parse tree.
             NodeRef::TableFunc(_) | NodeRef::Var(_) | NodeRef::Param(_) | NodeRef::Aggref(_) | NodeRef::WindowFunc(_)
@@ -105,7 +107,7 @@ impl<'a> Walker<'a> {
             | NodeRef::RangeTblFunction(_) | NodeRef::TableSampleClause(_) | NodeRef::WithCheckOption(_)
             | NodeRef::SortGroupClause(_) | NodeRef::WindowClause(_) | NodeRef::RowMarkClause(_)
             | NodeRef::InlineCodeBlock(_) | NodeRef::CallContext(_) | NodeRef::IntList(_) | NodeRef::OidList(_)
-            | NodeRef::MergeAction(_) | NodeRef::ReturningExpr(_) | NodeRef::PlassignStmt(_)
+            | NodeRef::MergeAction(_) | NodeRef::ReturningExpr(_)
             | NodeRef::JsonConstructorExpr(_) | NodeRef::RtepermissionInfo(_) | NodeRef::WindowFuncRunCondition(_)
             | NodeRef::JsonExpr(_) | NodeRef::JsonTablePath(_) | NodeRef::JsonTablePathScan(_)
             | NodeRef::JsonTableSiblingJoin(_) => self.never_parsed(node),

@@ -390,6 +390,7 @@ impl<'a> Walker<'a> {
         self.ddl_other(ActionName::Create, kind, name.clone());
         self.other(ActionName::CreateFunction, object_kind(kind).unwrap_or("function"), name);
         self.in_frame(super::scope::Frame::default(), |walker| walker.rest(NodeRef::CreateFunctionStmt(create)));
+        self.function_body(create);
     }
 
     pub(super) fn alter_function(&mut self, alter: &'a pb::AlterFunctionStmt) {

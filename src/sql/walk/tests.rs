@@ -238,7 +238,7 @@ fn settings_by_every_path() {
         ("ALTER FUNCTION f() SET search_path = evil", &["alter:function f", "set search_path=evil"]),
         (
             "CREATE FUNCTION f() RETURNS int LANGUAGE c SET row_security = off AS 'x'",
-            &["create:function f", "create_function f", "set row_security=off"],
+            &["create:function f", "create_function f", "set row_security=off", "unknown a body in language c"],
         ),
     ]);
 }
@@ -331,7 +331,10 @@ fn definitions() {
         ("DROP OWNED BY app CASCADE", &["drop:owned app", "role app"]),
         ("REASSIGN OWNED BY a TO b", &["alter:owned a", "role a", "role b"]),
         ("COMMENT ON COLUMN s.t.a IS 'x'", &["comment:column s.t"]),
-        ("CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'x'", &["create:function s.f", "create_function s.f"]),
+        (
+            "CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            &["create:function s.f", "create_function s.f"],
+        ),
         (
             "CREATE TRIGGER x AFTER INSERT ON t EXECUTE FUNCTION s.f()",
             &["create:trigger t", "create_trigger t", "call s.f"],
@@ -341,7 +344,7 @@ fn definitions() {
         ("CREATE TYPE s.e AS ENUM ('a')", &["create:type s.e"]),
         ("CREATE DATABASE d", &["create:database d"]),
         ("DO $$ BEGIN END $$", &["do plpgsql"]),
-        ("DO LANGUAGE plpython3u 'x'", &["do plpython3u"]),
+        ("DO LANGUAGE plpython3u 'x'", &["do plpython3u", "unknown a body in language plpython3u"]),
         ("LOAD 'x.so'", &["load x.so"]),
         ("CREATE SERVER s FOREIGN DATA WRAPPER w", &["foreign_server s", "create:server s"]),
         ("DROP SERVER s", &["foreign_server s", "drop:server s"]),

@@ -246,12 +246,4 @@ impl<'a> Walker<'a> {
     pub(super) fn load(&mut self, load: &pb::LoadStmt) {
         self.other(ActionName::Load, "library", Name::bare(&load.filename));
     }
-
-    pub(super) fn do_block(&mut self, block: &'a pb::DoStmt) {
-        let language = block.args.iter().filter_map(inner).find_map(|option| match option {
-            NodeEnum::DefElem(option) if option.defname == "language" => super::settings::text_of(option),
-            _ => None,
-        });
-        self.other(ActionName::Do, "language", Name::bare(language.unwrap_or("plpgsql")));
-    }
 }
