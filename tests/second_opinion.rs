@@ -13,8 +13,6 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::Command;
 
 use common::suite::{cases, sources};
 use portcullis::sql::second_opinion::{NoOpinion, Opinion, compare};
@@ -22,17 +20,8 @@ use portcullis::sql::{self, Reading, analyse};
 
 /// The statements of a corpus; `None`, said loudly, where it is not here.
 fn statements(corpus: &str) -> Option<Vec<String>> {
-    let corpora = std::env::var("PORTCULLIS_CORPORA").unwrap_or_else(|_| "../shared/corpora".to_owned());
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(corpora).join(corpus);
-    if !file.exists() {
-        eprintln!("SKIPPED: THE CORPUS IS NOT HERE: {} (PORTCULLIS_CORPORA says where it is).", file.display());
-        return None;
-    }
-    let output = Command::new("gzip").arg("-dc").arg(&file).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let row = |line: &str| -> serde_json::Value { serde_json::from_str(line).unwrap() };
-    Some(text.lines().map(|line| row(line)["sql"].as_str().unwrap().to_owned()).collect())
+    let rows = common::corpora::rows(corpus)?;
+    Some(rows.into_iter().map(|row| row["sql"].as_str().unwrap().to_owned()).collect())
 }
 
 /// How the opinions fall, and where the parsers differ.
