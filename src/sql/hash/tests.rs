@@ -120,3 +120,32 @@ fn it_reads_back() {
         assert_eq!(bad.parse::<StatementHash>(), Err(NoHash), "{bad}");
     }
 }
+
+#[test]
+fn the_deepest_statements_have_a_hash_and_an_opinion() {
+    let deep = |head: &str, open: &str, inner: &str, close: &str| {
+        (1..=50).rev().map(|hundreds| hundreds * 100).find_map(|levels| {
+            let text = format!("{head}{}{inner}{}", open.repeat(levels), close.repeat(levels));
+            let analysis = analyse(&text, Reading::default()).ok()?;
+            let _ = crate::sql::second_opinion::compare(&text, &analysis.facts);
+            Some((levels, hash(&text, &analysis)))
+        })
+    };
+    let stack = std::thread::Builder::new().stack_size(crate::sql::STACK);
+    let run = stack.spawn(move || {
+        for (head, open, inner, close) in [
+            ("SELECT ", "1+", "a", ""),
+            ("SELECT ", "f(", "1", ")"),
+            ("SELECT ", "NOT (", "a", ")"),
+            ("SELECT ", "(SELECT ", "1", ")"),
+            ("SELECT ", "coalesce(a, ", "1", ")"),
+            ("SELECT ", "CASE WHEN a THEN ", "1", " END"),
+            ("SELECT a = ", "ARRAY[", "1", "]"),
+        ] {
+            let (levels, hash) = deep(head, open, inner, close).unwrap_or_else(|| panic!("{open}: nothing is read"));
+            println!("{open}: {levels} levels");
+            assert!(levels >= 1_000 && hash.is_some(), "{open}: {levels}");
+        }
+    });
+    run.unwrap().join().unwrap();
+}
