@@ -13,6 +13,7 @@ use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
 use portcullis::session::engine::Engine;
 use portcullis::session::tell::Teller;
+use portcullis::sql::second_opinion::compare;
 use portcullis::sql::{self, Reading};
 
 /// What pgbench asks.
@@ -50,6 +51,11 @@ fn facts(criterion: &mut Criterion) {
         group.bench_function(name, |b| b.iter(|| sql::analyse(black_box(&text), Reading::default()).unwrap().facts));
     }
     group.finish();
+    let facts = sql::analyse(POINT, Reading::default()).unwrap().facts;
+    criterion.bench_function("second_opinion/point_select", |b| b.iter(|| compare(black_box(POINT), &facts)));
+    let analysis = sql::analyse(POINT, Reading::default()).unwrap();
+    criterion.bench_function("hash/point_select", |b| b.iter(|| sql::hash(black_box(POINT), &analysis)));
+    criterion.bench_function("redact/point_select", |b| b.iter(|| sql::redacted(black_box(POINT))));
 }
 
 /// A session's engine under the policy of an ordinary application.
@@ -92,6 +98,21 @@ fn cached(criterion: &mut Criterion) {
         });
     }
     group.finish();
+    // The whole way of a text that nobody remembers: another number each time.
+    let mut engine = engine();
+    let mut insert = Vec::new();
+    let ready = frame(b'Z', b"I");
+    let _ = engine.server(&ready, &mut insert);
+    let mut number = 0u32;
+    criterion.bench_function("cold/point_select", |b| {
+        b.iter(|| {
+            number += 1;
+            let text = format!("SELECT abalance FROM pgbench_accounts WHERE aid = {number}\0");
+            let query = frame(b'Q', text.as_bytes());
+            assert_eq!(engine.client(black_box(&query), &mut insert).pass, query.len());
+            assert_eq!(engine.server(&ready, &mut insert).pass, ready.len());
+        });
+    });
 }
 
 criterion_group!(benches, facts, cached);

@@ -18,6 +18,8 @@ pub mod firewall;
 pub mod grammar;
 pub mod psql_script;
 pub mod python;
+pub mod random_sql;
+pub mod respell;
 pub mod suite;
 pub mod tools;
 pub mod wire;
