@@ -74,7 +74,7 @@ fn engine() -> Engine {
     };
     let session = set.admit(&identity).unwrap();
     let metrics = Arc::new(Metrics::new(&["unknown"], &[]));
-    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(32 << 20, 0)), false, false)
+    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(32 << 20, 1 << 30)), false, false)
 }
 
 /// What one Query costs from the frame's arrival to its release, when the text came before.
