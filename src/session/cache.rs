@@ -14,11 +14,15 @@ use quick_cache::{Equivalent, Weighter};
 use crate::detect::Signals;
 use crate::policy::{Lasting, SessionClass};
 use crate::session::judge::Lexing;
-use crate::sql::Facts;
 use crate::sql::encoding::Encoding;
+use crate::sql::second_opinion::{self, Opinion};
+use crate::sql::{self, Analysis, Facts, StatementHash};
 
 /// The longest text that is remembered: longer ones seldom come twice, and push out many others.
 const TEXT: usize = 32 << 10;
+
+/// Statements that are remembered as read alike by both parsers; each takes some 50 bytes.
+const AGREED: usize = 16_384;
 
 /// Texts that a session remembers by itself.
 const OWN: usize = 32;
@@ -163,6 +167,8 @@ pub struct Cache {
     hasher: ahash::RandomState,
     off: bool,
     gate: Gate,
+    /// Statements, whatever their values, of which the second parser has said the same.
+    agreed: Shared<StatementHash, ()>,
 }
 
 impl Cache {
@@ -171,7 +177,7 @@ impl Cache {
         let items = usize::try_from(bytes / ORDINARY).unwrap_or(usize::MAX);
         let hasher = ahash::RandomState::new();
         let shared = Shared::with(items, bytes, Bytes, hasher.clone(), DefaultLifecycle::default());
-        Cache { shared, hasher, off: bytes == 0, gate: Gate::new(analysis_bytes) }
+        Cache { shared, hasher, off: bytes == 0, gate: Gate::new(analysis_bytes), agreed: Shared::new(AGREED) }
     }
 
     /// Bytes that the entries occupy, roughly.
@@ -235,7 +241,22 @@ impl Texts {
     /// # Errors
     /// There will never be room for it.
     pub fn in_turn<T>(&self, text: &str, work: impl FnOnce() -> T) -> Result<T, TooHeavy> {
-        self.cache.gate.pass(crate::sql::weight(text), work)
+        self.cache.gate.pass(sql::weight(text), work)
+    }
+
+    /// The second opinion on a text that was just read. It is asked once for texts that differ in plain values only, where nothing
+    /// in their spelling could make one parser cut them otherwise than the other.
+    pub fn second_opinion(&self, text: &str, analysis: &Analysis) -> Opinion {
+        let plain = !self.cache.off && second_opinion::is_plainly_spelled(text);
+        let hash = plain.then(|| sql::hash(text, analysis)).flatten();
+        if hash.is_some_and(|hash| self.cache.agreed.get(&hash).is_some()) {
+            return Opinion::Agrees;
+        }
+        let opinion = second_opinion::compare(text, &analysis.facts);
+        if let (Some(hash), Opinion::Agrees) = (hash, &opinion) {
+            self.cache.agreed.insert(hash, ());
+        }
+        opinion
     }
 
     /// Bytes that the entries of all sessions occupy, roughly.

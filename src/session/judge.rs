@@ -12,7 +12,7 @@ use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::Opinion;
-use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed, second_opinion};
+use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
 use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
@@ -175,7 +175,7 @@ impl Judge<'_> {
         let reading = Reading { server_utf8: self.lexing.server_utf8 };
         let read = || {
             let analysis = sql::analyse(text, reading)?;
-            let opinion = second_opinion::compare(text, &analysis.facts);
+            let opinion = self.texts.second_opinion(text, &analysis);
             let signals = detect::signals(text, &analysis);
             Ok((Arc::new(analysis.facts), signals, opinion))
         };

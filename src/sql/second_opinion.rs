@@ -164,6 +164,35 @@ impl Compared {
     }
 }
 
+/// Whether both lexers must cut a text into the same tokens, whatever its literals hold: ASCII without comments, backslashes,
+/// dollar quotes, Unicode escapes and numbers with letters (`0x10`, `1_000`, `1e5`). Of such texts those with an equal hash have
+/// an equal second opinion.
+pub fn is_plainly_spelled(text: &str) -> bool {
+    // In a word that begins with a digit; in any word.
+    let (mut number, mut word) = (false, false);
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        let next = bytes.peek().copied();
+        let plain = match byte {
+            b'\\' => false,
+            b'$' => next.is_some_and(|next| next.is_ascii_digit()),
+            b'-' => next != Some(b'-'),
+            b'/' => next != Some(b'*'),
+            b'&' => !matches!(next, Some(b'\'' | b'"')),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => !number,
+            b' '..=b'~' | b'\n' | b'\r' | b'\t' => true,
+            _ => false,
+        };
+        if !plain {
+            return false;
+        }
+        let part = byte.is_ascii_alphanumeric() || byte == b'_';
+        number = part && if word { number } else { byte.is_ascii_digit() };
+        word = part;
+    }
+    true
+}
+
 /// Asks the second parser about a text that has Facts. Needs a large stack ([`super::STACK`]).
 pub fn compare(text: &str, facts: &Facts) -> Opinion {
     Compared::of(text, facts).opinion()

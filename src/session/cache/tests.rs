@@ -171,3 +171,43 @@ fn room_is_given_back_by_a_panic_too() {
     assert!(panicked.is_err());
     assert_eq!(gate.pass(10, || 7), Ok(7));
 }
+
+#[test]
+fn the_second_parser_is_asked_once_for_texts_that_differ_in_plain_values() {
+    let set = set(TWO);
+    let cache = Arc::new(Cache::new(1 << 20, 0));
+    let texts = Texts::new(Arc::clone(&cache), session(&set, "ann").class());
+    let ask = |text: &str| {
+        let analysis = sql::analyse(text, sql::Reading::default()).unwrap();
+        assert!(matches!(texts.second_opinion(text, &analysis), Opinion::Agrees), "{text}");
+        cache.agreed.len()
+    };
+    assert_eq!(ask("SELECT a FROM t WHERE b = 1"), 1);
+    assert_eq!(ask("SELECT a FROM t WHERE b = 2"), 1);
+    assert_eq!(ask("SELECT a FROM t WHERE c = 2"), 2);
+    // Asked, and not remembered: here the parsers might differ over what a literal holds.
+    for text in [
+        "SELECT a FROM t WHERE d = E'\\''",
+        "SELECT a FROM t WHERE d = 'ä'",
+        "SELECT a FROM t WHERE d = 1 -- x",
+        "SELECT a /* x */ FROM t WHERE d = 1",
+        "SELECT a FROM t WHERE d = $$x$$",
+        "SELECT a FROM t WHERE d = 1e5",
+    ] {
+        assert_eq!(ask(text), 2, "{text}");
+    }
+    assert_eq!(ask("SELECT a1, b_2 FROM t WHERE d = $1 AND e = 2.5 AND f = 'it''s'"), 3);
+}
+
+#[test]
+fn a_disagreement_is_never_remembered_as_agreement() {
+    let set = set(TWO);
+    let cache = Arc::new(Cache::new(1 << 20, 0));
+    let texts = Texts::new(Arc::clone(&cache), session(&set, "ann").class());
+    let text = "SELECT a collate FROM t";
+    let analysis = sql::analyse(text, sql::Reading::default()).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(texts.second_opinion(text, &analysis), Opinion::Disagrees(_)));
+        assert_eq!(cache.agreed.len(), 0);
+    }
+}
