@@ -497,14 +497,14 @@ impl Engine {
         match judgement.verdict {
             Verdict::Allow(approved) => {
                 if let Some(would) = &judgement.would {
-                    self.tell.would_refuse(asked, would, text);
+                    self.tell.would_refuse(asked, would, text, &self.texts);
                 }
                 turn.approved(approved)
             }
             Verdict::Refuse(mut refusal) => {
                 refusal.terse |= self.terse;
                 let reference = Reference::new(jiff::Timestamp::now(), rand::random());
-                self.tell.refused(asked, &refusal, &reference, text);
+                self.tell.refused(asked, &refusal, &reference, text, &self.texts);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
                 self.pending.push(reference, wording);
                 self.doomed |= !asked.is_answered_by_ready_for_query();
