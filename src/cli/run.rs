@@ -27,6 +27,9 @@ pub fn run(args: RunArgs) -> ExitCode {
     }
 }
 
+/// How many sessions may wait for room to read a long statement before the others stand still.
+const WAITING: usize = 16_384;
+
 /// Everything from the settings to the end of the last session.
 fn start(args: &RunArgs) -> Result<(), String> {
     let config = Config::load(args, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
@@ -38,6 +41,8 @@ fn start(args: &RunArgs) -> Result<(), String> {
         .worker_threads(config.workers.get())
         .thread_name("portcullis")
         .thread_stack_size(sql::STACK)
+        // A session that waits for room to read a long statement keeps a thread; without a free one everybody would wait.
+        .max_blocking_threads(WAITING)
         .enable_all()
         .build()
         .map_err(|error| format!("can't start the worker threads: {error}"))?;

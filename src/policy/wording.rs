@@ -113,6 +113,8 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
         Object::Function { name, .. } if action.name == ActionName::Call => format!("call of {name}"),
         Object::Function { name, .. } => format!("call of {name} ({action})"),
         Object::Relation(name) => format!("{} on {name}", verb(action)),
+        // A command line may hold anything; and a reason goes to the log.
+        Object::Other { kind: "program", .. } => verb(action),
         Object::Other { kind, name } if action.kind == Some(kind) => format!("{} {name}", verb(action)),
         Object::Other { kind, name } => format!("{} on {kind} {name}", verb(action)),
         Object::Role(Some(role)) => format!("{} {role}", verb(action)),
@@ -127,15 +129,46 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
             };
             match given(value, moment) {
                 Given::Default => format!("RESET {name}"),
-                // Settings of applications hold tokens; and a reason goes to the log.
-                _ if name.contains('.') => format!("SET {name}"),
+                _ if holds_secrets(name) => format!("SET {name}"),
                 value => format!("SET {name} to {}", value.text()),
             }
         }
     }
 }
 
+/// Settings of applications hold tokens, some of the server's connection strings and command lines; and a reason goes to the
+/// log.
+fn holds_secrets(setting: &str) -> bool {
+    let name = setting.to_ascii_lowercase();
+    name.contains('.') || name.ends_with("_command") || name == "primary_conninfo"
+}
+
 /// The action in SQL's manner: `DROP TABLE`, `ALTER ADD COLUMN`.
 fn verb(action: Action) -> String {
     action.to_string().replace([':', '_'], " ").to_uppercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Parameters;
+    use crate::sql;
+
+    #[test]
+    fn what_is_described_tells_no_secrets() {
+        let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, extended: false, parameters: Parameters::None };
+        for (text, expected) in [
+            ("COPY t FROM PROGRAM 'curl -u ann:secret'", "COPY PROGRAM"),
+            ("ALTER SYSTEM SET primary_conninfo = 'password=secret'", "SET primary_conninfo"),
+            ("ALTER SYSTEM SET Archive_Command = 'PGPASSWORD=secret x'", "SET archive_command"),
+            ("SET app.token = 'secret'", "SET app.token"),
+            ("SET search_path = evil", "SET search_path to \"evil\""),
+        ] {
+            let facts = sql::analyse(text, sql::Reading::default()).unwrap().facts;
+            let told: Vec<String> =
+                facts.statements.iter().flat_map(|s| &s.accesses).map(|access| described(access, &moment)).collect();
+            assert!(told.iter().any(|told| told == expected), "{text}: {told:?}");
+            assert!(!told.iter().any(|told| told.contains("secret")), "{text}: {told:?}");
+        }
+    }
 }

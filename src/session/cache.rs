@@ -24,6 +24,12 @@ const TEXT: usize = 32 << 10;
 /// Statements that are remembered as read alike by both parsers; each takes some 50 bytes.
 const AGREED: usize = 16_384;
 
+/// Texts longer than this are read with other tasks moved off this worker thread, so that they stall nobody.
+const LONG: usize = 1024;
+
+/// What weighing a text takes for each of its bytes: the list of its tokens.
+const WEIGHING: u64 = 16;
+
 /// Texts that a session remembers by itself.
 const OWN: usize = 32;
 
@@ -236,12 +242,22 @@ impl Texts {
         self.cache.shared.insert(Key(Arc::clone(&known)), known);
     }
 
-    /// Does the work on a long text when there is room for it. Blocks the thread.
+    /// Does the work on a text, which reads it: at once, or where it is long, aside and when there is room for it. Blocks the
+    /// thread.
     ///
     /// # Errors
     /// There will never be room for it.
-    pub fn in_turn<T>(&self, text: &str, work: impl FnOnce() -> T) -> Result<T, TooHeavy> {
-        self.cache.gate.pass(sql::weight(text), work)
+    pub fn reading<T>(&self, text: &str, work: impl FnOnce() -> T) -> Result<T, TooHeavy> {
+        if text.len() <= LONG {
+            return Ok(work());
+        }
+        let gate = &self.cache.gate;
+        tokio::task::block_in_place(|| {
+            // Weighing takes memory, too.
+            let room = gate.total.min(text.len() as u64 * WEIGHING);
+            let weight = gate.pass(room, || sql::weight(text))?;
+            gate.pass(weight, work)
+        })
     }
 
     /// The second opinion on a text that was just read. It is asked once for texts that differ in plain values only, where nothing

@@ -25,6 +25,9 @@ use crate::wire::sqlstate;
 /// What a Query or Parse may hold besides its text: longer than this and the limit of the text together, it is refused unread.
 const BESIDES: usize = 1 << 10;
 
+/// The types that a Parse may hold behind its text: as many as there may be parameters.
+const TYPES: usize = 4 * u16::MAX as usize;
+
 /// Bytes in which the names of a Bind must end.
 const BIND_NAMES: usize = 4096;
 
@@ -322,7 +325,7 @@ impl Engine {
     }
 
     fn parse(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        if turn.frame > self.longest_frame() {
+        if turn.frame > self.longest_frame() + TYPES {
             // The poison keeps the refused one's name, which stands in front of the text.
             let name = turn.rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
             return Ok(self.too_long(Asked::Parse, turn, name));
@@ -497,14 +500,14 @@ impl Engine {
         match judgement.verdict {
             Verdict::Allow(approved) => {
                 if let Some(would) = &judgement.would {
-                    self.tell.would_refuse(asked, would, text);
+                    self.tell.would_refuse(asked, would, text, &self.texts);
                 }
                 turn.approved(approved)
             }
             Verdict::Refuse(mut refusal) => {
                 refusal.terse |= self.terse;
                 let reference = Reference::new(jiff::Timestamp::now(), rand::random());
-                self.tell.refused(asked, &refusal, &reference, text);
+                self.tell.refused(asked, &refusal, &reference, text, &self.texts);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
                 self.pending.push(reference, wording);
                 self.doomed |= !asked.is_answered_by_ready_for_query();

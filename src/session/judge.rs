@@ -16,9 +16,6 @@ use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
 use crate::wire::frontend::Value;
 use crate::wire::sqlstate;
 
-/// Texts longer than this are read with other tasks moved off this worker thread, so that they stall nobody.
-const LONG: usize = 1024;
-
 /// How the session's bytes are to be read, followed by what the server reports.
 #[derive(Debug, Clone, Copy)]
 pub struct Lexing {
@@ -179,17 +176,13 @@ impl Judge<'_> {
             let signals = detect::signals(text, &analysis);
             Ok((Arc::new(analysis.facts), signals, opinion))
         };
-        let read = if text.len() > LONG {
-            match tokio::task::block_in_place(|| self.texts.in_turn(text, read)) {
-                Ok(read) => read,
-                Err(TooHeavy { weight, limit }) => {
-                    let judgement = self.policy.judge_too_heavy(weight, limit);
-                    self.tell.statements(&judgement, None);
-                    return Judged::plain(judgement);
-                }
+        let read = match self.texts.reading(text, read) {
+            Ok(read) => read,
+            Err(TooHeavy { weight, limit }) => {
+                let judgement = self.policy.judge_too_heavy(weight, limit);
+                self.tell.statements(&judgement, None);
+                return Judged::plain(judgement);
             }
-        } else {
-            read()
         };
         match read {
             Err(unparsed) => {

@@ -8,6 +8,7 @@ use crate::detect::Signals;
 use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
+use crate::session::cache::Texts;
 use crate::session::refusal::Reference;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{self, ActionName, Facts, Group, Object, Statement};
@@ -16,7 +17,7 @@ use crate::wire::sqlstate;
 /// The least score that makes a message a security event (POLICY: `observe_at`'s default).
 const ATTEMPT: u32 = 3;
 
-/// The longest refused text that is read once more for its hash.
+/// The longest refused text that is read once more for its hash; of a longer one only the beginning is told.
 const HASHED: usize = 16 << 10;
 
 /// Kinds of observed refusals and disagreements that one session writes to the log.
@@ -183,19 +184,19 @@ impl Teller {
         }
     }
 
-    /// A message that was refused.
-    pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference, text: &[u8]) {
+    /// A message that was refused; `texts` is asked for the room to read the text once more.
+    pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference, text: &[u8], texts: &Texts) {
         self.metrics.refusal(&refusal.policy, refusal.rule.label());
         self.event_of(refusal);
-        self.line(asked, refusal, reference.as_str(), "refuse", text);
+        self.line(asked, refusal, reference.as_str(), "refuse", &Told::of(text, texts));
     }
 
     /// A message that passed although enforcing would have refused it. All are counted; the log gets each kind once a
     /// session, since an observed application does the same all day.
-    pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8]) {
+    pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8], texts: &Texts) {
         self.event_of(refusal);
         if self.is_new(&(refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason)) {
-            self.line(asked, refusal, "", "would_refuse", text);
+            self.line(asked, refusal, "", "would_refuse", &Told::of(text, texts));
         }
     }
 
@@ -235,11 +236,7 @@ impl Teller {
         }
     }
 
-    /// The text goes to the log without its values; it is empty where the message carries none, or was not read.
-    fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        let hash = hash_of(&text).map(|hash| hash.to_string()).unwrap_or_default();
-        let statement = sql::redacted(&text);
+    fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str, told: &Told) {
         let place = match &refusal.rule {
             RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
             RuleRef::Default
@@ -261,8 +258,8 @@ impl Teller {
             sqlstate = refusal.sqlstate,
             verdict,
             event,
-            hash,
-            statement,
+            hash = told.hash,
+            statement = told.statement,
             "statement {}: {}",
             if event.is_empty() { "would be refused" } else { "refused" },
             without_quotation(&refusal.reason).escape_debug()
@@ -283,9 +280,31 @@ impl Teller {
     }
 }
 
-/// The hash of a refused text, which is read once more for it: nobody needs the hash of what passes.
+/// What the log says of a text: never its values.
+#[derive(Debug, Default)]
+struct Told {
+    /// Empty where the text is long or isn't read.
+    hash: String,
+    /// Empty where the message carries no text, or was not read.
+    statement: String,
+}
+
+impl Told {
+    /// The text is read once more: nobody needs the hash of what passes. That takes what judging it took, so a long one is
+    /// read like one that is judged, and of one that gets no hash no more than the log can show.
+    fn of(text: &[u8], texts: &Texts) -> Told {
+        let hashed = text.len() <= HASHED;
+        let text = String::from_utf8_lossy(text.get(..HASHED).unwrap_or(text));
+        let read = || Told {
+            hash: if hashed { hash_of(&text).map(|hash| hash.to_string()).unwrap_or_default() } else { String::new() },
+            statement: sql::redacted(&text),
+        };
+        texts.reading(&text, read).unwrap_or_default()
+    }
+}
+
 fn hash_of(text: &str) -> Option<sql::StatementHash> {
-    if text.is_empty() || text.len() > HASHED {
+    if text.is_empty() {
         return None;
     }
     let analysis = sql::analyse(text, sql::Reading::default()).ok()?;
@@ -341,6 +360,7 @@ fn weight(group: Group) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::cache::Cache;
     use crate::sql::second_opinion::{Disagreement, NoOpinion};
 
     #[test]
@@ -369,5 +389,46 @@ mod tests {
         }
         // Both disagreements are one kind: the log has it once.
         assert_eq!(tell.observed.len(), 1);
+    }
+
+    fn texts(analysis_bytes: u64) -> Texts {
+        let directory = tempfile::tempdir().unwrap();
+        let policy = "policy: p\nmode: observe\napplies_to: {users: [u]}\n";
+        std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
+        let set = Arc::new(crate::policy::load(directory.path()).unwrap());
+        let identity = Identity {
+            user: "u".into(),
+            database: "d".into(),
+            address: "127.0.0.1".parse().unwrap(),
+            tls: false,
+            replication: false,
+        };
+        Texts::new(Arc::new(Cache::new(0, analysis_bytes)), set.admit(&identity).unwrap().class())
+    }
+
+    #[test]
+    fn a_refused_text_is_read_again_only_where_there_is_room_for_it() {
+        let text = format!("TRUNCATE {}a", "a,".repeat(2_000));
+        let told = Told::of(text.as_bytes(), &texts(512 << 20));
+        assert!(told.hash.len() == 32 && told.statement.starts_with("TRUNCATE a,a"), "{told:?}");
+        let told = Told::of(text.as_bytes(), &texts(1 << 20));
+        assert!(told.hash.is_empty() && told.statement.is_empty(), "{told:?}");
+        let told = Told::of(b"TRUNCATE a", &texts(0));
+        assert!(told.hash.len() == 32 && told.statement == "TRUNCATE a", "a short one always: {told:?}");
+    }
+
+    #[test]
+    fn of_a_long_refused_text_only_the_beginning_is_read() {
+        // To the end it couldn't be read: its last quote is missing.
+        let text = format!("DELETE FROM t WHERE a = 'secret' AND b IN ({}'secret", "1, ".repeat(10_000));
+        let told = Told::of(text.as_bytes(), &texts(512 << 20));
+        assert!(
+            told.hash.is_empty() && told.statement.starts_with("DELETE FROM t WHERE a = ? AND b IN (?, ?"),
+            "{told:?}"
+        );
+        assert!(!told.statement.contains("secret"), "{told:?}");
+        // Cut in the middle of a value, it ends in front of it.
+        let text = format!("INSERT INTO t VALUES ('{}')", "secret ".repeat(10_000));
+        assert_eq!(Told::of(text.as_bytes(), &texts(512 << 20)).statement, "INSERT INTO t VALUES (…");
     }
 }

@@ -13,6 +13,12 @@ const MAX_TRIES: usize = 32;
 /// How many bytes those tries may parse together, beyond the first.
 const MAX_BYTES: usize = 256 << 10;
 
+/// How many bytes the lexer may read over again for the beginnings of comments ([`reread`]).
+const MAX_REREAD: usize = 8 << 20;
+
+/// Shorter texts can't reach that.
+const REREAD_FROM: usize = 4 << 10;
+
 /// Reads a text with PostgreSQL's grammar. Needs a large stack.
 pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
     parse_as(text, ParserOptions::DEFAULT)
@@ -20,6 +26,9 @@ pub(super) fn parse(text: &str) -> Result<ParseResult, Unparsed> {
 
 /// Likewise, by another of the grammar's entries: an expression or an assignment of PL/pgSQL.
 pub(super) fn parse_as(text: &str, entry: ParserOptions) -> Result<ParseResult, Unparsed> {
+    if reread(text) > MAX_REREAD {
+        return Err(Unparsed::TooDeep);
+    }
     // The wrapper computes summaries of its own on the way and panics on shapes that it does not expect; that must not
     // cost the session.
     let parsed =
@@ -52,7 +61,28 @@ pub(super) fn tokens(text: &str) -> Option<Vec<ScanToken>> {
     if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')) {
         return Some(Vec::new());
     }
+    if reread(text) > MAX_REREAD {
+        return None;
+    }
     pg_query::scan_tokens(text).ok()
+}
+
+/// How many bytes the lexer reads more than once: at `/*` it reads on to the last character that may belong to an operator, and
+/// then goes back behind the two (scan.l: `xcstart`). `/*/*/*…` takes it time that grows with the square of the length,
+/// 20 seconds for 128 KiB.
+fn reread(text: &str) -> usize {
+    if text.len() < REREAD_FROM {
+        return 0;
+    }
+    let (mut total, mut run, mut next) = (0usize, 0, 0);
+    for byte in text.bytes().rev() {
+        run = if b"~!@#^&|`?+-*/%<>=".contains(&byte) { run + 1 } else { 0 };
+        if (byte, next) == (b'/', b'*') {
+            total = total.saturating_add(run);
+        }
+        next = byte;
+    }
+    total
 }
 
 fn is_depth(message: &str) -> bool {
@@ -122,6 +152,18 @@ mod tests {
         let unterminated = ("unterminated quoted string at or near \"'x\"".into(), Some(8));
         assert_eq!(refused("SELECT 'x"), unterminated);
         assert_eq!(refused("SELECT 1 FROM t WHERE id = 09and").1, Some(28));
+    }
+
+    #[test]
+    fn comments_that_would_take_the_lexer_ages_are_too_deep() {
+        let nested = |n: usize| format!("{}{}SELECT 1", "/*".repeat(n), "*/".repeat(n));
+        assert!(matches!(parse(&nested(500_000)), Err(Unparsed::TooDeep)));
+        assert!(tokens(&nested(500_000)).is_none());
+        assert!(parse(&nested(1_000)).is_ok());
+        let banner = format!("/{}/ SELECT 1", "*".repeat(500_000));
+        assert!(parse(&banner).is_ok() && tokens(&banner).is_some());
+        let apart = format!("{}SELECT 1", "/* - */ ".repeat(50_000));
+        assert!(parse(&apart).is_ok() && tokens(&apart).is_some());
     }
 
     #[test]

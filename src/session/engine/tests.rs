@@ -331,6 +331,18 @@ fn a_statement_that_is_too_long_is_refused_before_it_arrives() {
 }
 
 #[test]
+fn the_types_of_a_parse_are_no_part_of_its_text() {
+    let mut session = Session::new(SHOP);
+    let text = format!("SELECT {}1", " ".repeat((1 << 20) - 8));
+    assert_eq!(text.len(), 1 << 20);
+    let types = [&u16::MAX.to_be_bytes()[..], &[0, 0, 0, 23].repeat(usize::from(u16::MAX))].concat();
+    let frame = frame(b'P', &[b"s\0", text.as_bytes(), &[0], &types].concat());
+    let mut insert = Vec::new();
+    assert_eq!(session.engine.client(&frame, &mut insert).pass, frame.len());
+    assert!(insert.is_empty());
+}
+
+#[test]
 fn one_byte_at_a_time_comes_to_the_same() {
     let mut session = Session::new(SHOP);
     let batch = [
