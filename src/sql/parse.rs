@@ -68,8 +68,8 @@ pub(super) fn tokens(text: &str) -> Option<Vec<ScanToken>> {
 }
 
 /// How many bytes the lexer reads more than once: at `/*` it reads on to the last character that may belong to an operator, and
-/// then goes back behind the two (scan.l: `xcstart`). `/*/*/*…` takes it time that grows with the square of the length,
-/// 20 seconds for 128 KiB.
+/// then goes back behind the two (scan.l: `xcstart`). `/*/*/*…` takes it time that grows with the square of the length:
+/// seconds for 128 KiB, also in the server itself.
 fn reread(text: &str) -> usize {
     if text.len() < REREAD_FROM {
         return 0;

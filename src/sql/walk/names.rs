@@ -134,7 +134,9 @@ pub(super) fn ambiguous_identifier(text: &str) -> Option<String> {
     if text.is_ascii() && !text.contains("&\"") {
         return None;
     }
-    let Ok(tokens) = pg_query::scan_tokens(text) else { return Some("a text that the scanner refuses".to_owned()) };
+    let Some(tokens) = crate::sql::parse::tokens(text) else {
+        return Some("a text that the scanner refuses".to_owned());
+    };
     for token in tokens {
         let is_identifier = token.token == Token::Ident as i32 || token.token == Token::Uident as i32;
         let (Ok(start), Ok(end)) = (usize::try_from(token.start), usize::try_from(token.end)) else { continue };
