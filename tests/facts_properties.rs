@@ -172,7 +172,7 @@ fn real_statements_do_the_same_deparsed_and_read_again() {
             wrong.extend(difference(text, &again, &analysis.facts));
         }
         println!("{asked} of {} real statements deparsed, {} differ", texts.len(), wrong.len());
-        assert!(asked * 10 > texts.len() * 8, "{asked} of {}", texts.len());
+        assert!(asked * 10 >= texts.len() * 8, "{asked} of {}", texts.len());
         assert!(wrong.is_empty(), "{} of {asked}\n{}", wrong.len(), wrong.join("\n"));
     });
 }
