@@ -16,6 +16,7 @@ mod names;
 mod network;
 mod reader;
 mod rule;
+mod sample;
 mod settings;
 mod startup;
 pub mod test;
@@ -41,6 +42,7 @@ use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
+pub use sample::SampleSession;
 pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
@@ -371,4 +373,12 @@ impl SessionPolicy {
 /// Every error of every file, rendered for a terminal.
 pub fn load(directory: &Path) -> Result<PolicySet, String> {
     load::load(directory)
+}
+
+/// One text as a policy file of this name, with its tests run.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
+    load::load_text(file, yaml)
 }

@@ -16,12 +16,14 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
 use crate::config::Config;
+use crate::detect::Technique;
 use crate::metrics::{Metrics, PolicyInfo};
 use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
 use crate::policy::PolicySet;
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
 use crate::session::{self, Shared};
+use crate::sql;
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
 const HANDSHAKES: usize = 1_000;
@@ -72,6 +74,23 @@ pub async fn run(
     Server::bind(config, policies, metrics).await?.run(shutdown).await
 }
 
+/// All metrics, with the groups and techniques of this program as label values.
+pub fn metrics() -> Metrics {
+    let techniques: Vec<&'static str> = Technique::ALL.iter().map(|technique| technique.as_str()).collect();
+    Metrics::new(&sql::Group::ALL.map(sql::Group::as_str), &techniques)
+}
+
+/// Puts another set of policies in force.
+#[derive(Debug, Clone)]
+pub struct Reload(Arc<Shared>);
+
+impl Reload {
+    /// From now on logins are admitted by this set.
+    pub fn put(&self, policies: PolicySet) {
+        self.0.policies.store(Arc::new(policies));
+    }
+}
+
 /// A proxy whose sockets are bound, so that its addresses are known.
 #[derive(Debug)]
 pub struct Server {
@@ -110,6 +129,11 @@ impl Server {
             handshakes: Semaphore::new(HANDSHAKES),
         };
         Ok(Server { listener, admin, shared: Arc::new(shared), readiness, ending })
+    }
+
+    /// What puts another set of policies in force.
+    pub fn reload(&self) -> Reload {
+        Reload(Arc::clone(&self.shared))
     }
 
     /// Where clients connect.

@@ -1,0 +1,5 @@
+//! Group J: around the wire.
+
+use super::Attack;
+
+pub const ATTACKS: &[Attack] = &[];

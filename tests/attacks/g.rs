@@ -1,0 +1,3 @@
+//! Group G: session state, identity, pooling.
+
+crate::attacks! {}

@@ -1,0 +1,3 @@
+//! Group J: around the wire.
+
+crate::attacks! {}
