@@ -262,6 +262,11 @@ impl Cluster {
         self.scratch.own(path)
     }
 
+    /// The password of the superuser `postgres`, where [`Scratch::initdb`] made the cluster.
+    pub fn password(&self) -> &str {
+        &self.scratch.password
+    }
+
     /// The process id of the postmaster.
     pub fn pid(&self) -> u32 {
         self.process.id()
