@@ -349,13 +349,13 @@ impl Engine {
     }
 
     fn function_call(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        // Only the OID is looked at, but nothing of the frame goes out before it is.
+        // Only the OID is looked at, but nothing of the frame goes out before it is. Behind it are the arguments, which may be
+        // long (lowrite): they stream. The server runs nothing of a body whose parts don't fill it exactly.
         let need = turn.frame.min(HEADER + 4);
         let body = turn.rest.get(HEADER..need).ok_or(Frame::More(need))?;
         let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
-        let judgement = self.policy.judge_fastpath(oid);
-        self.tell.admin_statement(&judgement);
-        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b"", b""))
+        let judged = self.judge().function_call(oid);
+        Ok(self.decide(Asked::FunctionCall, turn, judged, b"", b""))
     }
 
     fn bind(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
