@@ -176,14 +176,14 @@ fn what_only_computes_needs_fastpath_alone() {
     let cluster = Cluster::default();
     let firewall = Firewall::start(&cluster, firewall::Options::policy(FASTPATH));
     let mut session = firewall.session("postgres", "shop");
-    let upper = call(oid(&cluster, "upper(text)"), Format::Text, &[b"abc"]);
-    assert_eq!(value(&session.ask(&upper)), b"ABC");
+    let reverse = call(oid(&cluster, "reverse(text)"), Format::Text, &[b"abc"]);
+    assert_eq!(value(&session.ask(&reverse)), b"cba");
     // Three in one breath: each has its own answer.
     let read = call(oid(&cluster, "pg_read_file(text)"), Format::Text, &[b"PG_VERSION"]);
-    session.send(&[upper.clone(), read, upper].concat());
-    assert_eq!(value(&session.until_ready()), b"ABC");
+    session.send(&[reverse.clone(), read, reverse].concat());
+    assert_eq!(value(&session.until_ready()), b"cba");
     assert_refused("pg_read_file", &session.until_ready(), 'I');
-    assert_eq!(value(&session.until_ready()), b"ABC");
+    assert_eq!(value(&session.until_ready()), b"cba");
 }
 
 #[test]
@@ -233,13 +233,13 @@ fn an_observed_session_is_not_touched() {
     let firewall = Firewall::start(&cluster, firewall::Options::policy(OBSERVED));
     let mut direct = Client::login(cluster.port(), &[("user", "postgres"), ("database", "shop")]);
     let mut through = firewall.session("postgres", "shop");
-    let whole = call(oid(&cluster, "upper(text)"), Format::Text, &[b"abc"]);
+    let whole = call(oid(&cluster, "reverse(text)"), Format::Text, &[b"abc"]);
     let calls = [
         whole.clone(),
         call(oid(&cluster, "pg_read_file(text)"), Format::Text, &[b"PG_VERSION"]),
         call(oid(&cluster, "public.order_total(integer)"), Format::Text, &[b"7"]),
         call(oid(&cluster, "set_config(text,text,boolean)"), Format::Text, &[b"client_encoding", b"LATIN1", b"f"]),
-        call(oid(&cluster, "upper(text)"), Format::Text, &[b"\xe4"]),
+        call(oid(&cluster, "reverse(text)"), Format::Text, &[b"\xe4"]),
         call(4_000_000_000, Format::Text, &[]),
         call(oid(&cluster, "pg_read_file(text)"), Format::Text, &[b"no such file"]),
         frame(b'F', &whole[5..whole.len() - 1]),

@@ -1,8 +1,8 @@
 //! The heart of a session, without IO: looks at the bytes of both directions in place and says how many may go out, what
 //! is to be sent instead of a refused frame, and when the session ends.
 //!
-//! Only Query, Parse and FunctionCall are gathered whole, and the names of Bind, Describe, Execute and Close; every other
-//! frame streams through with a counter of bytes that remain. The way back is in [`answers`].
+//! Only Query and Parse are gathered whole, the OID of a FunctionCall, and the names of Bind, Describe, Execute and Close;
+//! every other frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
 mod answers;
 
