@@ -266,12 +266,6 @@ impl SessionPolicy {
         self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
-    /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).
-    pub fn judge_fastpath(&self, oid: u32) -> Judgement {
-        let name = Name::bare(&oid.to_string());
-        self.judge_access(ActionName::Fastpath, Object::Other { kind: "function oid", name })
-    }
-
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).
     pub fn judge_replication(&self, command: &str) -> Judgement {
         let name = Name::bare(&command.to_ascii_lowercase());

@@ -96,7 +96,7 @@ impl Bench {
         outcome
     }
 
-    /// Judges one access by itself (a FunctionCall, a replication command, a cursor of a function's).
+    /// Judges one access by itself (a replication command, a cursor of a function's).
     pub fn judge_one(&self, access: &Access, moment: &Moment<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let statement = Statement::default();

@@ -63,7 +63,6 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "extension",
     "file",
     "foreign_data_wrapper",
-    "function oid",
     "language",
     "large_object",
     "library",

@@ -60,7 +60,7 @@ pub fn judge(
 fn played(way: &Way, protocol: Protocol, session: SessionPolicy, subject: &Subject, metrics: &Arc<Metrics>) -> Outcome {
     let tell = Teller::new(Arc::clone(metrics), &subject.identity, 0);
     let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), false, false);
-    for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8")] {
+    for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8"), ("server_version", "18.0")] {
         server(&mut engine, &frames::frame(b'S', format!("{name}\0{value}\0").as_bytes()));
     }
     server(&mut engine, &frames::frame(b'Z', b"I"));

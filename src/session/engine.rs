@@ -1,8 +1,8 @@
 //! The heart of a session, without IO: looks at the bytes of both directions in place and says how many may go out, what
 //! is to be sent instead of a refused frame, and when the session ends.
 //!
-//! Only Query, Parse and FunctionCall are gathered whole, and the names of Bind, Describe, Execute and Close; every other
-//! frame streams through with a counter of bytes that remain. The way back is in [`answers`].
+//! Only Query and Parse are gathered whole, the OID of a FunctionCall, and the names of Bind, Describe, Execute and Close;
+//! every other frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
 mod answers;
 
@@ -349,13 +349,13 @@ impl Engine {
     }
 
     fn function_call(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        // Only the OID is looked at, but nothing of the frame goes out before it is.
+        // Only the OID is looked at, but nothing of the frame goes out before it is. Behind it are the arguments, which may be
+        // long (lowrite): they stream. The server runs nothing of a body whose parts don't fill it exactly.
         let need = turn.frame.min(HEADER + 4);
         let body = turn.rest.get(HEADER..need).ok_or(Frame::More(need))?;
         let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
-        let judgement = self.policy.judge_fastpath(oid);
-        self.tell.admin_statement(&judgement);
-        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b"", b""))
+        let judged = self.judge().function_call(oid);
+        Ok(self.decide(Asked::FunctionCall, turn, judged, b"", b""))
     }
 
     fn bind(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {

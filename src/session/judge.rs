@@ -91,6 +91,15 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges a FunctionCall message by the OID of its function, and counts it. Its arguments stream by unread.
+    pub fn function_call(&mut self, oid: u32) -> Judged {
+        let facts = Arc::new(sql::function_call(oid, self.lexing.server_major));
+        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let judgement = self.policy.judge(&facts, moment);
+        self.tell.statements(&judgement, Some(&facts));
+        Judged { facts: Some(facts), ..Judged::plain(judgement) }
+    }
+
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
     pub fn bind(&self, behind: &Behind, values: &[Value<'_>]) -> Judgement {
         let texts: Vec<Option<Cow<'_, str>>> = values

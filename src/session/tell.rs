@@ -152,7 +152,7 @@ impl Teller {
         }
     }
 
-    /// A FunctionCall or replication command.
+    /// A replication command.
     pub fn admin_statement(&mut self, judgement: &Judgement) {
         let verdict = label(judgement);
         self.handles(&judgement.policy).statement(Group::Admin as usize, verdict);

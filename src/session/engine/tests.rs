@@ -1,5 +1,7 @@
 //! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
 
+mod fastpath;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
