@@ -313,6 +313,12 @@ impl SessionPolicy {
         }
     }
 
+    /// The refusal of a startup parameter that the observing policies would have given.
+    pub fn startup_would(&self, parameters: &[(String, String)]) -> Option<Refusal> {
+        let observing = self.session.class.observing.as_ref()?;
+        startup::parameters(observing, parameters).err()
+    }
+
     /// Whether a ParameterStatus shows a guarded or pinned setting at a value that the policies don't allow: the
     /// sentence to tell. `None` for everything else.
     pub fn alarm(&self, name: &str, value: &str) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
+mod attacks;
 mod disagreement;
 mod fastpath;
 

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::attacks::{Fence, Harm, Target, Way};
+use crate::attacks::{Fence, Harm, Step, Target, Way};
 use crate::config::{Config, ConfigError, RunArgs};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
@@ -258,6 +258,10 @@ impl Live {
         let counted = door.map_or(0.0, Firewall::refusals);
         let played = play(way, protocol, address, target, &mut Hand { stage, door });
         let refusals = door.map_or(0.0, Firewall::refusals) - counted;
+        if let (Fence::Own(yaml), true) = (way.fence, way.steps.iter().any(|step| matches!(step, Step::Reload(_)))) {
+            // The next way wants the policies as they are written.
+            own.remove(yaml);
+        }
         let harm = played.as_ref().map_or(None, |transcript| harm(way, transcript, stage, target, &before));
         if !way.undo.is_empty() {
             stage.sql(&target.fill(way.undo)).map_err(|error| format!("undoing it: {error}"))?;

@@ -10,12 +10,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::{Auth, Errors};
-use crate::metrics::label::{Event, Leg as LegLabel};
+use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
 use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
 use crate::policy::{Identity, Refusal, RuleRef, SessionPolicy};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
+use crate::sql::Group;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{
     self, CancelKey, FirstPacket, MAX_STARTUP_PACKET_LENGTH, NEWEST_MINOR, Negotiation, Startup, StartupError,
@@ -338,6 +339,9 @@ async fn open(
     let (removed, kept): (Vec<_>, Vec<_>) =
         startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
+    if let Some(would) = policy.startup_would(&kept) {
+        observed(&would, &identity, shared);
+    }
     let asked = startup.minor.min(NEWEST_MINOR);
     let packet = startup::encode_startup(asked, parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     if packet.len() > MAX_STARTUP_PACKET_LENGTH + 4 {
@@ -370,6 +374,24 @@ async fn open(
     };
     outcome.map_err(|_| Why::Timeout(limit))??;
     Ok(Logged { server, address, tls, policy, identity })
+}
+
+/// Tells of a login that an observing policy would have refused.
+fn observed(would: &Refusal, identity: &Identity, shared: &Shared) {
+    if would.rule == RuleRef::Guard {
+        shared.metrics.event(Event::GuardedSetting);
+    }
+    shared.metrics.policy(&would.policy).statement(Group::Session as usize, VerdictLabel::WouldRefuse);
+    tracing::warn!(
+        user = ?identity.user,
+        database = ?identity.database,
+        address = %identity.address,
+        policy = %would.policy,
+        rule = would.rule.label(),
+        verdict = "would_refuse",
+        "login: {}",
+        would.reason.escape_debug()
+    );
 }
 
 /// A server that has read the startup packet.
