@@ -1,5 +1,6 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
+mod decoys;
 mod disagreement;
 
 use std::sync::Arc;
