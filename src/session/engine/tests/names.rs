@@ -47,8 +47,8 @@ fn of_several_statements_behind_a_name_one_that_is_refused_is_enough() {
     for values in [["app.watched", "app.denied"], ["app.denied", "app.watched"]] {
         let mut session = Session::new(SET);
         // Both may stand behind the name until the server has answered; their verdicts wait for the values.
-        session.passes(&parse("s", "SELECT set_config($1, $2, false)"));
-        session.passes(&parse("s", "SELECT set_config($2, $1, false)"));
+        session.passes(&[parse("s", "SELECT set_config($1, $2, false)"), sync()].concat());
+        session.passes(&[parse("s", "SELECT set_config($2, $1, false)"), sync()].concat());
         assert_eq!(session.refused(&bind("", "s", &values), b'P').0, "42501", "{values:?}");
     }
 }
