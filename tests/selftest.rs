@@ -22,7 +22,7 @@ fn selftest(arguments: &[&str]) -> Output {
 #[test]
 fn judged_alone_the_starter_policies_leave_nothing_open() {
     let Output { code, stdout, stderr } = selftest(&["--policies", &starter()]);
-    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("\n0 open, 0 could not be tried\n"), "{stdout}");
     assert!(stdout.contains("policy observe-everything only observes"), "{stdout}");
 }
@@ -33,7 +33,7 @@ fn a_weak_policy_is_told_what_passes_in_every_format() {
     std::fs::write(directory.path().join("weak.yaml"), WEAK).unwrap();
     let weak = directory.path().display().to_string();
     let Output { code, stdout, stderr } = selftest(&["--policies", &weak]);
-    assert_eq!(code, Some(1), "{stdout}{stderr}");
+    assert_eq!(code, 1, "{stdout}{stderr}");
     assert!(stdout.contains("A10  open: COPY TO PROGRAM"), "{stdout}");
 
     let json = selftest(&["--policies", &weak, "--format", "json"]);
@@ -53,7 +53,7 @@ fn a_weak_policy_is_told_what_passes_in_every_format() {
     // What somebody wants to let pass is said, one attack at a time.
     let codes: Vec<&str> = json["results"].as_array().unwrap().iter().filter_map(|r| r["code"].as_str()).collect();
     let Output { code, stdout, stderr } = selftest(&["--policies", &weak, "--accept", &codes.join(",")]);
-    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("A10  accepted: COPY TO PROGRAM"), "{stdout}");
 }
 
@@ -61,7 +61,7 @@ fn a_weak_policy_is_told_what_passes_in_every_format() {
 fn what_can_not_be_tried_is_said_with_what_to_do() {
     let wrong = |arguments: &[&str], said: &str| {
         let Output { code, stdout, stderr } = selftest(arguments);
-        assert_eq!(code, Some(2), "{arguments:?}: {stdout}{stderr}");
+        assert_eq!(code, 2, "{arguments:?}: {stdout}{stderr}");
         assert!(stderr.contains(said), "{arguments:?}: {stderr}");
     };
     wrong(&["--policies", "/nowhere"], "/nowhere");
@@ -84,7 +84,7 @@ fn a_server_that_holds_something_is_left_alone() {
     let url = format!("postgres://postgres@127.0.0.1:{}", cluster.port());
     let policies = directory.path().display().to_string();
     let Output { code, stdout, stderr } = selftest(&["--policies", &policies, "--upstream", &url, "--scratch"]);
-    assert_eq!(code, Some(2), "{stdout}{stderr}");
+    assert_eq!(code, 2, "{stdout}{stderr}");
     assert!(stderr.contains("the server has a role \"app_rw\" already"), "{stderr}");
     cluster.execute("shop", "SELECT 1 / (count(*) / 1000) FROM orders");
 }
@@ -92,14 +92,12 @@ fn a_server_that_holds_something_is_left_alone() {
 #[test]
 fn played_in_front_of_a_scratch_server_the_starter_policies_leave_nothing_open() {
     let settings = ["wal_level=logical", "max_prepared_transactions=5", "max_replication_slots=5"];
-    let cluster = Cluster::start(cluster::Options {
-        settings: settings.map(str::to_owned).to_vec(),
-        ..cluster::Options::bare()
-    });
+    let cluster =
+        Cluster::start(cluster::Options { settings: settings.map(str::to_owned).to_vec(), ..cluster::Options::bare() });
     let url = format!("postgres://postgres@127.0.0.1:{}?sslmode=prefer", cluster.port());
     let Output { code, stdout, stderr } =
         selftest(&["--policies", &starter(), "--upstream", &url, "--scratch", "--verbose"]);
-    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(stdout.contains("\n0 open, 0 could not be tried\n"), "{stdout}");
     // Nothing stays on the server.
     cluster.execute(

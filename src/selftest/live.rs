@@ -76,6 +76,8 @@ impl Firewall {
         // Nothing but what is said here: the environment is that of another firewall.
         let mut config = Config::load(&args, &|_| None)?;
         config.policies = PathBuf::new();
+        // Each attack is played by itself: one that touches a decoy must not stop the next ones.
+        config.quarantine = std::time::Duration::ZERO;
         let metrics = Arc::new(server::metrics());
         let bound = runtime.block_on(server::Server::bind(config, policies, Arc::clone(&metrics)))?;
         let address = bound.address().map_err(LiveError::Threads)?;

@@ -2,7 +2,7 @@
 //! Nothing goes upstream before a policy said yes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,15 +103,6 @@ impl HandshakeEnd {
             Why::PortCheck => tracing::debug!(session, %peer, "handshake ended: {said}"),
             Why::ClientGone(_) => tracing::info!(session, user, database, %address, "handshake ended: {said}"),
             Why::Refused { refusal, reference } => {
-                let place = match &refusal.rule {
-                    RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-                    RuleRef::Default
-                    | RuleRef::Guard
-                    | RuleRef::Require
-                    | RuleRef::Parse
-                    | RuleRef::Limit(_)
-                    | RuleRef::Disagreement => String::new(),
-                };
                 tracing::warn!(
                     session,
                     user,
@@ -119,7 +110,7 @@ impl HandshakeEnd {
                     %address,
                     policy = %refusal.policy,
                     rule = refusal.rule.label(),
-                    place,
+                    place = refusal.rule.place(),
                     sqlstate = refusal.sqlstate,
                     verdict = "refuse",
                     event = reference.as_str(),
@@ -148,7 +139,9 @@ fn place(rule: &RuleRef) -> String {
         | RuleRef::Require
         | RuleRef::Parse
         | RuleRef::Limit(_)
-        | RuleRef::Disagreement => {
+        | RuleRef::Disagreement
+        | RuleRef::Decoy { .. }
+        | RuleRef::Quarantine => {
             format!("rule {}", rule.label())
         }
     }
@@ -335,6 +328,9 @@ async fn open(
         reference: Reference::new(jiff::Timestamp::now(), rand::random()),
     };
     let policy = shared.policies.load_full().admit(&identity).map_err(refused)?;
+    if policy.enforces() && shared.quarantine.holds(&identity, Instant::now()) {
+        return Err(refused(policy.quarantined(sqlstate::INVALID_AUTHORIZATION)));
+    }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) =
         startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
@@ -521,7 +517,9 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
                 | RuleRef::Require
                 | RuleRef::Parse
                 | RuleRef::Limit(_)
-                | RuleRef::Disagreement => (format!("rule {}, ", refusal.rule.label()), None),
+                | RuleRef::Disagreement
+                | RuleRef::Quarantine => (format!("rule {}, ", refusal.rule.label()), None),
+                RuleRef::Decoy { .. } => (String::new(), None),
             };
             let message = message
                 .unwrap_or_else(|| format!("login refused by policy \"{}\": {}", refusal.policy, refusal.reason));

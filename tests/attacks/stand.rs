@@ -9,7 +9,7 @@ use portcullis::policy::{self, PolicySet};
 use portcullis::selftest::client::Frame;
 use portcullis::selftest::{Live, Outcome, Played, Protocol, Server, Subject, own_subject, subjects};
 
-use crate::common::{Cluster, Firewall, firewall};
+use crate::common::{Cluster, Firewall, cluster, firewall};
 use crate::recorder::Recorder;
 
 /// Starter policies that enforce, from the one that permits the most.
@@ -30,7 +30,7 @@ pub fn hold(test: &str) {
 
 fn play(attack: &Attack, ways: &'static [Way]) {
     let settings = SETTINGS.map(str::to_owned).to_vec();
-    let cluster = Cluster::start(crate::common::cluster::Options { settings, ..Default::default() });
+    let cluster = Cluster::start(cluster::Options { settings, ..cluster::Options::bare() });
     let observed = Observed::start(&cluster);
     let mut problems = Vec::new();
     let mut groups: Vec<(Subject, Vec<&'static Way>)> = Vec::new();
@@ -47,15 +47,6 @@ fn play(attack: &Attack, ways: &'static [Way]) {
             user: "postgres".to_owned(),
             password: None,
         };
-        // The stage makes its own.
-        let role = &subject.target.role;
-        cluster.execute(
-            "postgres",
-            &format!(
-                "SELECT count(*) > 0 AS known FROM pg_roles WHERE rolname = '{role}' \\gset\n\\if :known\n\
-                 REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role};\n\\endif\n"
-            ),
-        );
         let mut live = Live::open(&server, &subject, load).unwrap_or_else(|error| panic!("{error}"));
         let direct = SocketAddr::from(([127, 0, 0, 1], cluster.port()));
         for way in ways {

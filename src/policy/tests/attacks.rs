@@ -1,6 +1,5 @@
 //! Attacks of the catalogue that are aimed at the language itself.
 
-
 #[test]
 fn no_rule_can_trust_what_the_client_calls_itself() {
     let yaml = "policy: p
