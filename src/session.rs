@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cancel;
 pub mod engine;
 pub mod handshake;
+pub mod held;
 pub mod judge;
 pub mod ledger;
 pub mod refusal;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Connector};
-use crate::policy::PolicySet;
+use crate::policy::Store;
 use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
@@ -43,7 +43,7 @@ pub struct Shared {
     /// None where the client leg is plain.
     pub acceptor: Option<Acceptor>,
     pub connector: Connector,
-    pub policies: ArcSwap<PolicySet>,
+    pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub cancels: Arc<Cancels>,
     /// The texts that sessions have met lately.
@@ -95,7 +95,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         user = ?identity.user,
         database = ?identity.database,
         %peer,
-        policy = %policy.name(),
+        policy = %policy.policy().name(),
         client_tls = client.tls_version(),
         upstream_tls = upstream.tls_version(),
         upstream = %upstream_address,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::config::{Auth, Errors};
 use crate::metrics::label::{Event, Leg as LegLabel};
 use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
-use crate::policy::{Identity, Refusal, RuleRef, SessionPolicy};
+use crate::policy::{Admission, Identity, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
@@ -44,7 +44,7 @@ pub struct Established {
     pub upstream_address: SocketAddr,
     pub upstream_leg: Leg,
     pub identity: Identity,
-    pub policy: SessionPolicy,
+    pub policy: Admission,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -299,7 +299,7 @@ struct Logged {
     server: Peer,
     address: SocketAddr,
     tls: Option<TlsInfo>,
-    policy: SessionPolicy,
+    policy: Admission,
     identity: Identity,
 }
 
@@ -333,10 +333,10 @@ async fn open(
         refusal: Box::new(refusal),
         reference: Reference::new(jiff::Timestamp::now(), rand::random()),
     };
-    let policy = shared.policies.load_full().admit(&identity).map_err(refused)?;
+    let mut policy = shared.policies.admit(&identity).map_err(refused)?;
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) =
-        startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
+        startup.parameters.iter().cloned().partition(|(name, _)| policy.policy().enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
     let asked = startup.minor.min(NEWEST_MINOR);
     let packet = startup::encode_startup(asked, parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));

@@ -1,5 +1,7 @@
 //! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
 
+mod renew;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -60,23 +62,33 @@ fn sync() -> Vec<u8> {
     frame(b'S', b"")
 }
 
-/// An engine under these policies, just authenticated.
-pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
+fn set(policy: &str) -> policy::PolicySet {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
-    let set = Arc::new(policy::load(directory.path()).unwrap());
-    let identity = Identity {
+    policy::load(directory.path()).unwrap()
+}
+
+fn identity(replication: bool) -> Identity {
+    Identity {
         user: "shop_app".into(),
         database: "shop".into(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication,
-    };
-    let policy = set.admit(&identity).unwrap();
+    }
+}
+
+/// An engine under these policies, just authenticated.
+pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
+    let policy = Arc::new(set(policy)).admit(&identity(replication)).unwrap();
+    engine_of(policy, replication)
+}
+
+fn engine_of(admission: impl Into<Admission>, replication: bool) -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
-    let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
-    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
+    let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity(replication), 1);
+    Engine::new(admission, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
 }
 
 struct Session {
