@@ -43,6 +43,7 @@ pub struct Shared {
     /// None where the client leg is plain.
     pub acceptor: Option<Acceptor>,
     pub connector: Connector,
+    /// The policies in force.
     pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub cancels: Arc<Cancels>,

@@ -209,10 +209,13 @@ fn reloading_under_load_drops_no_session_and_mixes_no_verdicts() {
                     assert_eq!(passes(&frames), 'I');
                     let asked = match number % 2 {
                         0 => query("SELECT total FROM orders WHERE id = 8"),
-                        _ => {
-                            [parse("", "SELECT total FROM orders WHERE id = $1"), bind("", "", &["8"]), execute(""), sync()]
-                                .concat()
-                        }
+                        _ => [
+                            parse("", "SELECT total FROM orders WHERE id = $1"),
+                            bind("", "", &["8"]),
+                            execute(""),
+                            sync(),
+                        ]
+                        .concat(),
                     };
                     let frames = session.ask(&asked);
                     assert_eq!(status(&frames), 'I');

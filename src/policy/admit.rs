@@ -119,7 +119,10 @@ pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<Strin
         for pattern in rule.selectors.settings.iter().filter(|pattern| sets(rule) && pattern.value.is_some()) {
             free = true;
             if !new.allow.iter().any(|rule| sets(rule) && rule.selectors.settings.contains(pattern)) {
-                return Some(format!("rule \"{}\" let it change a guarded setting, and no rule does so now", rule.name));
+                return Some(format!(
+                    "rule \"{}\" let it change a guarded setting, and no rule does so now",
+                    rule.name
+                ));
             }
         }
         for role in rule.selectors.roles.iter().filter(|_| becomes(rule)) {
@@ -133,9 +136,8 @@ pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<Strin
         let same = |old: &Rule| old.actions == new.actions && old.selectors == new.selectors && old.when == new.when;
         old.deny.iter().any(|old| !old.observe && same(old))
     };
-    let denied = new.deny.iter().find(|rule| {
-        free && !rule.observe && (sets(rule) || becomes(rule)) && !was_denied(rule)
-    });
+    let denied =
+        new.deny.iter().find(|rule| free && !rule.observe && (sets(rule) || becomes(rule)) && !was_denied(rule));
     denied.map(|rule| format!("rule \"{}\" denies what it may have set, or become", rule.name))
 }
 

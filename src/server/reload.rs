@@ -34,6 +34,7 @@ impl Reload {
         let names: Vec<String> = policies.names().map(ToString::to_string).collect();
         publish(&policies, &self.shared.metrics, &self.readiness);
         self.shared.policies.replace(policies);
+        self.shared.cache.clear();
         tracing::info!(policies = names.len(), names = names.join(","), "policies reloaded");
     }
 }

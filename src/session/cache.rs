@@ -191,6 +191,11 @@ impl Cache {
     pub fn bytes(&self) -> u64 {
         self.shared.weight()
     }
+
+    /// Forgets all texts: other policies are in force, and nothing is found any more under the classes of the old ones.
+    pub fn clear(&self) {
+        self.shared.clear();
+    }
 }
 
 /// The texts that one session has met lately, in front of those of all.

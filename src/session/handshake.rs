@@ -335,8 +335,11 @@ async fn open(
     };
     let mut policy = shared.policies.admit(&identity).map_err(refused)?;
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
-    let (removed, kept): (Vec<_>, Vec<_>) =
-        startup.parameters.iter().cloned().partition(|(name, _)| policy.policy().enforces() && name.starts_with("_pq_."));
+    let (removed, kept): (Vec<_>, Vec<_>) = startup
+        .parameters
+        .iter()
+        .cloned()
+        .partition(|(name, _)| policy.policy().enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
     let asked = startup.minor.min(NEWEST_MINOR);
     let packet = startup::encode_startup(asked, parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));

@@ -327,6 +327,11 @@ impl Names {
         self.named.retain(|_, behind| behind.hold || behind.made > sent);
     }
 
+    /// How many named ones there are.
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
     /// No named ones.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()

@@ -9,6 +9,9 @@ use crate::sql::Facts;
 use crate::wire::frontend::Frontend;
 use crate::wire::sqlstate;
 
+/// More names than this are judged with other tasks moved off this worker thread, so that they stall nobody.
+const MANY: usize = 500;
+
 impl Engine {
     /// Follows the policies in force, before a frame is judged. The end, where the session is closed and outside of a
     /// transaction.
@@ -56,10 +59,18 @@ impl Engine {
         self.enforces = policy.enforces();
         self.statement_bytes = policy.statement_bytes();
         self.texts.renew(policy.class());
-        self.statements.judge_again(|facts| again(&policy, facts));
-        // The values of a portal were judged when they were bound, and are gone.
-        self.portals.judge_again(|facts| if takes_values(facts) { Again::Lost } else { again(&policy, facts) });
+        if self.statements.len() + self.portals.len() > MANY {
+            tokio::task::block_in_place(|| self.judge_names(&policy));
+        } else {
+            self.judge_names(&policy);
+        }
         self.policy = policy;
+    }
+
+    fn judge_names(&mut self, policy: &SessionPolicy) {
+        self.statements.judge_again(|facts| again(policy, facts));
+        // The values of a portal were judged when they were bound, and are gone.
+        self.portals.judge_again(|facts| if takes_values(facts) { Again::Lost } else { again(policy, facts) });
     }
 }
 
