@@ -68,7 +68,7 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     match handshake::establish(socket, peer, &shared).await {
         Ok(Opened::Session(established)) => {
             drop(handshake);
-            relay(established, peer, number, &shared).await;
+            relay(*established, peer, number, &shared).await;
         }
         Ok(Opened::Cancel { key, client }) => {
             forward_cancel(&key, &shared).await;

@@ -26,7 +26,7 @@ use crate::wire::{backend, sqlstate};
 #[derive(Debug)]
 pub enum Opened {
     /// Logged in on both sides.
-    Session(Established),
+    Session(Box<Established>),
     /// A CancelRequest. Its connection stays open until the server has closed its own.
     Cancel { key: CancelKey, client: Stream },
 }
@@ -182,7 +182,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
         Ok(Logged { server, address, tls, policy, identity }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
-            Ok(Opened::Session(Established {
+            Ok(Opened::Session(Box::new(Established {
                 client: client.stream,
                 client_buffer: client.buffer,
                 upstream: server.stream,
@@ -191,7 +191,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
-            }))
+            })))
         }
         Err(why) => {
             count(&why, shared);

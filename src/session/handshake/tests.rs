@@ -226,7 +226,7 @@ async fn fatal(mut client: Peer) -> (String, String) {
 
 fn session(opened: Result<Opened, HandshakeEnd>) -> Established {
     match opened {
-        Ok(Opened::Session(established)) => established,
+        Ok(Opened::Session(established)) => *established,
         other => panic!("no session: {other:?}"),
     }
 }
