@@ -16,7 +16,7 @@ use crate::sql::settings::canonical;
 use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Bench {
     /// The policy that answers where no rule does.
     pub policy: Arc<str>,

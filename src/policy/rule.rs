@@ -26,7 +26,7 @@ pub(crate) struct Rule {
 }
 
 /// What a rule names. With none, it speaks about every object.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selectors {
     pub tables: Vec<Pattern>,
     pub functions: Vec<Pattern>,
@@ -38,14 +38,14 @@ pub(crate) struct Selectors {
 }
 
 /// `users.password_hash`, `*.users.email`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ColumnPattern {
     pub table: Pattern,
     pub column: Glob,
 }
 
 /// Conditions; all must hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct When {
     pub where_missing: bool,
     pub statements_over: Option<u32>,

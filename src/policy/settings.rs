@@ -10,7 +10,7 @@ use crate::sql::settings::{VarType, canonical, is_baseline, is_guarded, parse_bo
 use crate::sql::{Operand, SettingValue};
 
 /// An entry of `settings:`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SettingPattern {
     /// On the canonical, lower-case name.
     pub name: Glob,
