@@ -320,6 +320,9 @@ mod tests {
         assert!(same_text("client_encoding", "'utf-8'", "UTF8"));
         assert!(!same_text("client_encoding", "SJIS", "sjis "));
         assert!(!same_text("app.tenant", "A", "a"));
+        assert!(same_text("datestyle", "ISO", "ISO, MDY"));
+        assert!(same_text("datestyle", "mdy,iso", "ISO, MDY"));
+        assert!(!same_text("datestyle", "ISO, DMY", "ISO, MDY"));
     }
 
     #[test]
