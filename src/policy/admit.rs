@@ -227,7 +227,8 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
 
 /// What unqualified names may mean: the path, and every other path that a rule lets the client choose.
 fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
-    let Some(path) = path else { return Scope::default() };
+    let attributes = attributes(policies);
+    let Some(path) = path else { return Scope { attributes, ..Scope::default() } };
     let mut paths: Vec<Vec<Box<str>>> = vec![path.to_vec()];
     for rule in policies.iter().flat_map(|policy| &policy.allow) {
         for pattern in &rule.selectors.settings {
@@ -246,5 +247,13 @@ fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
             all.push(schema);
         }
     }
-    Scope { path: Some(all), temp }
+    Scope { path: Some(all), temp, attributes }
+}
+
+/// The functions that may stand behind a column's name.
+fn attributes(policies: &[&Policy]) -> Vec<Glob> {
+    let rules = policies.iter().flat_map(|policy| &policy.allow);
+    let calls = rules.filter(|rule| rule.actions.mentions(ActionName::Call));
+    let names = calls.flat_map(|rule| rule.selectors.functions.iter().map(|pattern| pattern.name.clone()));
+    names.filter(|name| *name != Glob::Any).collect()
 }
