@@ -4,6 +4,7 @@
 //! (`tests/layering.rs` reads the `use crate::` lines and enforces it).
 //!
 //! ```text
+//! cli ─▶ selftest ─▶ server, attacks
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ sql
 //!           │         ├─────▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
@@ -16,6 +17,12 @@
 
 // The command line: one file for each sub-command.
 pub mod cli;
+
+// Plays the catalogue of attacks against policies, by judging alone or in front of a real server.
+pub mod selftest;
+
+// The catalogue of attacks, as data.
+pub mod attacks;
 
 // Wires everything together: listener, accept loop, probes, drain.
 pub mod server;

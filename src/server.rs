@@ -16,18 +16,24 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
 use crate::config::Config;
+use crate::detect::Technique;
 use crate::metrics::{Metrics, PolicyInfo};
 use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
 use crate::policy::{PolicySet, Store};
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
+use crate::session::quarantine::Quarantine;
 use crate::session::{self, Shared};
+use crate::sql;
 pub use reload::Reload;
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
 const HANDSHAKES: usize = 1_000;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// The quarantine is looked through this often.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the process was told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +79,12 @@ pub async fn run(
     Server::bind(config, policies, metrics).await?.run(shutdown).await
 }
 
+/// All metrics, with the groups and techniques of this program as label values.
+pub fn metrics() -> Metrics {
+    let techniques: Vec<&'static str> = Technique::ALL.iter().map(|technique| technique.as_str()).collect();
+    Metrics::new(&sql::Group::ALL.map(sql::Group::as_str), &techniques)
+}
+
 /// A proxy whose sockets are bound, so that its addresses are known.
 #[derive(Debug)]
 pub struct Server {
@@ -98,6 +110,7 @@ impl Server {
         publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
+        let quarantine = Arc::new(Quarantine::new(config.quarantine, Arc::clone(&metrics)));
         let shared = Shared {
             config: Arc::new(config),
             acceptor,
@@ -106,6 +119,7 @@ impl Server {
             metrics,
             cancels: Arc::default(),
             cache,
+            quarantine,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -152,6 +166,7 @@ impl Server {
 
         startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
+        background.spawn(release(Arc::clone(&shared.quarantine)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -195,6 +210,16 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
         if readiness.probed(told) {
             news(&shared, &outcome);
         }
+    }
+}
+
+/// Lets those out of quarantine whose time is over. They aren't held any longer anyway: this is for the metric and the log.
+async fn release(quarantine: Arc<Quarantine>) {
+    let mut timer = tokio::time::interval(RELEASE_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        quarantine.release(Instant::now());
     }
 }
 

@@ -10,10 +10,8 @@ use tokio::sync::watch;
 
 use crate::cli::log;
 use crate::config::{Config, RunArgs};
-use crate::detect::Technique;
-use crate::metrics::Metrics;
 use crate::policy;
-use crate::server::{Phase, Reload, Server};
+use crate::server::{self, Phase, Reload, Server};
 use crate::sql;
 
 /// Runs the firewall. Exits with 0 after SIGTERM or SIGINT, with 1 where it can't start.
@@ -35,7 +33,7 @@ fn start(args: &RunArgs) -> Result<(), String> {
     let config = Config::load(args, &|name| std::env::var(name).ok()).map_err(|error| error.to_string())?;
     log::start(config.log_format);
     let policies = policy::load(&config.policies)?;
-    let metrics = Arc::new(metrics());
+    let metrics = Arc::new(server::metrics());
     // Workers analyse statements, and a deep one needs a deep stack. Only what is used is ever touched.
     let runtime = Builder::new_multi_thread()
         .worker_threads(config.workers.get())
@@ -58,12 +56,6 @@ fn start(args: &RunArgs) -> Result<(), String> {
     // A statement that is being analysed is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
-}
-
-/// All metrics, with the groups and techniques of this program as label values.
-pub fn metrics() -> Metrics {
-    let techniques: Vec<&'static str> = Technique::ALL.iter().map(|technique| technique.as_str()).collect();
-    Metrics::new(&sql::Group::ALL.map(sql::Group::as_str), &techniques)
 }
 
 /// The first SIGTERM or SIGINT drains, the second closes.

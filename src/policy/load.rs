@@ -20,7 +20,15 @@ pub struct Loaded {
 
 /// Loads a directory and runs its tests.
 pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
-    let loaded = read(&[directory.to_owned()]);
+    tested(read(&[directory.to_owned()]))
+}
+
+/// Loads one text and runs its tests.
+pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
+    tested(compiled(&[Source { file: file.into(), text: yaml.to_owned() }], Vec::new()))
+}
+
+fn tested(loaded: Loaded) -> Result<PolicySet, String> {
     let errors = |findings: &[Diagnostic]| {
         let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
         render(&errors)
@@ -36,7 +44,6 @@ pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
 /// Reads directories and files without running their tests.
 pub fn read(paths: &[PathBuf]) -> Loaded {
     let mut findings = Vec::new();
-    let mut policies = Vec::new();
     let mut sources = Vec::new();
     for path in paths {
         for file in files(path, &mut findings) {
@@ -48,12 +55,17 @@ pub fn read(paths: &[PathBuf]) -> Loaded {
             }
         }
     }
-    for source in &sources {
+    compiled(&sources, findings)
+}
+
+fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>) -> Loaded {
+    let mut policies = Vec::new();
+    for source in sources {
         let (found, told) = compile::file(source);
         policies.extend(found);
         findings.extend(told);
     }
-    across(&policies, &sources, &mut findings);
+    across(&policies, sources, &mut findings);
     let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
         true => None,
         false => Some(Arc::new(PolicySet::new(policies))),

@@ -19,17 +19,19 @@ struct Renewed {
 
 impl Renewed {
     fn new(policy: &str) -> Renewed {
-        let store = Arc::new(Store::new(set(policy)));
+        let store = Arc::new(Store::new(policy::load_text("p.yaml", policy).unwrap()));
         let mut admission = store.admit(&identity(false)).unwrap();
         admission.startup(&[("user".into(), "shop_app".into())]).unwrap();
-        let mut session = Session { engine: engine_of(admission, false) };
+        let metrics = metrics();
+        let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+        let mut session = Session { engine: admitted(admission, &identity(false), &metrics, quarantine) };
         session.server(&frame(b'S', b"client_encoding\0UTF8\0"));
         session.server(&frame(b'Z', b"I"));
         Renewed { session, store }
     }
 
     fn put(&self, policy: &str) {
-        self.store.replace(set(policy));
+        self.store.replace(policy::load_text("p.yaml", policy).unwrap());
     }
 
     /// Sends a message that ReadyForQuery with this status answers.

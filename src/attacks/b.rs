@@ -1,0 +1,5 @@
+//! Group B: statement-class confusion.
+
+use super::Attack;
+
+pub const ATTACKS: &[Attack] = &[];

@@ -1,0 +1,5 @@
+//! Group D: object, column and masking rules.
+
+use super::Attack;
+
+pub const ATTACKS: &[Attack] = &[];

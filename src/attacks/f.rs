@@ -1,0 +1,5 @@
+//! Group F: wire protocol.
+
+use super::Attack;
+
+pub const ATTACKS: &[Attack] = &[];

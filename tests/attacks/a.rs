@@ -1,0 +1,27 @@
+//! Group A: escaping a read-only fence.
+
+crate::attacks! {
+    a1_stacked_commit,
+    a2_set_transaction_read_write,
+    a3_guc_off,
+    a4_session_characteristics,
+    a5_explicit_mode,
+    a6_set_config_in_a_select,
+    a7_discard_all_and_reset_all,
+    a8_savepoint_undo,
+    a9_do_with_commit,
+    a10_copy_to_program,
+    a11_copy_to_file,
+    a12_alter_system,
+    a13_dblink_loopback,
+    a14_large_objects,
+    a15_file_writes,
+    a16_maintenance,
+    a17_lock_dos,
+    a18_covert_channel,
+    a19_wal_and_slots,
+    a20_kill_and_reset,
+    a21_load,
+    a22_walsender,
+    a23_read_only_by_prefix,
+}

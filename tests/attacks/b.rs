@@ -1,0 +1,3 @@
+//! Group B: statement-class confusion.
+
+crate::attacks! {}

@@ -1,0 +1,3 @@
+//! Group C: code execution hidden in an expression.
+
+crate::attacks! {}

@@ -1,0 +1,3 @@
+//! Group D: object, column and masking rules.
+
+crate::attacks! {}

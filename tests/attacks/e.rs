@@ -1,0 +1,3 @@
+//! Group E: lexer, encoding and grammar differentials.
+
+crate::attacks! {}

@@ -1,0 +1,3 @@
+//! Group F: wire protocol.
+
+crate::attacks! {}

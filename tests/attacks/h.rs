@@ -1,0 +1,3 @@
+//! Group H: evading allow-lists and injection detection.
+
+crate::attacks! {}
