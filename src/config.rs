@@ -56,6 +56,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Bytes for what is known of statements that came before; 0 = nothing is remembered.
     pub verdict_cache_bytes: u64,
+    /// Whether the catalogue of attacks is judged against the policies whenever they are loaded.
+    pub selftest: bool,
     /// Bytes of memory that reading long statements may take, all sessions together, by estimate.
     pub analysis_bytes: u64,
 }
@@ -225,6 +227,7 @@ impl Config {
             )?,
             workers: settings.count("workers", default_workers())?,
             analysis_bytes: settings.bytes("analysis_bytes", 512 << 20)?,
+            selftest: settings.word("selftest", &[("on", true), ("off", false)], true)?,
             verdict_cache_bytes: settings.bytes("verdict_cache_bytes", 32 << 20)?,
             log_format: settings.word(
                 "log_format",

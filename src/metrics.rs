@@ -196,6 +196,7 @@ pub struct Metrics {
     handshakes_dropped: IntCounter,
     judge: Histogram,
     policy_info: IntGaugeVec,
+    selftest_open: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
     policy_reload_failed: IntGauge,
@@ -283,6 +284,7 @@ impl Metrics {
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
             policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
+            selftest_open: gauges(&registry, &table::SELFTEST_OPEN),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
@@ -460,6 +462,17 @@ impl Metrics {
     /// Whether the last attempt to load policies left older ones in force.
     pub fn policy_reload_failed(&self, failed: bool) {
         self.policy_reload_failed.set(i64::from(failed));
+    }
+
+    /// Tells how many attacks of the catalogue each policy in force does not stop.
+    pub fn selftest(&self, open: &[(String, usize)]) {
+        self.selftest_open.reset();
+        for (policy, open) in open {
+            let policy = self.policy_label(policy);
+            if policy != OTHER {
+                self.selftest_open.with_label_values(&[policy]).set(i64::try_from(*open).unwrap_or(i64::MAX));
+            }
+        }
     }
 
     /// Everything in Prometheus's text format. `now` gives the policies' age.

@@ -113,3 +113,19 @@ pub fn live(
     }
     Ok(results)
 }
+
+/// The codes of the attacks that each policy leaves open, for every policy that was tried.
+pub fn open(results: &[Tried]) -> Vec<(Arc<str>, Vec<&'static str>)> {
+    let mut policies: Vec<(Arc<str>, Vec<&'static str>)> = Vec::new();
+    for tried in results {
+        let at = policies.iter().position(|(policy, _)| *policy == tried.policy).unwrap_or(policies.len());
+        if at == policies.len() {
+            policies.push((tried.policy.clone(), Vec::new()));
+        }
+        let Some((_, codes)) = policies.get_mut(at) else { continue };
+        if matches!(tried.outcome, Outcome::Open(_)) && codes.last() != Some(&tried.attack.code) {
+            codes.push(tried.attack.code);
+        }
+    }
+    policies
+}

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 
 use crate::cli::log;
 use crate::config::{Config, RunArgs};
-use crate::policy;
+use crate::metrics::Metrics;
+use crate::policy::{self, PolicySet};
+use crate::selftest;
 use crate::server::{self, Phase, Reload, Server};
 use crate::sql;
 
@@ -44,10 +46,18 @@ fn start(args: &RunArgs) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| format!("can't start the worker threads: {error}"))?;
+    let selftest = config.selftest;
+    let told = Arc::clone(&metrics);
     let outcome = runtime.block_on(async {
         let shutdown = signals().map_err(|error| format!("can't listen for signals: {error}"))?;
         let server = Server::bind(config, policies, metrics).await.map_err(|error| error.to_string())?;
-        on_hangup(server.reload()).map_err(|error| format!("can't listen for signals: {error}"))?;
+        let attack = move |policies| {
+            if selftest {
+                judge_attacks(policies, Arc::clone(&told));
+            }
+        };
+        attack(server.reload().current());
+        on_hangup(server.reload(), attack).map_err(|error| format!("can't listen for signals: {error}"))?;
         let address = server.address().map_err(|error| error.to_string())?;
         let admin = server.admin_address().map_err(|error| error.to_string())?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, %admin, "listening");
@@ -78,13 +88,41 @@ fn signals() -> std::io::Result<watch::Receiver<Phase>> {
 }
 
 /// Each SIGHUP reads the policies again; those that come meanwhile are one.
-fn on_hangup(reload: Reload) -> std::io::Result<()> {
+fn on_hangup(reload: Reload, loaded: impl Fn(Arc<PolicySet>) + Send + 'static) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             tracing::info!(signal = "SIGHUP", "told to read the policies again");
             reload.read().await;
+            loaded(reload.current());
         }
     });
     Ok(())
+}
+
+/// Judges the catalogue of attacks in the background: on a thread whose stack any statement fits in, and without a word in the
+/// log about what is refused, for nobody tried it.
+fn judge_attacks(policies: Arc<PolicySet>, metrics: Arc<Metrics>) {
+    let judge = move || {
+        let quiet = tracing::subscriber::NoSubscriber::default();
+        let scratch = Arc::new(server::metrics());
+        let results = tracing::subscriber::with_default(quiet, || selftest::offline(&policies, &scratch));
+        match results {
+            Ok(results) => {
+                let open = selftest::open(&results);
+                let counts: Vec<(String, usize)> =
+                    open.iter().map(|(policy, codes)| (policy.to_string(), codes.len())).collect();
+                metrics.selftest(&counts);
+                for (policy, codes) in open.iter().filter(|(_, codes)| !codes.is_empty()) {
+                    let attacks = codes.join(" ");
+                    tracing::warn!(%policy, attacks, "not stopped: `portcullis selftest` shows what would pass");
+                }
+            }
+            Err(error) => tracing::error!("the self-test failed: {error}"),
+        }
+    };
+    let thread = std::thread::Builder::new().name("selftest".to_owned()).stack_size(sql::STACK);
+    if let Err(error) = thread.spawn(judge) {
+        tracing::error!("no thread for the self-test: {error}");
+    }
 }

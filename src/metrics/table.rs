@@ -74,6 +74,8 @@ table! {
         "Seconds since the policies in force were loaded.";
     POLICY_RELOAD_FAILED = Gauge "portcullis_policy_reload_failed" []
         "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
+    SELFTEST_OPEN = Gauge "portcullis_selftest_open" ["policy"]
+        "Attacks of the catalogue that a policy in force does not stop, as judged when it was loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
     SECOND_OPINIONS = Counter "portcullis_second_opinion_total" ["opinion"]

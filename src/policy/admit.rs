@@ -91,6 +91,10 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
         return Err(nobody(identity));
     };
     let terse = matching.iter().any(|policy| policy.terse);
+    if let Some(fence) = walked_around(set, identity).filter(|_| enforcing.is_empty()) {
+        let reason = "replication connections are not admitted".to_owned();
+        return Err(refusal(fence.name.clone(), RuleRef::Require, reason, terse));
+    }
     for policy in &enforcing {
         if let Some(reason) = policy.unmet(identity) {
             return Err(refusal(policy.name.clone(), RuleRef::Require, reason, terse));
@@ -103,6 +107,14 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
     let class =
         set.class(places, || Class { enforcing: bench(&enforcing, terse), observing: bench(&observing, terse), terse });
     Ok(Session { class, name, user: identity.user.clone(), closed: None })
+}
+
+/// The enforcing policy that an identity would be under if it came as an ordinary session. One that only observes replication
+/// connections must not be a way around it: they run SQL, too.
+fn walked_around<'s>(set: &'s PolicySet, identity: &Identity) -> Option<&'s Policy> {
+    let ordinary = Identity { replication: false, ..identity.clone() };
+    let fences = set.policies.iter().filter(|policy| policy.enforce && policy.applies_to(&ordinary));
+    fences.into_iter().next().filter(|_| identity.replication)
 }
 
 /// What a session may have done to its guarded settings, its role or its names under the old policies, that the new ones

@@ -27,6 +27,11 @@ impl Store {
         Store { set: ArcSwap::from_pointee(set), generation: AtomicU64::new(0) }
     }
 
+    /// Those in force now.
+    pub fn current(&self) -> Arc<PolicySet> {
+        self.set.load_full()
+    }
+
     /// Puts others in force, for new sessions and for the next message of those under way.
     pub fn replace(&self, set: PolicySet) {
         // In this order: who sees the new number finds the new set.

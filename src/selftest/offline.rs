@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::attacks::{Fence, Opening, Step, Way, frames};
 use crate::metrics::Metrics;
-use crate::policy::{PolicySet, SessionPolicy};
+use crate::policy::{Identity, PolicySet, SessionPolicy};
 use crate::selftest::subject::{Subject, allows};
 use crate::selftest::{Outcome, Protocol};
 use crate::session::cache::Cache;
@@ -29,7 +29,7 @@ pub fn judge(
     subject: &Subject,
     metrics: &Arc<Metrics>,
 ) -> Outcome {
-    let Ok(session) = set.admit(&subject.identity) else {
+    let Ok(mut session) = set.admit(&subject.identity) else {
         return Outcome::Failed("no policy admits the session of the attack".to_owned());
     };
     if let Fence::Deed(deed) = way.fence
@@ -48,22 +48,32 @@ pub fn judge(
         .chain(extra.iter().map(|(name, value)| ((*name).to_owned(), subject.target.fill(value))))
         .collect();
     let replication = extra.iter().any(|(name, _)| *name == "replication");
-    if replication && set.admit(&crate::policy::Identity { replication, ..subject.identity.clone() }).is_err() {
-        return Outcome::Stopped;
+    if replication {
+        match set.admit(&Identity { replication, ..subject.identity.clone() }) {
+            Ok(admitted) => session = admitted,
+            Err(_) => return Outcome::Stopped,
+        }
     }
     match session.startup(&parameters) {
         Err(_) => return Outcome::Stopped,
         Ok(_) if way.steps.is_empty() => return Outcome::Open("its startup packet passes".to_owned()),
         Ok(_) => {}
     }
-    played(way, protocol, session, subject, metrics)
+    played(way, protocol, session, replication, subject, metrics)
 }
 
-fn played(way: &Way, protocol: Protocol, session: SessionPolicy, subject: &Subject, metrics: &Arc<Metrics>) -> Outcome {
+fn played(
+    way: &Way,
+    protocol: Protocol,
+    session: SessionPolicy,
+    replication: bool,
+    subject: &Subject,
+    metrics: &Arc<Metrics>,
+) -> Outcome {
     let tell = Teller::new(Arc::clone(metrics), &subject.identity, 0);
     // Each attack is judged by itself: one that touches a decoy must not stop the next one.
     let watch = Watch::new(Arc::new(Quarantine::new(Duration::ZERO, Arc::clone(metrics))), &subject.identity);
-    let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), watch, false, false);
+    let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), watch, replication, false);
     for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8"), ("server_version", "18.0")] {
         server(&mut engine, &frames::frame(b'S', format!("{name}\0{value}\0").as_bytes()));
     }

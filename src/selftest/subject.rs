@@ -56,8 +56,8 @@ pub fn subjects(set: &Arc<PolicySet>) -> Vec<Subject> {
 pub fn allows(session: &SessionPolicy, sql: &str) -> bool {
     let Ok(analysis) = sql::analyse(sql, sql::Reading::default()) else { return false };
     let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
-    let judgement = session.judge(&analysis.facts, moment);
-    matches!(judgement.verdict, Verdict::Allow(_)) && judgement.would.is_none()
+    // What an observing policy beside it would have done lets it pass all the same.
+    matches!(session.judge(&analysis.facts, moment).verdict, Verdict::Allow(_))
 }
 
 /// The subject of attacks on the catalogue's own policies.

@@ -29,6 +29,11 @@ impl Reload {
         }
     }
 
+    /// The policies in force now.
+    pub fn current(&self) -> Arc<PolicySet> {
+        self.shared.policies.current()
+    }
+
     /// Puts these in force.
     pub fn put(&self, policies: PolicySet) {
         let names: Vec<String> = policies.names().map(ToString::to_string).collect();

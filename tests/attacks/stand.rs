@@ -73,7 +73,8 @@ fn play(attack: &Attack, ways: &'static [Way]) {
                     told(format!("{} observed: {difference}", protocol.as_str()));
                 }
             }
-            for (protocol, outcome) in live.attack(way) {
+            for protocol in Protocol::of(way) {
+                let outcome = live.through(way, *protocol);
                 let held = match &outcome {
                     Outcome::Stopped => way.refused,
                     Outcome::Harmless => !way.refused,

@@ -136,7 +136,11 @@ impl Firewall {
         arguments.extend(options.arguments.iter().cloned());
         let log = File::create(directory.path().join("log")).unwrap();
         let mut shell = Command::new("sh");
-        shell.env("PORTCULLIS_LOG", "info").env("NO_COLOR", "1").envs(options.environment.iter().cloned());
+        shell
+            .env("PORTCULLIS_LOG", "info")
+            .env("NO_COLOR", "1")
+            .env("PORTCULLIS_SELFTEST", "off")
+            .envs(options.environment.iter().cloned());
         let program = Path::new(env!("CARGO_BIN_EXE_portcullis"));
         let process = Kept::spawn(&mut shell, program, &arguments, "KILL", None, log).unwrap();
         Firewall { process, port, admin, directory }
