@@ -47,7 +47,7 @@ fn play(attack: &Attack, ways: &'static [Way]) {
             user: "postgres".to_owned(),
             password: None,
         };
-        cluster.execute("postgres", &format!("DROP ROLE IF EXISTS \"{}\"", subject.target.role));
+        make_room(&cluster, &subject.target.role);
         let mut live = Live::open(&server, &subject, load).unwrap_or_else(|error| panic!("{error}"));
         let direct = SocketAddr::from(([127, 0, 0, 1], cluster.port()));
         for way in ways {
@@ -92,6 +92,13 @@ fn play(attack: &Attack, ways: &'static [Way]) {
         }
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Roles of other tests, which own databases, are in the way of the stage's own.
+fn make_room(cluster: &Cluster, role: &str) {
+    let drop = format!("REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role};");
+    let known = format!("SELECT FROM pg_catalog.pg_roles WHERE rolname = '{role}'");
+    cluster.execute("postgres", &format!("DO $$BEGIN IF EXISTS ({known}) THEN {drop} END IF; END$$"));
 }
 
 /// The starter policies, as `portcullis run` loads them.

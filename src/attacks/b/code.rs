@@ -58,32 +58,32 @@ pub const DO: &[Way] = &[
     Way::new(
         "DO",
         DO_FENCE,
-        &[Step::Sql("DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE {schema}.{users}'; END $$")],
+        &[Step::Sql("DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE {schema}.{users} CASCADE'; END $$")],
         Harm::Changes,
     ),
     Way::new(
         "DO with its language, as an escaped string",
         DO_FENCE,
-        &[Step::Query("DO LANGUAGE plpgsql E'BEGIN DROP TABLE {schema}.{users}\\x3b END'")],
+        &[Step::Query("DO LANGUAGE plpgsql E'BEGIN DROP TABLE {schema}.{users} CASCADE\\x3b END'")],
         Harm::Changes,
     ),
     Way::new(
         "text put together, where DO is allowed",
         DO_ALLOWED,
-        &[Step::Sql("DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE {users}'; END $$")],
+        &[Step::Sql("DO $$ BEGIN EXECUTE 'DR' || 'OP TABLE {users} CASCADE'; END $$")],
         Harm::Changes,
     ),
     Way::new(
         "text from a variable",
         DO_ALLOWED,
-        &[Step::Query("DO $$ DECLARE t text := 'DROP TABLE {users}'; BEGIN EXECUTE t; END $$")],
+        &[Step::Query("DO $$ DECLARE t text := 'DROP TABLE {users} CASCADE'; BEGIN EXECUTE t; END $$")],
         Harm::Changes,
     ),
     Way::new(
         "text from a table",
         DO_ALLOWED,
         &[
-            Step::Query("INSERT INTO log VALUES ('DROP TABLE {users}')"),
+            Step::Query("INSERT INTO log VALUES ('DROP TABLE {users} CASCADE')"),
             Step::Query("DO $$ DECLARE t text; BEGIN SELECT msg INTO t FROM log; EXECUTE t; END $$"),
         ],
         Harm::Server("SELECT pg_catalog.to_regclass('{schema}.{users}') IS NULL"),
@@ -91,20 +91,20 @@ pub const DO: &[Way] = &[
     Way::new(
         "format()",
         DO_ALLOWED,
-        &[Step::Query("DO $$ BEGIN EXECUTE format('DROP TABLE %I', '{users}'); END $$")],
+        &[Step::Query("DO $$ BEGIN EXECUTE format('DROP TABLE %I CASCADE', '{users}'); END $$")],
         Harm::Changes,
     ),
     Way::new(
         "a constant text",
         DO_ALLOWED,
-        &[Step::Query("DO $$ BEGIN EXECUTE 'DROP TABLE {users}'; END $$")],
+        &[Step::Query("DO $$ BEGIN EXECUTE 'DROP TABLE {users} CASCADE'; END $$")],
         Harm::Changes,
     ),
-    Way::new("in plain sight", DO_ALLOWED, &[Step::Query("DO $$ BEGIN DROP TABLE {users}; END $$")], Harm::Changes),
+    Way::new("in plain sight", DO_ALLOWED, &[Step::Query("DO $$ BEGIN DROP TABLE {users} CASCADE; END $$")], Harm::Changes),
     Way::new(
         "in a handler of exceptions",
         DO_ALLOWED,
-        &[Step::Query("DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN BEGIN DROP TABLE {users}; END; END $$")],
+        &[Step::Query("DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN BEGIN DROP TABLE {users} CASCADE; END; END $$")],
         Harm::Changes,
     ),
     Way::new(
@@ -260,7 +260,7 @@ pub const RULES_AND_TRIGGERS: &[Way] = &[
 const MAINTAIN: Fence = Fence::Deed("REFRESH MATERIALIZED VIEW {schema}.mv");
 
 /// A view that calls, made while nobody looked.
-const LOUD_VIEW: &str = "CREATE MATERIALIZED VIEW {schema}.loud AS SELECT evil.boom('b15') AS what WITH NO DATA";
+const LOUD_VIEW: &str = "CREATE MATERIALIZED VIEW {schema}.loud AS SELECT evil.boom('b15') AS what";
 /// An index that calls.
 const LOUD_INDEX: &str = "CREATE FUNCTION evil.quiet(what text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS \
     $$BEGIN RAISE NOTICE 'quiet ran'; RETURN what; END$$; CREATE INDEX loud ON {schema}.{users} (evil.quiet(name))";
@@ -292,12 +292,16 @@ const fn called(how: &'static str, steps: &'static [Step], harm: Harm) -> Way {
 /// A row was written by the function.
 const RAN: Harm = Harm::Server("SELECT count(*) > 0 FROM {schema}.log");
 
+/// A table that no view depends on.
+const NOTES: &str = "CREATE TABLE {schema}.notes AS SELECT name AS msg FROM {schema}.{users}";
+
 pub const EXPRESSIONS: &[Way] = &[
     called(
         "ALTER COLUMN TYPE … USING",
-        &[Step::Sql("ALTER TABLE {schema}.{users} ALTER name TYPE text USING evil.boom(name)")],
+        &[Step::Sql("ALTER TABLE {schema}.notes ALTER msg TYPE text USING evil.boom(msg)")],
         RAN,
-    ),
+    )
+    .setup(NOTES),
     called(
         "ADD COLUMN … DEFAULT",
         &[Step::Sql("ALTER TABLE {schema}.{users} ADD COLUMN x text DEFAULT evil.boom('b16')")],
@@ -354,15 +358,17 @@ pub const EXPRESSIONS: &[Way] = &[
         "the check of a domain",
         &[
             Step::Query("CREATE DOMAIN {schema}.d AS text CHECK (evil.is_fine(VALUE))"),
-            Step::Query("ALTER TABLE {schema}.{users} ALTER name TYPE {schema}.d"),
+            Step::Query("ALTER TABLE {schema}.notes ALTER msg TYPE {schema}.d"),
         ],
         RAN,
-    ),
+    )
+    .setup(NOTES),
     called(
         "a column of a domain that checks",
-        &[Step::Query("ALTER TABLE {schema}.{users} ALTER name TYPE evil.dom")],
+        &[Step::Query("ALTER TABLE {schema}.notes ALTER msg TYPE evil.dom")],
         RAN,
-    ),
+    )
+    .setup(NOTES),
     called("CREATE TABLE AS", &[Step::Query("CREATE TABLE {schema}.x AS SELECT evil.boom('b16')")], RAN),
     called(
         "an aggregate over the function",

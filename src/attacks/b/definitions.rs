@@ -109,14 +109,14 @@ const PROTECTED: &str = "ALTER TABLE public.{users} ENABLE ROW LEVEL SECURITY, F
 pub const ALTER: &[Way] = &[
     alter(
         "DROP COLUMN behind an ADD COLUMN",
-        &[Step::Sql("ALTER TABLE {users} ADD COLUMN x int, DROP COLUMN ssn, DROP COLUMN name, DROP COLUMN id")],
+        &[Step::Sql("ALTER TABLE {users} ADD COLUMN x int, DROP COLUMN ssn CASCADE, DROP COLUMN name CASCADE")],
     ),
     alter("RENAME TO", &[Step::Sql("ALTER TABLE {users} RENAME TO x")]),
     alter("RENAME COLUMN", &[Step::Query("ALTER TABLE {users} RENAME ssn TO harmless")]),
     alter("RENAME CONSTRAINT", &[Step::Query("ALTER TABLE {users} RENAME CONSTRAINT {users}_pkey TO x")]),
     alter("SET SCHEMA", &[Step::Sql("ALTER TABLE IF EXISTS ONLY {users} SET SCHEMA evil")]),
     alter("OWNER TO", &[Step::Query("ALTER TABLE {users} OWNER TO boss")]),
-    alter("ALTER COLUMN TYPE", &[Step::Query("ALTER TABLE {users} ALTER ssn TYPE int USING 0")]),
+    alter("ALTER COLUMN TYPE", &[Step::Query("ALTER TABLE log ALTER msg TYPE int USING 0")]),
     alter("DROP NOT NULL", &[Step::Query("ALTER TABLE {users} ALTER name DROP NOT NULL")]),
     alter("SET DEFAULT", &[Step::Query("ALTER TABLE {users} ALTER role SET DEFAULT 'admin'")]),
     alter("DROP CONSTRAINT", &[Step::Query("ALTER TABLE {users} DROP CONSTRAINT {users}_pkey CASCADE")]),

@@ -2,7 +2,7 @@
 
 use super::{DEFINE, DELETE, WRITE};
 use crate::attacks::frames::{bind, copy_data, copy_done, describe, execute, parse, query, sync};
-use crate::attacks::{Fence, Harm, Step, Way};
+use crate::attacks::{Fence, Harm, Step, Target, Way};
 
 /// Rows may be read, made and changed, and not deleted, nor loaded in bulk.
 const NO_DELETE: Fence = Fence::Own(
@@ -425,51 +425,64 @@ pub const UPSERT: &[Way] = &[
 ];
 
 /// A COPY FROM STDIN with its rows, by Query.
-fn copy(target: &crate::attacks::Target, sql: &str, rows: &str) -> Vec<u8> {
+fn copy(target: &Target, sql: &str, rows: &str) -> Vec<u8> {
     [query(&target.fill(sql)), copy_data(rows), copy_done()].concat()
 }
+
+/// The rows are sent at once; what comes behind them waits for the end of the COPY.
+const AFTER: Step = Step::Query("SELECT 1");
 
 pub const COPY_IN: &[Way] = &[
     Way::new(
         "by Query",
         WRITE,
-        &[Step::Bytes(|target| copy(target, "COPY {schema}.{users} FROM STDIN", "9\teve\t\\N\tadmin\n"), 1)],
+        &[Step::Bytes(|target| copy(target, "COPY {schema}.{users} FROM STDIN", "9\teve\t\\N\tadmin\n"), 1), AFTER],
         Harm::Changes,
     ),
     Way::new(
         "by Parse, Bind, Execute",
         WRITE,
-        &[Step::Bytes(
-            |target| {
-                let started = [parse("", &target.fill("COPY {schema}.log FROM STDIN")), bind("", "", &[]), execute("")];
-                [started.concat(), copy_data("b24\n"), copy_done(), sync()].concat()
-            },
-            1,
-        )],
+        &[
+            Step::Bytes(
+                |target| {
+                    let sql = target.fill("COPY {schema}.log FROM STDIN");
+                    let started = [parse("", &sql), bind("", "", &[]), execute("")].concat();
+                    [started, copy_data("b24\n"), copy_done(), sync()].concat()
+                },
+                1,
+            ),
+            AFTER,
+        ],
         Harm::Changes,
     ),
     Way::new(
         "as psql's \\copy sends it",
         WRITE,
-        &[Step::Bytes(|target| copy(target, "COPY  {schema}.log FROM STDIN  ", "b24\n"), 1)],
+        &[Step::Bytes(|target| copy(target, "COPY  {schema}.log FROM STDIN  ", "b24\n"), 1), AFTER],
         Harm::Changes,
     ),
     Way::new(
         "where INSERT is allowed and bulk loading is not",
         NO_DELETE,
-        &[Step::Bytes(
-            |target| copy(target, "COPY {users} (id, name) FROM STDIN WITH (FORMAT csv)", "9,eve\n10,eve\n"),
-            1,
-        )],
+        &[
+            Step::Bytes(
+                |target| copy(target, "COPY {users} (id, name) FROM STDIN WITH (FORMAT csv)", "9,eve\n10,eve\n"),
+                1,
+            ),
+            AFTER,
+        ],
         Harm::Changes,
     ),
     Way::new(
         "in the old syntax, behind a SELECT",
         NO_DELETE,
-        &[Step::Bytes(
-            |target| copy(target, "SELECT 1; COPY {users} FROM STDIN DELIMITERS ',' NULL ''", "9,eve,,\n"),
-            1,
-        )],
+        &[
+            Step::Bytes(
+                |target| copy(target, "SELECT 1; COPY {users} FROM STDIN DELIMITERS ',' NULL ''", "9,eve,,\n"),
+                1,
+            ),
+            AFTER,
+        ],
         Harm::Changes,
     ),
 ];
