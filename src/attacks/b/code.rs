@@ -100,11 +100,18 @@ pub const DO: &[Way] = &[
         &[Step::Query("DO $$ BEGIN EXECUTE 'DROP TABLE {users} CASCADE'; END $$")],
         Harm::Changes,
     ),
-    Way::new("in plain sight", DO_ALLOWED, &[Step::Query("DO $$ BEGIN DROP TABLE {users} CASCADE; END $$")], Harm::Changes),
+    Way::new(
+        "in plain sight",
+        DO_ALLOWED,
+        &[Step::Query("DO $$ BEGIN DROP TABLE {users} CASCADE; END $$")],
+        Harm::Changes,
+    ),
     Way::new(
         "in a handler of exceptions",
         DO_ALLOWED,
-        &[Step::Query("DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN BEGIN DROP TABLE {users} CASCADE; END; END $$")],
+        &[Step::Query(
+            "DO $$ BEGIN PERFORM 1 / 0; EXCEPTION WHEN OTHERS THEN BEGIN DROP TABLE {users} CASCADE; END; END $$",
+        )],
         Harm::Changes,
     ),
     Way::new(

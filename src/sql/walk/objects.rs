@@ -225,12 +225,28 @@ impl<'a> Walker<'a> {
             }
             _ => {
                 self.push(action(ActionName::Rename, word), object.clone());
+                self.runs_by_another_name(kind, &object);
                 if !is_part(kind) {
                     self.also(action(ActionName::Rename, word), object, |name| {
                         name.name = rename.newname.as_str().into()
                     });
                 }
             }
+        }
+    }
+
+    /// Whoever may call what has the new name runs this code then, so that giving it away is calling.
+    fn runs_by_another_name(&mut self, kind: ObjectType, object: &Object) {
+        let runs = matches!(
+            kind,
+            ObjectType::ObjectFunction
+                | ObjectType::ObjectProcedure
+                | ObjectType::ObjectRoutine
+                | ObjectType::ObjectAggregate
+                | ObjectType::ObjectOperator
+        );
+        if let (true, Object::Other { name, .. }) = (runs, object) {
+            self.push(ActionName::Call, Object::Function { name: name.clone(), builtin: false });
         }
     }
 
@@ -254,6 +270,7 @@ impl<'a> Walker<'a> {
         let Some((kind, _)) = self.kind(alter.object_type) else { return };
         let object = self.either(kind, &alter.relation, &alter.object);
         self.ddl(ActionName::Alter, kind, "set_schema", object.clone());
+        self.runs_by_another_name(kind, &object);
         // An extension has no schema: its objects move.
         if kind != ObjectType::ObjectExtension {
             self.also(action(ActionName::Alter, "set_schema"), object, |name| {
