@@ -219,9 +219,11 @@ pub const RARE: &[Way] = &[
         .setup(
             "CREATE FUNCTION {schema}.nothing() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
         ),
-    rare(
+    Way::new(
         "CREATE CONVERSION",
-        &[Step::Query("CREATE DEFAULT CONVERSION pg_catalog.c FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8")],
+        DEFINE,
+        &[Step::Query("CREATE DEFAULT CONVERSION {schema}.c FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8")],
+        Harm::Changes,
     ),
     Way::new(
         "ALTER DEFAULT PRIVILEGES",

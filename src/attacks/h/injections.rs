@@ -35,7 +35,7 @@ pub const NO_FRAGMENTS: &[Way] = &[
     Way::new(
         "UNION without a space",
         APPLICATION,
-        &[Step::Sql("SELECT name FROM {users} WHERE id=1.UNION(SELECT(ssn)FROM\"public\".{users})")],
+        &[Step::Sql("SELECT name FROM {users} WHERE name='x'UNION(SELECT(ssn)FROM\"public\".{users})")],
         Harm::Tells("ssn-1"),
     ),
 ];
@@ -116,7 +116,7 @@ pub const BLIND: &[Way] = &[
     ),
     asks(
         "a difference of whole rows",
-        &[Step::Query("SELECT count(*) FROM {users} u WHERE u = ROW(1, 'ann', 'ssn-1', 'user')")],
+        &[Step::Query("SELECT count(*) FROM {users} u WHERE u = ROW(1, 'ann'::text, 'ssn-1'::text, 'user'::text)")],
         Harm::Runs,
     ),
     Way::new(

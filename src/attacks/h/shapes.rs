@@ -157,11 +157,10 @@ pub const UTILITY: &[Way] = &[
     Way::new(
         "ALTER SYSTEM",
         Fence::Always,
-        &[Step::Query("SET work_mem = '4MB'"), Step::Query("ALTER SYSTEM SET portcullis.x = 'h2'")],
+        &[Step::Query("SHOW work_mem"), Step::Query("ALTER SYSTEM SET work_mem = '5MB'")],
         Harm::Changes,
     )
-    .undo("ALTER SYSTEM RESET portcullis.x")
-    .setup("SET portcullis.x = ''"),
+    .undo("ALTER SYSTEM RESET work_mem"),
 ];
 
 /// A column at the bottom of so many levels.
