@@ -25,11 +25,14 @@ pub const C4: &[Way] = &[
         .setup(CREATE_COMPARISON),
     writes("with a sub-select", CALL, &[Step::Sql("SELECT 'a'::text OPERATOR(evil.<<<) ALL (SELECT 1)")])
         .setup(CREATE_COMPARISON),
-    writes("ORDER BY USING", CALL, &[Step::Sql("SELECT x FROM (VALUES ('a'), ('b')) v(x) ORDER BY x USING OPERATOR(evil.<)")])
-        .setup(CREATE_ORDER),
-    writes("a prefix", CALL, &[Step::Sql("SELECT OPERATOR(evil.!!!) 'a'::text")]).setup(
-        "CREATE OPERATOR evil.!!! (rightarg = text, function = evil.boom)",
-    ),
+    writes(
+        "ORDER BY USING",
+        CALL,
+        &[Step::Sql("SELECT x FROM (VALUES ('a'), ('b')) v(x) ORDER BY x USING OPERATOR(evil.<)")],
+    )
+    .setup(CREATE_ORDER),
+    writes("a prefix", CALL, &[Step::Sql("SELECT OPERATOR(evil.!!!) 'a'::text")])
+        .setup("CREATE OPERATOR evil.!!! (rightarg = text, function = evil.boom)"),
     writes("an aggregate of the other schema", CALL, &[Step::Sql("SELECT evil.collect(name) FROM {users}")]).setup(
         "CREATE FUNCTION evil.step(a text, b text) RETURNS text LANGUAGE sql AS 'SELECT evil.boom($2)'; \
          CREATE AGGREGATE evil.collect(text) (sfunc = evil.step, stype = text)",
@@ -37,12 +40,10 @@ pub const C4: &[Way] = &[
 ];
 
 /// `text <<< int` is a bool, and writes.
-const CREATE_COMPARISON: &str =
-    "CREATE FUNCTION evil.less(a text, b int) RETURNS bool LANGUAGE sql AS 'SELECT evil.boom(a) IS NULL'; \
+const CREATE_COMPARISON: &str = "CREATE FUNCTION evil.less(a text, b int) RETURNS bool LANGUAGE sql AS 'SELECT evil.boom(a) IS NULL'; \
      CREATE OPERATOR evil.<<< (leftarg = text, rightarg = int, function = evil.less)";
 /// An order of text that writes.
-const CREATE_ORDER: &str =
-    "CREATE FUNCTION evil.before(a text, b text) RETURNS bool LANGUAGE sql AS 'SELECT evil.boom(a) < b COLLATE \"C\"'; \
+const CREATE_ORDER: &str = "CREATE FUNCTION evil.before(a text, b text) RETURNS bool LANGUAGE sql AS 'SELECT evil.boom(a) < b COLLATE \"C\"'; \
      CREATE FUNCTION evil.compare(a text, b text) RETURNS int LANGUAGE plpgsql AS \
      $$BEGIN PERFORM evil.boom(a); RETURN 1; END$$; \
      CREATE OPERATOR evil.< (leftarg = text, rightarg = text, function = evil.before); \
@@ -50,36 +51,51 @@ const CREATE_ORDER: &str =
 
 pub const C5: &[Way] = &[
     writes("SET", PATH, &[Step::Sql("SET search_path = evil, {schema}"), Step::Sql("SELECT 'a'::text + 1")]),
-    writes("SET LOCAL", PATH, &[
-        Step::Sql("BEGIN"),
-        Step::Sql("SET LOCAL search_path TO evil"),
-        Step::Sql("SELECT 'a'::text + 1"),
-        Step::Sql("COMMIT"),
-    ]),
+    writes(
+        "SET LOCAL",
+        PATH,
+        &[
+            Step::Sql("BEGIN"),
+            Step::Sql("SET LOCAL search_path TO evil"),
+            Step::Sql("SELECT 'a'::text + 1"),
+            Step::Sql("COMMIT"),
+        ],
+    ),
     writes("SET SCHEMA", PATH, &[Step::Sql("SET SCHEMA 'evil'"), Step::Sql("SELECT 'a'::text + 1")]),
     writes("in one message", PATH, &[Step::Query("SET search_path = evil; SELECT 'a'::text + 1")]),
-    writes("set_config", PATH, &[
-        Step::Sql("SELECT set_config('search_path', 'evil', false)"),
-        Step::Sql("SELECT 'a'::text + 1"),
-    ]),
-    writes("set_config in the same statement", PATH, &[
-        Step::Sql("SELECT set_config('Search_Path', 'evil', true); SELECT 1"),
-        Step::Query("BEGIN; SELECT set_config('search_path', 'evil', true); SELECT 'a'::text + 1; COMMIT"),
-    ]),
-    writes("set_config with a bound value", PATH, &[
-        Step::Bound("SELECT set_config('search_path', $1, false)", &["evil"]),
-        Step::Sql("SELECT 'a'::text + 1"),
-    ]),
-    writes("set_config with a bound name", PATH, &[
-        Step::Bound("SELECT set_config($1, $2, false)", &["search_path", "evil"]),
-        Step::Sql("SELECT 'a'::text + 1"),
-    ]),
+    writes(
+        "set_config",
+        PATH,
+        &[Step::Sql("SELECT set_config('search_path', 'evil', false)"), Step::Sql("SELECT 'a'::text + 1")],
+    ),
+    writes(
+        "set_config in the same statement",
+        PATH,
+        &[
+            Step::Sql("SELECT set_config('Search_Path', 'evil', true); SELECT 1"),
+            Step::Query("BEGIN; SELECT set_config('search_path', 'evil', true); SELECT 'a'::text + 1; COMMIT"),
+        ],
+    ),
+    writes(
+        "set_config with a bound value",
+        PATH,
+        &[Step::Bound("SELECT set_config('search_path', $1, false)", &["evil"]), Step::Sql("SELECT 'a'::text + 1")],
+    ),
+    writes(
+        "set_config with a bound name",
+        PATH,
+        &[Step::Bound("SELECT set_config($1, $2, false)", &["search_path", "evil"]), Step::Sql("SELECT 'a'::text + 1")],
+    ),
     writes("a startup parameter", PATH, &[Step::Sql("SELECT 'a'::text + 1")]).startup(&[("search_path", "evil")]),
     writes("options", PATH, &[Step::Sql("SELECT 'a'::text + 1")]).startup(&[("options", "--search-path=evil")]),
-    writes("UPDATE of pg_settings", PATH, &[
-        Step::Sql("UPDATE pg_settings SET setting = 'evil' WHERE name = 'search_path'"),
-        Step::Sql("SELECT 'a'::text + 1"),
-    ]),
+    writes(
+        "UPDATE of pg_settings",
+        PATH,
+        &[
+            Step::Sql("UPDATE pg_settings SET setting = 'evil' WHERE name = 'search_path'"),
+            Step::Sql("SELECT 'a'::text + 1"),
+        ],
+    ),
     // The path that the firewall sends at the start beats it: the sign finds no such operator.
     writes("the role's setting", CALL, &[Step::Sql("SELECT 'a'::text + 1")])
         .setup("ALTER ROLE {role} SET search_path = evil")
@@ -155,12 +171,18 @@ pub const C7: &[Way] = &[
     writes("as a function", CALL, &[Step::Sql("SELECT evil.t2(u) FROM {schema}.{users} u")]),
     writes("of an array", CALL, &[Step::Sql("SELECT ARRAY[u]::evil.t2[] FROM {schema}.{users} u")]),
     writes("in a condition", CALL, &[Step::Sql("SELECT FROM {schema}.{users} u WHERE (u::\"evil\".T2).what = ''")]),
-    writes("by a column's type", CALL, &[
-        Step::Sql("CREATE TEMP TABLE taken (x evil.t2)"),
-        Step::Sql("INSERT INTO taken SELECT u FROM {schema}.{users} u"),
-    ])
-    .setup("DROP CAST ({schema}.{users} AS evil.t2); \
-            CREATE CAST ({schema}.{users} AS evil.t2) WITH FUNCTION evil.to_t2({schema}.{users}) AS ASSIGNMENT"),
+    writes(
+        "by a column's type",
+        CALL,
+        &[
+            Step::Sql("CREATE TEMP TABLE taken (x evil.t2)"),
+            Step::Sql("INSERT INTO taken SELECT u FROM {schema}.{users} u"),
+        ],
+    )
+    .setup(
+        "DROP CAST ({schema}.{users} AS evil.t2); \
+            CREATE CAST ({schema}.{users} AS evil.t2) WITH FUNCTION evil.to_t2({schema}.{users}) AS ASSIGNMENT",
+    ),
 ];
 
 pub const C8: &[Way] = &[
@@ -170,28 +192,42 @@ pub const C8: &[Way] = &[
     writes("an array", CALL, &[Step::Sql("SELECT '{x}'::evil.dom[]")]),
     writes("a row's attribute", CALL, &[Step::Sql("SELECT '(x)'::evil.row_of_dom")])
         .setup("CREATE TYPE evil.row_of_dom AS (x evil.dom)"),
-    writes("the columns of a function", CALL, &[Step::Sql("SELECT * FROM json_to_record('{\"x\": \"y\"}') AS t(x evil.dom)")]),
-    writes("a column of XMLTABLE", CALL, &[Step::Sql(
-        "SELECT * FROM XMLTABLE('/a' PASSING '<a>x</a>' COLUMNS x evil.dom PATH '.')",
-    )]),
-    writes("a column of JSON_TABLE", CALL, &[Step::Sql(
-        "SELECT * FROM JSON_TABLE('\"x\"', '$' COLUMNS (x evil.dom PATH '$'))",
-    )])
+    writes(
+        "the columns of a function",
+        CALL,
+        &[Step::Sql("SELECT * FROM json_to_record('{\"x\": \"y\"}') AS t(x evil.dom)")],
+    ),
+    writes(
+        "a column of XMLTABLE",
+        CALL,
+        &[Step::Sql("SELECT * FROM XMLTABLE('/a' PASSING '<a>x</a>' COLUMNS x evil.dom PATH '.')")],
+    ),
+    writes(
+        "a column of JSON_TABLE",
+        CALL,
+        &[Step::Sql("SELECT * FROM JSON_TABLE('\"x\"', '$' COLUMNS (x evil.dom PATH '$'))")],
+    )
     .since(17),
-    writes("RETURNING of JSON_VALUE", CALL, &[Step::Sql("SELECT JSON_VALUE('\"x\"', '$' RETURNING evil.dom)")]).since(17),
-    writes("a row of NULL for json_populate_record", CALL, &[Step::Sql(
-        "SELECT json_populate_record(NULL::evil.row_of_dom, '{\"x\": \"y\"}')",
-    )])
+    writes("RETURNING of JSON_VALUE", CALL, &[Step::Sql("SELECT JSON_VALUE('\"x\"', '$' RETURNING evil.dom)")])
+        .since(17),
+    writes(
+        "a row of NULL for json_populate_record",
+        CALL,
+        &[Step::Sql("SELECT json_populate_record(NULL::evil.row_of_dom, '{\"x\": \"y\"}')")],
+    )
     .setup("CREATE TYPE evil.row_of_dom AS (x evil.dom)"),
-    writes("a parameter of PREPARE", CALL, &[
-        Step::Sql("PREPARE p(evil.dom) AS SELECT $1"),
-        Step::Sql("EXECUTE p('x')"),
-    ]),
+    writes(
+        "a parameter of PREPARE",
+        CALL,
+        &[Step::Sql("PREPARE p(evil.dom) AS SELECT $1"), Step::Sql("EXECUTE p('x')")],
+    ),
     writes("a parameter's cast", CALL, &[Step::Bound("SELECT $1::evil.dom", &["x"])]),
     writes("pg_input_is_valid", CALL, &[Step::Sql("SELECT pg_input_is_valid('x', 'evil.dom')")]).since(16),
-    writes("the input function of domains", CALL, &[Step::Sql(
-        "SELECT domain_in('x'::cstring, 'evil.dom'::regtype, -1)",
-    )]),
+    writes(
+        "the input function of domains",
+        CALL,
+        &[Step::Sql("SELECT domain_in('x'::cstring, 'evil.dom'::regtype, -1)")],
+    ),
     writes("a new column", CALL, &[Step::Sql("ALTER TABLE {schema}.log ADD COLUMN d evil.dom DEFAULT 'x'")]),
 ];
 
@@ -216,31 +252,21 @@ pub const C13: &[Way] = &[
         &[Step::Sql("SELECT 1 WHERE set_config('role', 'boss', false) = 'boss'")],
         IS_BOSS,
     ),
+    Way::new("a name put together", BOSS, &[Step::Sql("SELECT set_config('ro' || 'le', 'boss', false)")], IS_BOSS),
     Way::new(
-        "a name put together",
+        "a name out of a CASE",
         BOSS,
-        &[Step::Sql("SELECT set_config('ro' || 'le', 'boss', false)")],
+        &[Step::Sql("SELECT set_config(CASE WHEN true THEN 'role' END, 'boss', false)")],
         IS_BOSS,
     ),
-    Way::new("a name out of a CASE", BOSS, &[Step::Sql("SELECT set_config(CASE WHEN true THEN 'role' END, 'boss', false)")], IS_BOSS),
     Way::new(
         "a name out of a table",
         BOSS,
         &[Step::Sql("SELECT set_config(v.n, 'boss', false) FROM (VALUES ('role')) v(n)")],
         IS_BOSS,
     ),
-    Way::new(
-        "a value put together",
-        BOSS,
-        &[Step::Sql("SELECT set_config('role', 'bo' || 'ss', false)")],
-        IS_BOSS,
-    ),
-    Way::new(
-        "a bound value",
-        BOSS,
-        &[Step::Bound("SELECT set_config('role', $1, false)", &["boss"])],
-        IS_BOSS,
-    ),
+    Way::new("a value put together", BOSS, &[Step::Sql("SELECT set_config('role', 'bo' || 'ss', false)")], IS_BOSS),
+    Way::new("a bound value", BOSS, &[Step::Bound("SELECT set_config('role', $1, false)", &["boss"])], IS_BOSS),
     Way::new(
         "a bound name and value",
         BOSS,
@@ -275,28 +301,28 @@ pub const C13: &[Way] = &[
     Way::new(
         "in EXPLAIN ANALYZE",
         BOSS,
-        &[Step::Sql(
-            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT set_config('role', 'boss', false)",
-        )],
+        &[Step::Sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT set_config('role', 'boss', false)")],
         IS_BOSS,
     ),
 ];
 
 pub const C18: &[Way] = &[
-    writes("pg_catalog last", PATH, &[
-        Step::Sql("SET search_path = evil, pg_catalog"),
-        Step::Sql("SELECT lower('q')"),
-    ]),
-    writes("in a transaction", PATH, &[
-        Step::Sql("BEGIN"),
-        Step::Sql("SET LOCAL search_path = evil, pg_catalog"),
-        Step::Sql("SELECT lower('q')"),
-        Step::Sql("COMMIT"),
-    ]),
-    writes("set_config", PATH, &[
-        Step::Sql("SELECT set_config('search_path', 'evil,pg_catalog', false)"),
-        Step::Sql("SELECT lower('q')"),
-    ]),
+    writes("pg_catalog last", PATH, &[Step::Sql("SET search_path = evil, pg_catalog"), Step::Sql("SELECT lower('q')")]),
+    writes(
+        "in a transaction",
+        PATH,
+        &[
+            Step::Sql("BEGIN"),
+            Step::Sql("SET LOCAL search_path = evil, pg_catalog"),
+            Step::Sql("SELECT lower('q')"),
+            Step::Sql("COMMIT"),
+        ],
+    ),
+    writes(
+        "set_config",
+        PATH,
+        &[Step::Sql("SELECT set_config('search_path', 'evil,pg_catalog', false)"), Step::Sql("SELECT lower('q')")],
+    ),
     writes("a startup parameter", PATH, &[Step::Sql("SELECT lower('q')")])
         .startup(&[("search_path", "evil, pg_catalog")]),
     writes("options with an escape", PATH, &[Step::Sql("SELECT lower('q')")])
@@ -340,8 +366,7 @@ pub const C19: &[Way] = &[
     writes("an allowed built-in's name", BY_NAME, &[Step::Sql("SELECT evil.count('a')")]),
     writes("an allowed name without a path", BY_NAME_ANYWHERE, &[Step::Sql("SELECT evil.boom('a')")]),
     writes("an allowed built-in's name without a path", BY_NAME_ANYWHERE, &[Step::Sql("SELECT evil.lower('a')")]),
-    writes("an allowed function's name elsewhere", BY_NAME, &[Step::Sql("SELECT evil.allowed_fn()")]).setup(
-        "CREATE FUNCTION evil.allowed_fn() RETURNS text LANGUAGE sql AS $$SELECT evil.boom('a')$$",
-    ),
+    writes("an allowed function's name elsewhere", BY_NAME, &[Step::Sql("SELECT evil.allowed_fn()")])
+        .setup("CREATE FUNCTION evil.allowed_fn() RETURNS text LANGUAGE sql AS $$SELECT evil.boom('a')$$"),
     writes("the database as the schema", BY_NAME_ANYWHERE, &[Step::Sql("SELECT {database}.evil.boom('a')")]),
 ];

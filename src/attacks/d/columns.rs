@@ -210,19 +210,20 @@ pub const D14: &[Way] = &[
 pub const D15: &[Way] = &[
     tells("a cast", COLUMN, &[Step::Sql("SELECT ssn::int FROM users")]),
     tells("CAST to a date, without a path", COLUMN_ANYWHERE, &[Step::Sql("SELECT CAST(u.ssn AS date) FROM users u")]),
-    tells("json", COLUMN, &[Step::Sql("SELECT ssn::json FROM users")]),
+    tells("uuid", COLUMN, &[Step::Sql("SELECT ssn::uuid FROM users")]),
     tells("in a condition", COLUMN, &[Step::Sql("SELECT id FROM users WHERE ssn::int = 1")]),
     tells("of the row", COLUMN, &[Step::Sql("SELECT u::text::int FROM users u")]),
     tells("of a setting", COLUMN, &[Step::Sql("SELECT current_setting(ssn) FROM users")]),
     tells("of a relation's name", COLUMN, &[Step::Sql("SELECT ssn::regclass FROM users")]),
     tells("in an UPDATE", COLUMN, &[Step::Sql("UPDATE users SET id = ssn::int")]),
-    tells("a unique index", COLUMN_DDL, &[Step::Sql("CREATE UNIQUE INDEX ON users ((left(ssn, 4)))")])
+    tells("a unique index", COLUMN_DDL, &[Step::Sql("CREATE UNIQUE INDEX ON users (ssn)")])
         .setup("UPDATE {schema}.users SET ssn = 'ssn-1'"),
     tells(
         "another type for the column",
         COLUMN_DDL,
         &[Step::Sql("ALTER TABLE users ALTER COLUMN ssn TYPE int USING ssn::int")],
-    ),
+    )
+    .setup("DROP VIEW {schema}.everybody"),
     tells("a check", COLUMN_DDL, &[Step::Sql("ALTER TABLE users ADD CHECK (ssn::int > 0)")]),
 ];
 
@@ -231,8 +232,8 @@ pub const D16: &[Way] = &[
     Way::new(
         "ORDER BY",
         COLUMN_ANYWHERE,
-        &[Step::Sql("SELECT name FROM users ORDER BY ssn DESC LIMIT 1")],
-        Harm::Tells("eve"),
+        &[Step::Sql("SELECT name FROM users ORDER BY ssn OFFSET 1 LIMIT 1")],
+        Harm::Tells("bob"),
     ),
     Way::new(
         "ORDER BY an expression",
@@ -240,31 +241,31 @@ pub const D16: &[Way] = &[
         &[Step::Sql("SELECT name FROM users ORDER BY (ssn = 'ssn-2') DESC LIMIT 1")],
         Harm::Tells("bob"),
     ),
-    Way::new("GROUP BY", COLUMN, &[Step::Sql("SELECT max(name) FROM users GROUP BY ssn")], Harm::Tells("eve")),
+    Way::new("GROUP BY", COLUMN, &[Step::Sql("SELECT max(name) FROM users GROUP BY ssn")], Harm::Tells("bob")),
     Way::new(
         "HAVING",
         COLUMN,
-        &[Step::Sql("SELECT name FROM users GROUP BY name HAVING max(ssn) > 'ssn-2'")],
-        Harm::Tells("eve"),
+        &[Step::Sql("SELECT name FROM users GROUP BY name HAVING max(ssn) = 'ssn-2'")],
+        Harm::Tells("bob"),
     ),
-    Way::new("DISTINCT ON", COLUMN, &[Step::Sql("SELECT DISTINCT ON (u.ssn) name FROM users u")], Harm::Tells("eve")),
+    Way::new("DISTINCT ON", COLUMN, &[Step::Sql("SELECT DISTINCT ON (u.ssn) name FROM users u")], Harm::Tells("bob")),
     Way::new(
         "a window",
         COLUMN,
         &[Step::Sql("SELECT name, rank() OVER (ORDER BY ssn) FROM users")],
-        Harm::Tells("eve"),
+        Harm::Tells("bob"),
     ),
     Way::new(
         "a window by name",
         COLUMN,
         &[Step::Sql("SELECT name, rank() OVER w FROM users WINDOW w AS (PARTITION BY ssn)")],
-        Harm::Tells("eve"),
+        Harm::Tells("bob"),
     ),
     Way::new(
         "a join on it",
         COLUMN,
-        &[Step::Sql("SELECT name FROM users u JOIN (VALUES ('ssn-3')) v(x) ON v.x = u.ssn")],
-        Harm::Tells("eve"),
+        &[Step::Sql("SELECT name FROM users u JOIN (VALUES ('ssn-2')) v(x) ON v.x = u.ssn")],
+        Harm::Tells("bob"),
     ),
     Way::new(
         "FILTER",

@@ -272,9 +272,9 @@ pub const D7: &[Way] = &[
     salary("a copy", TABLE, &[Step::Sql("CREATE TABLE x AS TABLE hr.salaries"), Step::Sql("TABLE x")]),
     salary("a rename", TABLE, &[Step::Sql("ALTER TABLE hr.salaries RENAME TO x"), Step::Sql("TABLE hr.x")]),
     salary(
-        "a rename as of a view",
+        "a rename as of an index",
         TABLE_ANYWHERE,
-        &[Step::Sql("ALTER VIEW hr.salaries RENAME TO x"), Step::Sql("TABLE hr.x")],
+        &[Step::Sql("ALTER INDEX hr.salaries RENAME TO x"), Step::Sql("TABLE hr.x")],
     ),
     salary(
         "another schema",
@@ -309,10 +309,10 @@ pub const D7: &[Way] = &[
         ],
     ),
     Way::new(
-        "a trigger's work: a foreign key into it",
+        "a foreign key, which tells what it holds",
         TABLE,
-        &[Step::Sql("CREATE TABLE x (id int REFERENCES hr.salaries (id))"), Step::Sql("INSERT INTO x VALUES (9)")],
-        Harm::Tells("salaries"),
+        &[Step::Sql("CREATE TABLE x (id int REFERENCES hr.salaries (id))"), Step::Sql("INSERT INTO x VALUES (1)")],
+        Harm::Runs,
     )
     .setup("ALTER TABLE hr.salaries ADD PRIMARY KEY (id)"),
     Way::new(
@@ -389,7 +389,7 @@ deny:
         Harm::Tells("toasted-1"),
     )
     .setup(
-        "CREATE TABLE {schema}.toasted (x text STORAGE EXTERNAL); \
+        "CREATE TABLE {schema}.toasted (x text); ALTER TABLE {schema}.toasted ALTER x SET STORAGE EXTERNAL; \
          INSERT INTO {schema}.toasted VALUES (repeat('toasted-1', 1000)); SET allow_system_table_mods = on; \
          DO $$BEGIN EXECUTE (SELECT format('ALTER TABLE pg_toast.%I RENAME TO portcullis_toasted', t.relname) \
          FROM pg_class c JOIN pg_class t ON t.oid = c.reltoastrelid WHERE c.relname = 'toasted'); END$$; \
