@@ -7,6 +7,7 @@ mod admit;
 mod baseline;
 mod compile;
 mod decide;
+mod decoy;
 pub mod diagnostic;
 mod document;
 mod glob;
@@ -266,12 +267,6 @@ impl SessionPolicy {
         self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
-    /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).
-    pub fn judge_fastpath(&self, oid: u32) -> Judgement {
-        let name = Name::bare(&oid.to_string());
-        self.judge_access(ActionName::Fastpath, Object::Other { kind: "function oid", name })
-    }
-
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).
     pub fn judge_replication(&self, command: &str) -> Judgement {
         let name = Name::bare(&command.to_ascii_lowercase());
@@ -319,6 +314,12 @@ impl SessionPolicy {
         }
     }
 
+    /// The refusal of a startup parameter that the observing policies would have given.
+    pub fn startup_would(&self, parameters: &[(String, String)]) -> Option<Refusal> {
+        let observing = self.session.class.observing.as_ref()?;
+        startup::parameters(observing, parameters).err()
+    }
+
     /// Whether a ParameterStatus shows a guarded or pinned setting at a value that the policies don't allow: the
     /// sentence to tell. `None` for everything else.
     pub fn alarm(&self, name: &str, value: &str) -> Option<String> {
@@ -332,9 +333,31 @@ impl SessionPolicy {
         self.judgement(outcome, |bench| bench.judge_one(&access, &moment))
     }
 
+    /// The refusal of everything that a user who touched a decoy from this address wants, for a while.
+    pub fn quarantined(&self, sqlstate: &'static str) -> Refusal {
+        Refusal {
+            policy: self.name().clone(),
+            rule: RuleRef::Quarantine,
+            reason: format!("user \"{}\" is quarantined at this address", self.session.user),
+            hint: Some("the DBA finds out why in the firewall's log".into()),
+            terse: self.terse(),
+            sqlstate,
+        }
+    }
+
+    /// The verdict on whatever such a session sends.
+    pub fn judge_quarantined(&self) -> Judgement {
+        self.refused(self.quarantined("42501"))
+    }
+
     /// A refusal that no rule can lift.
     fn fixed(&self, rule: RuleRef, sqlstate: &'static str, reason: String) -> Judgement {
-        let refusal = Refusal { policy: self.name().clone(), rule, reason, hint: None, terse: self.terse(), sqlstate };
+        let policy = self.name().clone();
+        self.refused(Refusal { policy, rule, reason, hint: None, terse: self.terse(), sqlstate })
+    }
+
+    /// Where it is enforced; else only told.
+    fn refused(&self, refusal: Refusal) -> Judgement {
         let (verdict, would) = match self.enforces() {
             true => (Verdict::Refuse(refusal), None),
             false => (Verdict::Allow(Approved(())), Some(refusal)),
@@ -352,7 +375,11 @@ impl SessionPolicy {
         }
         if let Some(bench) = &self.session.class.observing {
             let observed = observe(bench);
-            outcome.would = outcome.would.or(observed.refusal).or(observed.would);
+            outcome.would = match observed.refusal {
+                // An alarm is told before everything else that is only observed.
+                Some(refusal) if refusal.is_of_decoy() => Some(refusal),
+                refusal => outcome.would.or(refusal).or(observed.would),
+            };
             outcome.at_bind |= observed.at_bind;
             outcome.timed |= observed.timed;
         }

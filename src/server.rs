@@ -22,6 +22,7 @@ use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
 use crate::policy::PolicySet;
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
+use crate::session::quarantine::Quarantine;
 use crate::session::{self, Shared};
 use crate::sql;
 
@@ -29,6 +30,9 @@ use crate::sql;
 const HANDSHAKES: usize = 1_000;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// The quarantine is looked through this often.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the process was told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +120,7 @@ impl Server {
         publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
+        let quarantine = Arc::new(Quarantine::new(config.quarantine, Arc::clone(&metrics)));
         let shared = Shared {
             config: Arc::new(config),
             acceptor,
@@ -124,6 +129,7 @@ impl Server {
             metrics,
             cancels: Arc::default(),
             cache,
+            quarantine,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -170,6 +176,7 @@ impl Server {
 
         startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
+        background.spawn(release(Arc::clone(&shared.quarantine)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -212,6 +219,16 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
         if readiness.probed(told) {
             news(&shared, &outcome);
         }
+    }
+}
+
+/// Lets those out of quarantine whose time is over. They aren't held any longer anyway: this is for the metric and the log.
+async fn release(quarantine: Arc<Quarantine>) {
+    let mut timer = tokio::time::interval(RELEASE_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        quarantine.release(Instant::now());
     }
 }
 

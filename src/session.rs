@@ -7,6 +7,7 @@ pub mod engine;
 pub mod handshake;
 pub mod judge;
 pub mod ledger;
+pub mod quarantine;
 pub mod refusal;
 pub mod relay;
 pub mod statements;
@@ -30,6 +31,7 @@ use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
 use crate::session::handshake::{Established, Opened};
+use crate::session::quarantine::{Quarantine, Watch};
 use crate::session::tell::Teller;
 use crate::wire::startup::{CancelKey, encode_cancel};
 
@@ -48,6 +50,8 @@ pub struct Shared {
     pub cancels: Arc<Cancels>,
     /// The texts that sessions have met lately.
     pub cache: Arc<Cache>,
+    /// Who touched a decoy.
+    pub quarantine: Arc<Quarantine>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -103,7 +107,8 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     );
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
     let terse = shared.config.errors == Errors::Terse;
-    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), identity.replication, terse);
+    let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
+    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };

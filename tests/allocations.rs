@@ -6,12 +6,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use portcullis::detect::Technique;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
 use portcullis::session::engine::{Engine, Look, Then};
+use portcullis::session::quarantine::{Quarantine, Watch};
 use portcullis::session::tell::Teller;
 use portcullis::sql::Group;
 
@@ -67,7 +69,12 @@ fn engine() -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let metrics = Arc::new(Metrics::new(groups, techniques));
-    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(1 << 20, 0)), false, false)
+    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+    // Somebody is in it, at least.
+    quarantine.begin(&Identity { user: "mallory".into(), ..identity.clone() }, Instant::now());
+    let watch = Watch::new(quarantine, &identity);
+    let tell = Teller::new(metrics, &identity, 1);
+    Engine::new(session, tell, Arc::new(Cache::new(1 << 20, 0)), watch, false, false)
 }
 
 /// Passes whole or not at all.

@@ -151,6 +151,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         policy: first.name.clone(),
         allow: policies.iter().flat_map(|policy| policy.allow.iter().cloned()).collect(),
         deny: policies.iter().flat_map(|policy| policy.deny.iter().cloned()).collect(),
+        decoys: policies.iter().flat_map(|policy| policy.decoys.iter().cloned()).collect(),
         scope: scope(policies, path.as_deref(), temp_tables),
         path,
         read_only: policies.iter().any(|policy| policy.pins_read_only()),

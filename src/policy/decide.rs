@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::policy::baseline;
+use crate::policy::decoy::Decoy;
 use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule};
@@ -21,6 +22,8 @@ pub(crate) struct Bench {
     pub policy: Arc<str>,
     pub allow: Vec<Arc<Rule>>,
     pub deny: Vec<Arc<Rule>>,
+    /// They beat everything.
+    pub decoys: Vec<Arc<Decoy>>,
     pub scope: Scope,
     /// The path that the session gets, `pg_temp` apart.
     pub path: Option<Vec<Box<str>>>,
@@ -63,7 +66,10 @@ pub(crate) enum Lack {
 impl Bench {
     /// Judges everything that a text does.
     pub fn judge(&self, facts: &Facts, moment: &Moment<'_>) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { refusal: self.touched_decoy(facts, moment), ..Outcome::default() };
+        if outcome.refusal.is_some() {
+            return outcome;
+        }
         let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
         let counted = u32::try_from(counted).unwrap_or(u32::MAX);
         if let Some((limit, sentence)) = self.limits.exceeded(facts, counted) {
@@ -96,7 +102,25 @@ impl Bench {
         outcome
     }
 
-    /// Judges one access by itself (a FunctionCall, a replication command, a cursor of a function's).
+    /// The alarm of the first decoy that a text touches anywhere.
+    fn touched_decoy(&self, facts: &Facts, moment: &Moment<'_>) -> Option<Refusal> {
+        if self.decoys.is_empty() {
+            return None;
+        }
+        facts.statements.iter().flat_map(|statement| &statement.accesses).find_map(|access| {
+            let decoy = self.decoys.iter().find(|decoy| decoy.is_touched(&self.scope, access))?;
+            Some(Refusal {
+                policy: decoy.policy.clone(),
+                rule: decoy.reference(),
+                reason: wording::of_decoy(&self.spoken(access), moment),
+                hint: None,
+                terse: self.terse,
+                sqlstate: "42501",
+            })
+        })
+    }
+
+    /// Judges one access by itself (a replication command, a cursor of a function's).
     pub fn judge_one(&self, access: &Access, moment: &Moment<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let statement = Statement::default();

@@ -104,7 +104,7 @@ impl Pattern {
 }
 
 /// Whether a schema pattern means a system schema on purpose: its text before the first wildcard says so.
-fn spelled_out(pattern: &Glob) -> bool {
+pub(crate) fn spelled_out(pattern: &Glob) -> bool {
     let stem = pattern.stem();
     ["pg_catalog", "information_schema", "pg_toast", "pg_temp"].iter().any(|system| stem.starts_with(system))
 }

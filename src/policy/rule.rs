@@ -63,7 +63,6 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "extension",
     "file",
     "foreign_data_wrapper",
-    "function oid",
     "language",
     "large_object",
     "library",
@@ -217,7 +216,7 @@ impl Rule {
 }
 
 /// Whether a deny pattern matches a name in any schema that it may mean.
-fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>) -> bool {
+pub(crate) fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>) -> bool {
     patterns.iter().any(|pattern| match meaning {
         Meaning::In(schema) => pattern.strikes(scope, Some(schema), &name.name),
         Meaning::Catalog => pattern.strikes(scope, Some("pg_catalog"), &name.name),

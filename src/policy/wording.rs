@@ -38,6 +38,11 @@ pub(crate) fn denied(rule: &Rule, access: &Access, statements: u32, moment: &Mom
     format!("{what} is denied")
 }
 
+/// Why a text is refused that touches a decoy: worded like any denial, so that nobody learns what it is.
+pub(crate) fn of_decoy(access: &Access, moment: &Moment<'_>) -> String {
+    format!("{} is denied", described(access, moment))
+}
+
 /// Why a batch was refused.
 pub(crate) fn too_many(statements: u32) -> String {
     format!("{statements} statements in one message")

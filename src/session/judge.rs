@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::detect::{self, Signals};
 use crate::metrics::label::Remembered;
-use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
+use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Texts, TooHeavy};
 use crate::session::statements::{Behind, Conditional, Names};
 use crate::session::tell::{Asked, Teller};
@@ -89,6 +89,15 @@ impl Judge<'_> {
             },
             Ok(text) => self.sql(raw, &text, extended),
         }
+    }
+
+    /// Judges a FunctionCall message by the OID of its function, and counts it. Its arguments stream by unread.
+    pub fn function_call(&mut self, oid: u32) -> Judged {
+        let facts = Arc::new(sql::function_call(oid, self.lexing.server_major));
+        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let judgement = self.policy.judge(&facts, moment);
+        self.tell.statements(&judgement, Some(&facts));
+        Judged { facts: Some(facts), ..Judged::plain(judgement) }
     }
 
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
@@ -209,14 +218,20 @@ impl Judge<'_> {
 
     /// Judges what a text does, and tells of it. Without an opinion: the parsers didn't disagree when it was read.
     fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, opinion: Option<&Opinion>, extended: bool) -> Judged {
-        let mut judged = match self.names(facts, extended) {
-            Some(unknown) => unknown,
-            None => {
-                let parameters = if extended { Parameters::Later } else { Parameters::None };
-                let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
-                Judged::plain(self.policy.judge(facts, moment))
+        let parameters = if extended { Parameters::Later } else { Parameters::None };
+        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+        let mut judged = Judged::plain(self.policy.judge(facts, moment));
+        if let Some(named) = self.names(facts, extended) {
+            let touches_decoy = judged.judgement.refusal().is_some_and(Refusal::is_of_decoy);
+            if named.judgement.refusal().is_some() && !touches_decoy {
+                // Told as the server would, whatever else would be refused of the text. Nothing hides a decoy.
+                judged = named;
+            } else if judged.judgement.is_clear() {
+                // What is only observed of a name decides nothing about the rest of the text.
+                judged.judgement.would = named.judgement.would;
+                judged.judgement.policy = named.judgement.policy;
             }
-        };
+        }
         if let Some(opinion) = opinion {
             judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
         }
@@ -225,8 +240,10 @@ impl Judge<'_> {
         Judged { facts: Some(Arc::clone(facts)), ..judged }
     }
 
-    /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run.
+    /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run. One that is
+    /// refused goes before one that is only observed.
     fn names(&self, facts: &Facts, extended: bool) -> Option<Judged> {
+        let mut observed = None;
         let mut made: Vec<(&NameUse, &str)> = Vec::new();
         for used in facts.statements.iter().flat_map(|statement| &statement.names) {
             let judged = match used {
@@ -257,13 +274,13 @@ impl Judge<'_> {
                 }
                 NameUse::Deallocate(_) | NameUse::CloseCursor(None) => None,
             };
-            if let Some(judged) = judged
-                && (matches!(judged.judgement.verdict, Verdict::Refuse(_)) || judged.judgement.would.is_some())
-            {
-                return Some(judged);
+            match judged {
+                Some(judged) if judged.judgement.refusal().is_some() => return Some(judged),
+                Some(judged) if judged.judgement.would.is_some() => observed = observed.or(Some(judged)),
+                Some(_) | None => {}
             }
         }
-        None
+        observed
     }
 
     fn behind(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Option<Judged> {
@@ -281,11 +298,13 @@ impl Judge<'_> {
         let mut answer = None;
         for statement in behind.to_judge() {
             let judgement = self.policy.judge(&statement.facts, moment);
-            let clear = matches!(judgement.verdict, Verdict::Allow(_)) && judgement.would.is_none();
-            if !clear {
+            if judgement.refusal().is_some() {
                 return judgement;
             }
-            answer = Some(judgement);
+            // Among those that pass, one of which there is something to tell.
+            if answer.as_ref().is_none_or(Judgement::is_clear) {
+                answer = Some(judgement);
+            }
         }
         answer.unwrap_or_else(|| self.policy.judge(&Facts::default(), moment))
     }

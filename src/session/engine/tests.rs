@@ -1,12 +1,18 @@
 //! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
 
+mod decoys;
+mod fastpath;
+mod names;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::detect::Technique;
 use crate::metrics::Metrics;
 use crate::policy::{self, Identity};
+use crate::session::quarantine::Quarantine;
 use crate::sql::Group;
 use crate::wire::backend::error_fields;
 
@@ -62,21 +68,33 @@ fn sync() -> Vec<u8> {
 
 /// An engine under these policies, just authenticated.
 pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
-    let set = Arc::new(policy::load(directory.path()).unwrap());
-    let identity = Identity {
+    let metrics = metrics();
+    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+    engine_of(policy, &identity(replication), &metrics, quarantine)
+}
+
+fn identity(replication: bool) -> Identity {
+    Identity {
         user: "shop_app".into(),
         database: "shop".into(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication,
-    };
-    let policy = set.admit(&identity).unwrap();
+    }
+}
+
+fn metrics() -> Arc<Metrics> {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
-    let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
-    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
+    Arc::new(Metrics::new(groups, techniques))
+}
+
+fn engine_of(policy: &str, identity: &Identity, metrics: &Arc<Metrics>, quarantine: Arc<Quarantine>) -> Engine {
+    let set = Arc::new(policy::load_text("p.yaml", policy).unwrap());
+    let policy = set.admit(identity).unwrap();
+    let tell = Teller::new(Arc::clone(metrics), identity, 1);
+    let cache = Arc::new(Cache::new(1 << 20, 64 << 20));
+    Engine::new(policy, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
 }
 
 struct Session {
@@ -89,7 +107,11 @@ impl Session {
     }
 
     fn with(policy: &str, replication: bool) -> Session {
-        let mut session = Session { engine: engine(policy, replication) };
+        Session::of(engine(policy, replication))
+    }
+
+    fn of(engine: Engine) -> Session {
+        let mut session = Session { engine };
         session.server(&frame(b'S', b"client_encoding\0UTF8\0"));
         session.server(&frame(b'S', b"standard_conforming_strings\0on\0"));
         session.server(&frame(b'Z', b"I"));

@@ -153,13 +153,15 @@ impl Proxy {
         config.handshake_timeout = Duration::from_secs(2);
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
+        let metrics = Arc::new(crate::metrics::Metrics::new(&[], &[]));
         let shared = Shared {
+            quarantine: Arc::new(crate::session::quarantine::Quarantine::new(config.quarantine, Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
             config: Arc::new(config),
             policies: ArcSwap::from_pointee(policy::load(directory.path()).unwrap()),
-            metrics: Arc::new(crate::metrics::Metrics::new(&[], &[])),
+            metrics,
             cancels: Arc::new(Cancels::default()),
             sessions: AtomicU64::new(0),
             ending: watch::channel(false).1,
