@@ -63,7 +63,8 @@ Examples:
   portcullis run --policies policies/ --upstream 'postgres://127.0.0.1:5432?sslmode=disable'
   portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
 
-SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once.";
+SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once. SIGHUP
+reads the policies again: a good set is in force at once, also for open sessions; a bad one leaves the old one in force.";
 
 /// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
 pub fn main() -> ExitCode {

@@ -198,6 +198,7 @@ pub struct Metrics {
     policy_info: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
+    policy_reload_failed: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
@@ -281,6 +282,7 @@ impl Metrics {
             policy_info: gauges(&registry, &table::POLICY_INFO),
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
+            policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
@@ -453,6 +455,11 @@ impl Metrics {
             }
         }
         self.policy_loaded.set(unix_seconds(now));
+    }
+
+    /// Whether the last attempt to load policies left older ones in force.
+    pub fn policy_reload_failed(&self, failed: bool) {
+        self.policy_reload_failed.set(i64::from(failed));
     }
 
     /// Everything in Prometheus's text format. `now` gives the policies' age.

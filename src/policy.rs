@@ -20,6 +20,7 @@ mod rule;
 mod sample;
 mod settings;
 mod startup;
+mod store;
 pub mod test;
 pub mod verdict;
 mod wording;
@@ -44,6 +45,7 @@ use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use sample::SampleSession;
+pub use store::{Admission, Store};
 pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
@@ -130,7 +132,7 @@ impl PolicySet {
     }
 }
 
-/// The policies of one session: fixed at login. Cheap to clone.
+/// The policies that one session is under. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SessionPolicy {
     session: Arc<Session>,
@@ -151,6 +153,28 @@ impl SessionPolicy {
     /// True where at least one `enforce` policy matches: only then may any frame be changed.
     pub fn enforces(&self) -> bool {
         self.session.class.enforcing.is_some()
+    }
+
+    /// Why these policies, or their lack, allow the session nothing more but to end its transaction.
+    pub fn closed(&self) -> Option<&Refusal> {
+        self.session.closed.as_ref()
+    }
+
+    /// The same session closed, because it would not be admitted now.
+    fn close(&self, refusal: Refusal) -> SessionPolicy {
+        SessionPolicy { session: Arc::new(self.session.close(refusal)) }
+    }
+
+    /// The refusal of a session that started under policies which these differ from too far.
+    fn outgrown(&self, reason: String) -> Refusal {
+        Refusal {
+            policy: self.name().clone(),
+            rule: RuleRef::Guard,
+            reason,
+            hint: None,
+            terse: self.terse(),
+            sqlstate: "28000",
+        }
     }
 
     /// The policy that answers for the session where no rule does: the first enforcing one, else the first.
@@ -369,6 +393,7 @@ impl SessionPolicy {
     fn judgement(&self, enforced: Option<Outcome>, observe: impl Fn(&decide::Bench) -> Outcome) -> Judgement {
         let mut outcome = enforced.unwrap_or_default();
         if let Some(refusal) = outcome.refusal {
+            let refusal = self.closed().cloned().unwrap_or(refusal);
             let policy = refusal.policy.clone();
             let verdict = Verdict::Refuse(refusal);
             return Judgement { verdict, would: None, policy, at_bind: outcome.at_bind, timed: outcome.timed };

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod cancel;
 pub mod engine;
 pub mod handshake;
+pub mod held;
 pub mod judge;
 pub mod ledger;
 pub mod quarantine;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Connector};
-use crate::policy::PolicySet;
+use crate::policy::Store;
 use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
@@ -45,7 +45,8 @@ pub struct Shared {
     /// None where the client leg is plain.
     pub acceptor: Option<Acceptor>,
     pub connector: Connector,
-    pub policies: ArcSwap<PolicySet>,
+    /// The policies in force.
+    pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub cancels: Arc<Cancels>,
     /// The texts that sessions have met lately.
@@ -71,7 +72,7 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     match handshake::establish(socket, peer, &shared).await {
         Ok(Opened::Session(established)) => {
             drop(handshake);
-            relay(established, peer, number, &shared).await;
+            relay(*established, peer, number, &shared).await;
         }
         Ok(Opened::Cancel { key, client }) => {
             forward_cancel(&key, &shared).await;
@@ -99,7 +100,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         user = ?identity.user,
         database = ?identity.database,
         %peer,
-        policy = %policy.name(),
+        policy = %policy.policy().name(),
         client_tls = client.tls_version(),
         upstream_tls = upstream.tls_version(),
         upstream = %upstream_address,

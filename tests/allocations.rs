@@ -179,6 +179,40 @@ fn a_prepared_statement_runs_without_an_allocation() {
 }
 
 #[test]
+fn statements_that_take_turns_run_without_an_allocation() {
+    let mut engine = engine();
+    let mut insert = Vec::new();
+    server(&mut engine, &frame(b'Z', b"I"), &mut insert);
+    client(&mut engine, &frame(b'P', b"P_0\0SELECT abalance FROM pgbench_accounts WHERE aid = $1\0\0\0"), &mut insert);
+    client(&mut engine, &frame(b'P', b"P_1\0UPDATE pgbench_tellers SET tbalance = $1\0\0\0"), &mut insert);
+    client(&mut engine, &frame(b'S', b""), &mut insert);
+    server(&mut engine, &[frame(b'1', b""), frame(b'1', b""), frame(b'Z', b"I")].concat(), &mut insert);
+
+    let run = |statement: &str| {
+        let bind = [b"\0", statement.as_bytes(), b"\0\0\0\0\x01\0\0\0\x0542042\0\0"].concat();
+        [frame(b'B', &bind), frame(b'E', b"\0\0\0\0\0")].concat()
+    };
+    let unnamed = frame(b'P', b"\0SELECT filler FROM pgbench_branches WHERE bid = $1\0\0\0");
+    let batches = [
+        [run("P_0"), frame(b'S', b"")].concat(),
+        [run("P_1"), run("P_0"), frame(b'S', b"")].concat(),
+        [unnamed, run(""), run("P_1"), frame(b'S', b"")].concat(),
+    ];
+    let answer = [frame(b'2', b""), frame(b'C', b"SELECT 1\0"), frame(b'Z', b"I")].concat();
+    let mut go = |times: usize| {
+        for _ in 0..times {
+            for batch in &batches {
+                client(&mut engine, batch, &mut insert);
+                server(&mut engine, &answer, &mut insert);
+            }
+        }
+    };
+    go(8);
+    let count = allocations(|| go(1000));
+    assert_eq!(count, 0, "allocations in 3,000 batches");
+}
+
+#[test]
 fn copy_and_large_results_stream_without_an_allocation() {
     let mut engine = engine();
     let mut insert = Vec::new();

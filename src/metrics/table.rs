@@ -72,6 +72,8 @@ table! {
         "When the policies in force were loaded, in seconds since 1970.";
     POLICY_AGE = Gauge "portcullis_policy_age_seconds" []
         "Seconds since the policies in force were loaded.";
+    POLICY_RELOAD_FAILED = Gauge "portcullis_policy_reload_failed" []
+        "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
     SECOND_OPINIONS = Counter "portcullis_second_opinion_total" ["opinion"]

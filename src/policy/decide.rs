@@ -16,7 +16,7 @@ use crate::sql::settings::canonical;
 use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Bench {
     /// The policy that answers where no rule does.
     pub policy: Arc<str>,
@@ -222,6 +222,11 @@ impl Bench {
         if baseline::needs_no_rule(access, &self.scope, self.baseline) {
             return None;
         }
+        if access.action.name == ActionName::AlterSystem
+            && let Some(lack) = self.lack_server_setting(&access.object, moment)
+        {
+            return Some(lack);
+        }
         let covered = match &access.object {
             Object::Relation(name) => {
                 let meaning = self.scope.relation(name);
@@ -357,12 +362,30 @@ impl Bench {
         Some(if guarded { Lack::Guarded } else { Lack::Rule })
     }
 
+    /// ALTER SYSTEM gives every session to come a value: none but the safe one to what is guarded, none but the pin's to
+    /// what is pinned, whatever the rules say.
+    fn lack_server_setting(&self, object: &Object, moment: &Moment<'_>) -> Option<Lack> {
+        let Object::Setting { name, value } = object else { return None };
+        let Known::Text(name) = known(name, moment) else { return Some(Lack::Nameless) };
+        let name = canonical(name);
+        let value = given(value, moment);
+        if value == Given::Default {
+            return None;
+        }
+        let pin = self.pins.iter().find(|pin| *pin.name == *name);
+        if pin.is_some_and(|pin| !value.is(&name, &pin.value)) {
+            return Some(Lack::Pinned);
+        }
+        (settings::standing(&name, &value, self.path.as_deref()) == Standing::Guarded).then_some(Lack::Guarded)
+    }
+
     /// `set_config('role', …)` and the startup keys are SET ROLE.
     fn lack_role(&self, name: &str, value: &Given<'_>, moment: &Moment<'_>, outcome: &mut Outcome) -> Option<Lack> {
         let object = match value {
             Given::Default => Object::Role(None),
             Given::Elements(elements) => match elements.as_slice() {
-                [none] if name == "role" && none.eq_ignore_ascii_case("none") => Object::Role(None),
+                // In any other case it is the name of a role.
+                [none] if name == "role" && *none == "none" => Object::Role(None),
                 [role] => Object::Role(Some((*role).into())),
                 _ => Object::AnyRole,
             },

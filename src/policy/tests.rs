@@ -4,6 +4,7 @@ mod attacks;
 mod decoys;
 mod disagreement;
 mod fastpath;
+mod guards;
 mod learned;
 
 use std::sync::Arc;

@@ -5,10 +5,11 @@
 //! every other frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
 mod answers;
+mod renew;
 
 use std::sync::Arc;
 
-use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
+use crate::policy::{Admission, Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
 use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Boundary, Ledger, Outstanding};
@@ -159,6 +160,8 @@ enum Frame {
 /// One session's state.
 #[derive(Debug)]
 pub struct Engine {
+    admission: Admission,
+    /// What the admission last said.
     policy: SessionPolicy,
     enforces: bool,
     /// Whether the session's user is shut out for a while.
@@ -179,6 +182,8 @@ pub struct Engine {
     doomed: bool,
     /// The server has said ReadyForQuery once: login is over.
     ready: bool,
+    /// The last ReadyForQuery was outside of a transaction.
+    idle: bool,
     /// Requests sent that a ReadyForQuery answers, those answered, the last that changes client_encoding, and the one after
     /// whose answer it is certain.
     requests: u64,
@@ -197,14 +202,17 @@ pub struct Engine {
 impl Engine {
     /// For a session that has just authenticated.
     pub fn new(
-        policy: SessionPolicy,
+        admission: impl Into<Admission>,
         tell: Teller,
         cache: Arc<Cache>,
         quarantine: Watch,
         replication: bool,
         terse: bool,
     ) -> Engine {
+        let admission = admission.into();
+        let policy = admission.policy().clone();
         Engine {
+            admission,
             quarantine,
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
@@ -220,6 +228,7 @@ impl Engine {
             pending: Pending::default(),
             doomed: false,
             ready: false,
+            idle: false,
             requests: 0,
             answered: 0,
             changed_at: 0,
@@ -273,6 +282,9 @@ impl Engine {
         if head.body > kind.limit() {
             let length = i32::try_from(head.body + 4).unwrap_or(i32::MAX);
             return self.impossible(ImpossibleLength { kind: head.kind, length });
+        }
+        if let Some(end) = self.follow(kind) {
+            return Frame::End(end);
         }
         let asked = match kind {
             Frontend::CopyData => return turn.unjudged(Unjudged::Copy),
@@ -415,11 +427,11 @@ impl Engine {
         turn.body()?;
         let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
         let behind = self.statements.found(&statement).unwrap_or_else(|| behind.clone());
-        let mut judgement = self.judge().bind(&behind, &values);
-        if matches!(judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
-            judgement = too_many_names(&self.policy);
+        let mut judged = self.judge().bind(&behind, &values);
+        if matches!(judged.judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
+            judged = Judged::plain(too_many_names(&self.policy));
         }
-        Ok(self.verdict(Asked::Bind, turn, judgement))
+        Ok(self.decide(Asked::Bind, turn, judged, b"", b""))
     }
 
     fn describe(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -462,7 +474,7 @@ impl Engine {
                     Target::Portal(_) => self.portals.found(&name),
                 };
                 let behind = found.unwrap_or_else(|| behind.clone());
-                let judged = Judged::plain(self.judge().run(&behind));
+                let judged = self.judge().run(&behind);
                 if runs_change {
                     self.unsettle();
                 }

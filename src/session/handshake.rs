@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::config::{Auth, Errors};
 use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
 use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
-use crate::policy::{Identity, Refusal, RuleRef, SessionPolicy};
+use crate::policy::{Admission, Identity, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
@@ -27,7 +27,7 @@ use crate::wire::{backend, sqlstate};
 #[derive(Debug)]
 pub enum Opened {
     /// Logged in on both sides.
-    Session(Established),
+    Session(Box<Established>),
     /// A CancelRequest. Its connection stays open until the server has closed its own.
     Cancel { key: CancelKey, client: Stream },
 }
@@ -45,7 +45,7 @@ pub struct Established {
     pub upstream_address: SocketAddr,
     pub upstream_leg: Leg,
     pub identity: Identity,
-    pub policy: SessionPolicy,
+    pub policy: Admission,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -176,7 +176,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
         Ok(Logged { server, address, tls, policy, identity }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
-            Ok(Opened::Session(Established {
+            Ok(Opened::Session(Box::new(Established {
                 client: client.stream,
                 client_buffer: client.buffer,
                 upstream: server.stream,
@@ -185,7 +185,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
-            }))
+            })))
         }
         Err(why) => {
             count(&why, shared);
@@ -293,7 +293,7 @@ struct Logged {
     server: Peer,
     address: SocketAddr,
     tls: Option<TlsInfo>,
-    policy: SessionPolicy,
+    policy: Admission,
     identity: Identity,
 }
 
@@ -327,15 +327,18 @@ async fn open(
         refusal: Box::new(refusal),
         reference: Reference::new(jiff::Timestamp::now(), rand::random()),
     };
-    let policy = shared.policies.load_full().admit(&identity).map_err(refused)?;
-    if policy.enforces() && shared.quarantine.holds(&identity, Instant::now()) {
-        return Err(refused(policy.quarantined(sqlstate::INVALID_AUTHORIZATION)));
+    let mut policy = shared.policies.admit(&identity).map_err(refused)?;
+    if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
+        return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
     }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
-    let (removed, kept): (Vec<_>, Vec<_>) =
-        startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
+    let (removed, kept): (Vec<_>, Vec<_>) = startup
+        .parameters
+        .iter()
+        .cloned()
+        .partition(|(name, _)| policy.policy().enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
-    if let Some(would) = policy.startup_would(&kept) {
+    if let Some(would) = policy.policy().startup_would(&kept) {
         observed(&would, &identity, shared);
     }
     let asked = startup.minor.min(NEWEST_MINOR);

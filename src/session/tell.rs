@@ -243,6 +243,21 @@ impl Teller {
         );
     }
 
+    /// The policies that are in force now don't admit the session any more.
+    pub fn closed(&self, why: &Refusal) {
+        self.metrics.refusal(&why.policy, why.rule.label());
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            policy = %why.policy,
+            rule = why.rule.label(),
+            "session closed to further statements: {}",
+            why.reason.escape_debug()
+        );
+    }
+
     fn event_of(&self, refusal: &Refusal) {
         match &refusal.rule {
             RuleRef::Guard if refusal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {

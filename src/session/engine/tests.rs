@@ -3,6 +3,7 @@
 mod decoys;
 mod fastpath;
 mod names;
+mod renew;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -66,11 +67,14 @@ fn sync() -> Vec<u8> {
     frame(b'S', b"")
 }
 
+fn set(policy: &str) -> policy::PolicySet {
+    policy::load_text("p.yaml", policy).unwrap()
+}
+
 /// An engine under these policies, just authenticated.
 pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
-    let metrics = metrics();
-    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
-    engine_of(policy, &identity(replication), &metrics, quarantine)
+    let policy = Arc::new(set(policy)).admit(&identity(replication)).unwrap();
+    engine_admitted(policy, replication)
 }
 
 fn identity(replication: bool) -> Identity {
@@ -89,12 +93,26 @@ fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new(groups, techniques))
 }
 
+fn engine_admitted(admission: impl Into<Admission>, replication: bool) -> Engine {
+    let metrics = metrics();
+    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+    engine_with(admission, &identity(replication), &metrics, quarantine)
+}
+
 fn engine_of(policy: &str, identity: &Identity, metrics: &Arc<Metrics>, quarantine: Arc<Quarantine>) -> Engine {
-    let set = Arc::new(policy::load_text("p.yaml", policy).unwrap());
-    let policy = set.admit(identity).unwrap();
+    let policy = Arc::new(set(policy)).admit(identity).unwrap();
+    engine_with(policy, identity, metrics, quarantine)
+}
+
+fn engine_with(
+    admission: impl Into<Admission>,
+    identity: &Identity,
+    metrics: &Arc<Metrics>,
+    quarantine: Arc<Quarantine>,
+) -> Engine {
     let tell = Teller::new(Arc::clone(metrics), identity, 1);
     let cache = Arc::new(Cache::new(1 << 20, 64 << 20));
-    Engine::new(policy, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
+    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
 }
 
 struct Session {

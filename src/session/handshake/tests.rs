@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,7 +11,7 @@ use super::*;
 use crate::config::{ClientTls, Config, RunArgs, Upstream};
 use crate::net::tests::Authority;
 use crate::net::{Acceptor, Connector};
-use crate::policy;
+use crate::policy::{self, Store};
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
 use crate::wire::frame;
@@ -160,7 +159,7 @@ impl Proxy {
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
             config: Arc::new(config),
-            policies: ArcSwap::from_pointee(policy::load(directory.path()).unwrap()),
+            policies: Arc::new(Store::new(policy::load(directory.path()).unwrap())),
             metrics,
             cancels: Arc::new(Cancels::default()),
             sessions: AtomicU64::new(0),
@@ -229,7 +228,7 @@ async fn fatal(mut client: Peer) -> (String, String) {
 
 fn session(opened: Result<Opened, HandshakeEnd>) -> Established {
     match opened {
-        Ok(Opened::Session(established)) => established,
+        Ok(Opened::Session(established)) => *established,
         other => panic!("no session: {other:?}"),
     }
 }
