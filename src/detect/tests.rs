@@ -92,6 +92,26 @@ fn constant_true() {
 }
 
 #[test]
+fn h7_a_statement_is_no_fragment() {
+    // What libinjection takes for an injection.
+    nothing(&[
+        "Select * from Monitor where ID=1",
+        "SELECT a FROM t WHERE b = 1 AND c = 'x'",
+        "SELECT count(*) FROM t GROUP BY a ORDER BY 1",
+    ]);
+    // What it doesn't.
+    for text in [
+        "SELECT * FROM t WHERE id = 1 or true",
+        "SELECT * FROM t WHERE id = 1 OR 1::bool",
+        "SELECT * FROM t WHERE name = '' OR $$a$$ = $x$a$x$",
+        "SELECT * FROM t WHERE id = 1 OR NOT 1 <> 1",
+    ] {
+        assert!(techniques(text).contains(&Technique::ConstantTrue), "{text}");
+    }
+    assert!(techniques("SELECT 1; DROP TABLE t").contains(&Technique::StackedStatements));
+}
+
+#[test]
 fn union_probe() {
     shows(
         Technique::UnionProbe,

@@ -5,6 +5,7 @@ mod decoys;
 mod disagreement;
 mod fastpath;
 mod guards;
+mod learned;
 
 use std::sync::Arc;
 

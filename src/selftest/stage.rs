@@ -113,6 +113,9 @@ impl Stage {
     /// The server's.
     pub fn reset(&mut self) -> Result<(), StageError> {
         self.session = None;
+        if self.databases.contains(&self.target.database) {
+            self.forget_prepared_transactions()?;
+        }
         let mut server = self.superuser.session(&self.template)?;
         let database = identifier(&self.target.database);
         server.sql(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
@@ -133,6 +136,17 @@ impl Stage {
         made?;
         if !self.databases.contains(&self.target.database) {
             self.databases.push(self.target.database.clone());
+        }
+        Ok(())
+    }
+
+    /// A prepared transaction keeps its database from being dropped.
+    fn forget_prepared_transactions(&mut self) -> Result<(), StageError> {
+        const PREPARED: &str = "SELECT pg_catalog.string_agg(pg_catalog.quote_literal(gid), E'\\n') \
+             FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()";
+        let mut database = self.superuser.session(&self.target.database)?;
+        for transaction in database.sql(PREPARED)?.lines() {
+            database.sql(&format!("ROLLBACK PREPARED {transaction}"))?;
         }
         Ok(())
     }

@@ -1,3 +1,30 @@
 //! Group B: statement-class confusion.
 
-crate::attacks! {}
+crate::attacks! {
+    b1_data_modifying_cte,
+    b2_select_into_and_ctas,
+    b3_copy_wrapping_dml,
+    b4_explain_analyze,
+    b5_explain_runs_code,
+    b6_prepare_execute,
+    b7_do_and_dynamic_execute,
+    b8_call,
+    b9_merge_delete,
+    b10_upsert_is_an_update,
+    b11_create_schema_with_elements,
+    b12_destruction_without_names,
+    b13_destruction_by_alter,
+    b14_indirect_dml,
+    b15_stored_queries,
+    b16_ddl_that_runs_expressions,
+    b17_where_that_restricts_nothing,
+    b18_no_where_by_using,
+    b19_limit_in_disguise,
+    b20_rare_utility_statements,
+    b21_persisted_settings,
+    b22_replace_then_call,
+    b23_extensions,
+    b24_copy_from_stdin,
+    b25_cursor_indirection,
+    b26_end_of_transaction,
+}

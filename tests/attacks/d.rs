@@ -1,3 +1,25 @@
 //! Group D: object, column and masking rules.
 
-crate::attacks! {}
+crate::attacks! {
+    d1_quoting_and_case,
+    d2_unicode_identifiers,
+    d3_name_truncation,
+    d4_catalog_qualified,
+    d5_search_path,
+    d6_temporary_shadow,
+    d7_alias_objects,
+    d8_name_as_data,
+    d9_whole_row,
+    d10_column_alias_list,
+    d11_cte_alias_list,
+    d12_positional_union,
+    d13_star_table_natural_using,
+    d14_statistics_views,
+    d15_error_oracle,
+    d16_predicate_oracle,
+    d17_write_path_reads,
+    d18_expression_strips_the_name,
+    d19_binary_and_copy,
+    d20_catalog_reads,
+    d21_inference_by_constraint,
+}

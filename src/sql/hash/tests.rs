@@ -113,6 +113,127 @@ fn everything_else_counts() {
 }
 
 #[test]
+fn h1_constants_that_do_something_count() {
+    for (a, b) in [
+        ("SELECT set_config('application_name', 'a', true)", "SELECT set_config('role', 'a', true)"),
+        ("SELECT set_config('role', 'app', true)", "SELECT set_config('role', 'postgres', true)"),
+        ("SELECT query_to_xml('select 1', true, true, '')", "SELECT query_to_xml('select ssn from u', true, true, '')"),
+        ("SELECT cursor_to_xml('a', 1, true, true, '')", "SELECT cursor_to_xml('b', 1, true, true, '')"),
+        ("SELECT table_to_xml('a', true, true, '')", "SELECT table_to_xml('b', true, true, '')"),
+        ("SELECT pg_read_file('a')", "SELECT pg_read_file('/etc/passwd')"),
+        ("SELECT pg_ls_dir('a')", "SELECT pg_ls_dir('b')"),
+        ("SELECT lo_import('/a')", "SELECT lo_import('/b')"),
+        ("SELECT lo_get(1)", "SELECT lo_get(2)"),
+        ("SELECT 'x'::regclass", "SELECT 'users'::regclass"),
+        ("SELECT CAST('x' AS regclass)", "SELECT CAST('users' AS regclass)"),
+        ("SELECT regclass 'x'", "SELECT regclass 'users'"),
+        ("SELECT nextval('x')", "SELECT nextval('y')"),
+        ("SELECT setval('x', 1)", "SELECT setval('y', 1)"),
+        ("SELECT dblink_connect('host=a')", "SELECT dblink_connect('host=b')"),
+        ("SELECT pg_terminate_backend(1)", "SELECT pg_terminate_backend(2)"),
+        ("SELECT pg_advisory_lock(1)", "SELECT pg_advisory_lock(2)"),
+        ("SELECT pg_notify('a', '')", "SELECT pg_notify('b', '')"),
+        ("SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT ALL"),
+        ("SELECT a FROM t LIMIT 1", "SELECT a FROM t"),
+        ("SELECT a FROM t LIMIT 1", "SELECT a FROM t LIMIT NULL"),
+        ("SELECT a FROM t WHERE b IN (1)", "SELECT a FROM t WHERE b IN (1, 2, 3)"),
+    ] {
+        assert_ne!(of(a), of(b), "{a}\n{b}");
+    }
+}
+
+#[test]
+fn h2_utility_statements_do_not_collide() {
+    for (a, b) in [
+        ("SET ROLE a", "SET ROLE postgres"),
+        ("SET SESSION AUTHORIZATION a", "SET SESSION AUTHORIZATION b"),
+        ("SET search_path = a", "SET search_path = evil"),
+        ("SET LOCAL search_path = a", "SET search_path = a"),
+        ("BEGIN READ ONLY", "BEGIN READ WRITE"),
+        ("START TRANSACTION", "START TRANSACTION READ WRITE"),
+        ("SET TRANSACTION READ ONLY", "SET TRANSACTION READ WRITE"),
+        ("DO $$BEGIN NULL; END$$", "DO $$BEGIN DELETE FROM t; END$$"),
+        ("DO LANGUAGE plpgsql 'x'", "DO LANGUAGE plpython3u 'x'"),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'x'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS 'x'",
+        ),
+        (
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'a', 'f'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'b', 'f'",
+        ),
+        ("EXECUTE a", "EXECUTE b"),
+        ("PREPARE a AS SELECT 1", "PREPARE b AS SELECT 1"),
+        ("DEALLOCATE a", "DEALLOCATE ALL"),
+        ("ALTER SYSTEM SET a = 1", "ALTER SYSTEM SET a = 2"),
+        ("ALTER ROLE a SET b = 1", "ALTER ROLE a SET b = 2"),
+        ("ALTER ROLE a PASSWORD 'x'", "ALTER ROLE a PASSWORD 'y'"),
+        ("DECLARE c CURSOR FOR SELECT 1", "DECLARE d CURSOR FOR SELECT 1"),
+        ("FETCH 1 FROM c", "FETCH ALL FROM c"),
+        ("FETCH 1 FROM c", "FETCH 100000 FROM c"),
+        ("COPY t TO PROGRAM 'a'", "COPY t TO PROGRAM 'b'"),
+        ("LOAD 'a'", "LOAD 'b'"),
+        ("NOTIFY a, 'x'", "NOTIFY a, 'y'"),
+        ("LISTEN a", "LISTEN b"),
+        ("COMMIT PREPARED 'a'", "COMMIT PREPARED 'b'"),
+        (
+            "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a')",
+            "CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'b')",
+        ),
+        ("EXPLAIN (ANALYZE off) SELECT 1", "EXPLAIN (ANALYZE on) SELECT 1"),
+    ] {
+        assert_ne!(of(a), of(b), "{a}\n{b}");
+    }
+}
+
+#[test]
+fn h3_no_depth_hides_a_difference() {
+    let on_a_large_stack = std::thread::Builder::new().stack_size(crate::sql::STACK);
+    let run = on_a_large_stack.spawn(|| {
+        for (open, close) in [
+            ("SELECT (", ")"),
+            ("SELECT a FROM (", ") s"),
+            ("WITH w AS (", ") SELECT a FROM w"),
+            ("SELECT 'x' UNION ALL ", ""),
+            ("SELECT a FROM t WHERE b IN (", ")"),
+            ("SELECT f(1, f(2, f(3, f(4, (", ")))))"),
+            ("SELECT CASE WHEN a THEN (", ") END"),
+            ("SELECT ARRAY(", ")"),
+        ] {
+            for levels in [1, 23, 24, 25, 33, 48, 49, 61, 100, 300] {
+                let text = |bottom: &str| format!("{}{bottom}{}", open.repeat(levels), close.repeat(levels));
+                let harmless = of(&text("SELECT name AS a FROM users"));
+                for other in [
+                    "SELECT ssn AS a FROM users",
+                    "SELECT name AS a FROM secrets",
+                    "SELECT name AS a FROM users LIMIT 1",
+                ] {
+                    assert_ne!(harmless, of(&text(other)), "{levels} levels of {open}: {other}");
+                }
+            }
+        }
+    });
+    run.unwrap().join().unwrap();
+}
+
+#[test]
+fn h4_no_length_hides_a_difference() {
+    let columns = |count: usize| (0..count).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+    // 64, 1,024 and 65,536 bytes and more: what digests of other products keep.
+    for count in [10, 200, 12_000] {
+        let text = |last: &str| format!("SELECT {}, {last} FROM users", columns(count));
+        assert_ne!(of(&text("name")), of(&text("ssn")), "{count} columns");
+        assert_ne!(of(&text("name")), of(&(text("name") + "; DROP TABLE users")), "{count} columns");
+    }
+    let after = |word: &str| format!("SELECT length('{}'), {word} FROM users", "x".repeat(100_000));
+    assert_ne!(of(&after("name")), of(&after("ssn")));
+}
+
+#[test]
 fn it_reads_back() {
     let hash = of("SELECT 1");
     assert_eq!(hash.to_string().parse(), Ok(hash));

@@ -87,8 +87,8 @@ fn a_new_name_counts_like_the_old_one() {
     table(&[
         ("ALTER VIEW s.v RENAME TO x", &["rename:view s.v", "rename:view s.x"]),
         ("ALTER INDEX i RENAME TO x", &["rename:index i", "rename:index x"]),
-        ("ALTER FUNCTION s.f(int) RENAME TO x", &["rename:function s.f", "rename:function s.x"]),
-        ("ALTER FUNCTION f(int) SET SCHEMA x", &["alter:set_schema f", "alter:set_schema x.f"]),
+        ("ALTER FUNCTION s.f(int) RENAME TO x", &["rename:function s.f", "call s.f", "rename:function s.x"]),
+        ("ALTER FUNCTION f(int) SET SCHEMA x", &["alter:set_schema f", "call f", "alter:set_schema x.f"]),
         ("ALTER TRIGGER a ON s.t RENAME TO b", &["rename:trigger s.t"]),
         ("ALTER TABLE s.t RENAME CONSTRAINT a TO b", &["rename:constraint s.t"]),
         ("ALTER SCHEMA a RENAME TO b", &["rename:schema a", "rename:schema b"]),
@@ -103,10 +103,24 @@ fn conditions_that_only_look_like_some() {
         "CASE id WHEN 1 THEN true ELSE true END",
         "id IN (SELECT id FROM t LIMIT ALL)",
         "id IN (SELECT id FROM t LIMIT NULL)",
+        "id = (t).id",
+        "(public.t).id >= t.\"id\"",
+        "t = ROW(id, name)",
+        "to_json(t) ->> 'id' = id::text",
+        "id IN (SELECT id FROM t LIMIT NULL::bigint)",
+        "id IN (SELECT id FROM t LIMIT (SELECT count(*) FROM t))",
     ] {
         assert!(deletes_all(condition), "{condition}");
     }
-    for condition in ["CASE WHEN id = 1 THEN true ELSE false END", "id IN (SELECT id FROM t LIMIT 1)"] {
+    for condition in [
+        "CASE WHEN id = 1 THEN true ELSE false END",
+        "id IN (SELECT id FROM t LIMIT 1)",
+        "(t).id = 1",
+        "(address).city = 'x'",
+        "t = ROW(1, 'x')",
+        "(t).id = (SELECT max(id) FROM u)",
+        "id IN (SELECT id FROM t LIMIT $1::bigint)",
+    ] {
         assert!(!deletes_all(condition), "{condition}");
     }
 }

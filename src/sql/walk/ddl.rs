@@ -175,13 +175,15 @@ impl<'a> Walker<'a> {
             self.relation(ActionName::Policy, range(relation));
         }
         match boxed(&command.def) {
-            // The parent of INHERIT and NO INHERIT.
+            // The parent of INHERIT and NO INHERIT, which shows the rows of its children.
             Some(NodeEnum::RangeVar(parent)) => {
+                self.star_here();
                 self.relation(action(ActionName::Alter, kind), range(parent));
             }
             Some(NodeEnum::PartitionCmd(partition)) => {
                 if let Some(name) = &partition.name {
-                    self.relation(action(ActionName::Alter, kind), range(name));
+                    let slot = self.relation(action(ActionName::Alter, kind), range(name));
+                    self.leaves_its_name(slot);
                 }
                 self.rest(NodeRef::PartitionCmd(partition));
             }

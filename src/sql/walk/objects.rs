@@ -5,7 +5,7 @@ use pg_query::protobuf::{self as pb, GrantTargetType, ImportForeignSchemaType, O
 use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::Walker;
-use super::emit::action;
+use super::emit::{Slot, action};
 use super::kinds::object_kind;
 use super::names::{dotted, inner, parts, range, string};
 use super::query::strings;
@@ -224,14 +224,37 @@ impl<'a> Walker<'a> {
                 self.name_column(slot, &rename.newname);
             }
             _ => {
-                self.push(action(ActionName::Rename, word), object.clone());
+                let slot = self.push(action(ActionName::Rename, word), object.clone());
+                self.runs_by_another_name(kind, &object);
                 if !is_part(kind) {
+                    self.leaves_its_name(slot);
                     self.also(action(ActionName::Rename, word), object, |name| {
                         name.name = rename.newname.as_str().into()
                     });
                 }
             }
         }
+    }
+
+    /// Whoever may call what has the new name runs this code then, so that giving it away is calling.
+    fn runs_by_another_name(&mut self, kind: ObjectType, object: &Object) {
+        let runs = matches!(
+            kind,
+            ObjectType::ObjectFunction
+                | ObjectType::ObjectProcedure
+                | ObjectType::ObjectRoutine
+                | ObjectType::ObjectAggregate
+                | ObjectType::ObjectOperator
+        );
+        if let (true, Object::Other { name, .. }) = (runs, object) {
+            self.push(ActionName::Call, Object::Function { name: name.clone(), builtin: false });
+        }
+    }
+
+    /// Under another name, in another schema or below another parent a relation's columns can be read past every rule that
+    /// names them: whoever puts it there touches them all.
+    pub(super) fn leaves_its_name(&mut self, slot: Slot) {
+        self.all_columns(slot);
     }
 
     /// The same action on the object under its new name: what a rule does not let a session touch, it can't make by
@@ -254,6 +277,8 @@ impl<'a> Walker<'a> {
         let Some((kind, _)) = self.kind(alter.object_type) else { return };
         let object = self.either(kind, &alter.relation, &alter.object);
         self.ddl(ActionName::Alter, kind, "set_schema", object.clone());
+        self.leaves_its_name(self.statement.accesses.len().saturating_sub(1));
+        self.runs_by_another_name(kind, &object);
         // An extension has no schema: its objects move.
         if kind != ObjectType::ObjectExtension {
             self.also(action(ActionName::Alter, "set_schema"), object, |name| {

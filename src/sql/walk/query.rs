@@ -117,8 +117,13 @@ impl<'a> Walker<'a> {
         }
         self.columns_anywhere(&join.using_clause);
         self.partly(|walker| walker.boxed(&join.quals));
-        for alias in [&join.join_using_alias, &join.alias].into_iter().flatten() {
+        if let Some(alias) = &join.join_using_alias {
             let slots = self.slots_from(before);
+            self.alias_items(alias, slots);
+        }
+        if let Some(alias) = &join.alias {
+            let slots = self.slots_from(before);
+            self.hide_items(before);
             self.alias_items(alias, slots);
         }
     }
@@ -161,8 +166,8 @@ impl<'a> Walker<'a> {
     /// The target of a write: an item whose columns belong to these accesses.
     fn target(relation: &'a pb::RangeVar, slots: Vec<Slot>) -> Item<'a> {
         match &relation.alias {
-            Some(alias) => Item { name: &alias.aliasname, schema: "", slots },
-            None => Item { name: &relation.relname, schema: &relation.schemaname, slots },
+            Some(alias) => Item { name: &alias.aliasname, schema: "", slots, hidden: false },
+            None => Item { name: &relation.relname, schema: &relation.schemaname, slots, hidden: false },
         }
     }
 
@@ -196,7 +201,7 @@ impl<'a> Walker<'a> {
         }
         let mut frame = Self::target_frame(Self::target(relation, slots.clone()));
         if conflict.is_some() {
-            frame.items.push(Item { name: "excluded", schema: "", slots: slots.clone() });
+            frame.items.push(Item { name: "excluded", schema: "", slots: slots.clone(), hidden: false });
         }
         self.frames.push(frame);
         self.assignments(cols, &[slot]);

@@ -101,10 +101,16 @@ fn comparison(e: &pb::AExpr, target: Target<'_>) -> bool {
     differ(&side(boxed(&e.lexpr), target), &side(boxed(&e.rexpr), target))
 }
 
-/// A column of the target on one side, and not the very same on the other.
+/// A column of the target on one side, and not the very same on the other; a whole row has every column in it.
 fn differ(left: &Side<'_>, right: &Side<'_>) -> bool {
-    let named = !left.columns.is_empty() || !right.columns.is_empty();
-    named && (left.columns != right.columns || left.others || right.others)
+    match (left.columns.is_empty(), right.columns.is_empty()) {
+        (true, true) => false,
+        (true, false) | (false, true) => true,
+        (false, false) => {
+            let same = left.columns == right.columns || left.whole_row() || right.whole_row();
+            !same || left.others || right.others
+        }
+    }
 }
 
 fn case(c: &pb::CaseExpr, target: Target<'_>) -> bool {
@@ -178,8 +184,7 @@ fn all_of_itself(left: &Side<'_>, select: &SelectStmt, target: Target<'_>) -> bo
     let Target::One { relation, .. } = target else { return false };
     let [from] = select.from_clause.as_slice() else { return false };
     let Some(NodeEnum::RangeVar(from)) = inner(from) else { return false };
-    // LIMIT ALL and LIMIT NULL limit nothing.
-    let limited = boxed(&select.limit_count).is_some_and(|n| !matches!(n, NodeEnum::AConst(c) if c.isnull));
+    let limited = boxed(&select.limit_count).is_some_and(limits);
     if from.relname != relation || limited || select.having_clause.is_some() {
         return false;
     }
@@ -187,6 +192,16 @@ fn all_of_itself(left: &Side<'_>, select: &SelectStmt, target: Target<'_>) -> bo
     let mut right = Side::default();
     select.target_list.iter().filter_map(inner).for_each(|n| right.add(n.to_ref(), inside));
     left.columns == right.columns && !restricts(boxed(&select.where_clause), &inside)
+}
+
+/// A number or a parameter. LIMIT ALL and LIMIT NULL limit nothing, and what is computed may not either.
+fn limits(count: &NodeEnum) -> bool {
+    match count {
+        NodeEnum::AConst(constant) => !constant.isnull,
+        NodeEnum::ParamRef(_) => true,
+        NodeEnum::TypeCast(cast) => boxed(&cast.arg).is_some_and(limits),
+        _ => false,
+    }
 }
 
 /// What one side of a comparison refers to.
@@ -206,10 +221,28 @@ fn side<'t>(node: Option<&'t NodeEnum>, target: Target<'_>) -> Side<'t> {
     side
 }
 
+/// `(t).id`, where `t` is the target: the column `id`.
+fn field_of_row<'t>(field: &'t pb::AIndirection, target: Target<'_>) -> Option<&'t str> {
+    let Target::One { name: own, .. } = target else { return None };
+    let Some(NodeEnum::ColumnRef(row)) = boxed(&field.arg) else { return None };
+    let (Some(last), Some(first)) = (row.fields.last(), field.indirection.first()) else { return None };
+    if string(last) == Some(own) { string(first) } else { None }
+}
+
 impl<'t> Side<'t> {
+    fn whole_row(&self) -> bool {
+        self.columns.contains(&("", "*"))
+    }
+
     fn add(&mut self, node: NodeRef<'t>, target: Target<'_>) {
         match node {
             NodeRef::ColumnRef(column) => self.column(&column.fields, target),
+            NodeRef::AIndirection(field) => match field_of_row(field, target) {
+                Some(name) => {
+                    self.columns.insert(("", name));
+                }
+                None => children(node, &mut |child| self.add(child, target)),
+            },
             NodeRef::SelectStmt(select) if !select.from_clause.is_empty() || select.larg.is_some() => {
                 self.others = true
             }
@@ -228,7 +261,9 @@ impl<'t> Side<'t> {
                 self.columns.insert((qualifier, name));
             }
             Target::One { name: own, unqualified, .. } => {
-                if qualifier == own || (qualifier.is_empty() && unqualified) {
+                if qualifier.is_empty() && name == own {
+                    self.columns.insert(("", "*"));
+                } else if qualifier == own || (qualifier.is_empty() && unqualified) {
                     self.columns.insert(("", name));
                 } else {
                     self.others = true;

@@ -33,6 +33,8 @@ pub(super) struct Item<'a> {
     pub schema: &'a str,
     /// The accesses that its columns belong to; none for sub-selects, functions and CTEs.
     pub slots: Vec<Slot>,
+    /// The alias of the join that it stands in hides its name.
+    pub hidden: bool,
 }
 
 /// What a locking clause of the query reaches.
@@ -64,13 +66,13 @@ impl<'a> Walker<'a> {
 
     /// Walks the expressions of a statement about one relation: its columns belong to that access.
     pub(super) fn about(&mut self, name: &'a str, slots: Vec<Slot>, walk: impl FnOnce(&mut Self)) {
-        let items = vec![Item { name, schema: "", slots }];
+        let items = vec![Item { name, schema: "", slots, hidden: false }];
         self.in_frame(Frame { items, ..Frame::default() }, walk);
     }
 
     pub(super) fn add_item(&mut self, name: &'a str, schema: &'a str, slots: Vec<Slot>) {
         if let Some(frame) = self.frames.last_mut() {
-            frame.items.push(Item { name, schema, slots });
+            frame.items.push(Item { name, schema, slots, hidden: false });
         }
     }
 
@@ -132,9 +134,11 @@ impl<'a> Walker<'a> {
     }
 
     /// The accesses of the relation that a qualifier names, in the innermost query that has one in sight; where a query
-    /// shows only some of what it has, in those further out as well.
+    /// shows only some of what it has, in those further out as well. With a schema the server looks for the relation
+    /// itself, past whatever else has the name, so that every query is asked.
     pub(super) fn qualified(&mut self, schema: &str, name: &str) -> Option<Vec<Slot>> {
         let mut slots: Option<Vec<Slot>> = None;
+        let mut certain = false;
         for index in (0..self.frames.len()).rev() {
             let count = self.frames.get(index).map_or(0, |f| f.items.len());
             if !self.affordable(count + 1) {
@@ -146,8 +150,9 @@ impl<'a> Walker<'a> {
             });
             for item in found {
                 slots.get_or_insert_default().extend(&item.slots);
+                certain |= schema.is_empty() && !item.hidden && !frame.hidden && !frame.partly;
             }
-            if slots.is_some() && !frame.hidden && !frame.partly {
+            if certain {
                 break;
             }
         }
@@ -188,6 +193,13 @@ impl<'a> Walker<'a> {
         self.frames
             .last()
             .map_or_else(Vec::new, |f| f.items.iter().skip(from).flat_map(|i| i.slots.iter().copied()).collect())
+    }
+
+    /// Hides the names of the innermost query's items from `from` on.
+    pub(super) fn hide_items(&mut self, from: usize) {
+        for item in self.frames.last_mut().into_iter().flat_map(|f| f.items.iter_mut().skip(from)) {
+            item.hidden = true;
+        }
     }
 
     /// An alias for several items (`(a JOIN b …) AS j`); a column list renames, so that any column may be meant.

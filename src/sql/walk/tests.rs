@@ -457,6 +457,18 @@ fn columns_with_only_the_text() {
         ("ALTER TABLE t DROP COLUMN ssn", "alter:drop_column t", "ssn"),
         ("ALTER TABLE t RENAME COLUMN ssn TO x", "rename:column t", "ssn,x"),
         ("GRANT SELECT (a) ON t TO x", "grant t", "a"),
+        // Inside, another relation has the name, or a join's alias hides it: the outer one is meant.
+        ("SELECT (SELECT public.u.ssn FROM t u) FROM u", "select u", "ssn"),
+        ("SELECT (SELECT public.u.ssn FROM (SELECT 1) u) FROM public.u", "select public.u", "ssn"),
+        ("SELECT (SELECT public.u.* FROM f() u) FROM public.u", "select public.u", "*"),
+        ("SELECT (SELECT u.ssn FROM (t u CROSS JOIN v) j) FROM u", "select u", "ssn"),
+        ("SELECT (SELECT u FROM (t u CROSS JOIN v) j) FROM u", "select u", "*,u"),
+        ("SELECT (SELECT u.ssn FROM t u) FROM u", "select u", ""),
+        // Out of reach of rules that name it.
+        ("ALTER TABLE t RENAME TO x", "rename:table t", "*"),
+        ("ALTER TABLE t SET SCHEMA x", "alter:set_schema t", "*"),
+        ("ALTER TABLE t INHERIT x", "alter:add_inherit t", "*"),
+        ("ALTER TABLE x ATTACH PARTITION t DEFAULT", "alter:attach_partition t", "*"),
     ] {
         assert_eq!(columns(text, access), expected, "{text}");
     }
