@@ -1,6 +1,7 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
 mod disagreement;
+mod row_functions;
 
 use std::sync::Arc;
 
