@@ -89,7 +89,7 @@ pub const C2: &[Way] = &[
 pub const C14: &[Way] = &[
     reads("pg_read_file", &[Step::Sql("SELECT pg_read_file('portcullis_secret')")]),
     reads("pg_read_file with its schema", &[Step::Sql("SELECT pg_catalog.pg_read_file('portcullis_secret', 0, 100)")]),
-    reads("pg_read_file in quotes", &[Step::Sql("SELECT \"pg_read_file\"('portcullis_secret', true)")]),
+    reads("pg_read_file in quotes", &[Step::Sql("SELECT \"pg_read_file\"('portcullis_secret')")]),
     reads("pg_read_file of U&", &[Step::Sql(r#"SELECT U&"\0070g_read_file"('portcullis_secret')"#)]),
     reads("pg_read_binary_file", &[Step::Sql("SELECT encode(pg_read_binary_file('portcullis_secret'), 'escape')")]),
     reads(
