@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use crate::policy::baseline;
 use crate::policy::decoy::Decoy;
+use crate::policy::glob::Glob;
 use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule};
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Moment, wording};
+use crate::sql::functions::builtin;
 use crate::sql::settings::canonical;
-use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
+use crate::sql::{Access, Action, ActionName, Columns, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
 #[derive(Debug, Default)]
@@ -79,6 +81,7 @@ impl Bench {
         self.judge_batch(facts, counted, moment, &mut outcome);
         let mut lacking: Option<(&Access, Lack)> = None;
         for statement in &facts.statements {
+            self.ask_about_row_functions(statement, counted, moment, &mut outcome);
             for access in &statement.accesses {
                 if outcome.refusal.is_some() {
                     return outcome;
@@ -176,6 +179,24 @@ impl Bench {
                 }
                 Match::Yes => {}
             }
+        }
+    }
+
+    /// `u.onrow` is the call `onrow(u)` where `u` has no such column. The text doesn't tell, so that a deny rule that names the
+    /// function strikes (POLICY 5); a bare `*` names none. Built-ins that take a row are among the accesses already.
+    fn ask_about_row_functions(&self, statement: &Statement, counted: u32, moment: &Moment<'_>, outcome: &mut Outcome) {
+        let named = |name: &str| {
+            let mut patterns = self.deny.iter().flat_map(|rule| &rule.selectors.functions);
+            patterns.any(|pattern| pattern.name != Glob::Any && pattern.name.matches(name))
+        };
+        for name in statement.attributes.iter().filter(|name| named(name) && builtin(name).is_none()) {
+            let access = Access {
+                action: ActionName::Call.into(),
+                object: Object::Function { name: Name::bare(name), builtin: false },
+                columns: Columns::default(),
+                where_missing: false,
+            };
+            self.ask_deny_rules(&access, counted, moment, outcome);
         }
     }
 

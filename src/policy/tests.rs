@@ -6,6 +6,7 @@ mod disagreement;
 mod fastpath;
 mod guards;
 mod learned;
+mod row_functions;
 
 use std::sync::Arc;
 

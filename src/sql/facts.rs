@@ -23,6 +23,7 @@ impl Facts {
                 let names = statement.relations_read.len()
                     + statement.relations_written.len()
                     + statement.functions.len()
+                    + statement.attributes.len()
                     + statement.names.len();
                 let accesses = statement.accesses.len() * (size_of::<Access>() + 2 * NAME);
                 size_of::<Statement>() + accesses + (columns + names) * (size_of::<Box<str>>() + NAME)
@@ -46,6 +47,9 @@ pub struct Statement {
     pub relations_written: BTreeSet<String>,
     /// Functions called, as written and folded.
     pub functions: BTreeSet<String>,
+    /// The names written behind a dot as a column or attribute, `y` of `x.y` and `(x).y`, folded: each may be a function of
+    /// the row (POLICY 5). SQL in a string is included.
+    pub attributes: BTreeSet<Box<str>>,
     /// Sets a client-settable harmless default only (a pool's RESET ALL; UNLISTEN *; …); such statements do not
     /// count for `statements: ">1"`.
     pub default_set: bool,

@@ -47,7 +47,7 @@ const CREATE_ORDER: &str = "CREATE FUNCTION evil.before(a text, b text) RETURNS 
      CREATE FUNCTION evil.compare(a text, b text) RETURNS int LANGUAGE plpgsql AS \
      $$BEGIN PERFORM evil.boom(a); RETURN 1; END$$; \
      CREATE OPERATOR evil.< (leftarg = text, rightarg = text, function = evil.before); \
-     CREATE OPERATOR CLASS evil.text_ops FOR TYPE text USING btree AS OPERATOR 1 evil.<, FUNCTION 1 evil.compare(text, text)";
+     CREATE OPERATOR CLASS evil.text_ops FOR TYPE text USING btree AS OPERATOR 1 evil.<, OPERATOR 3 pg_catalog.=, FUNCTION 1 evil.compare(text, text)";
 
 pub const C5: &[Way] = &[
     writes("SET", PATH, &[Step::Sql("SET search_path = evil, {schema}"), Step::Sql("SELECT 'a'::text + 1")]),
@@ -86,8 +86,10 @@ pub const C5: &[Way] = &[
         PATH,
         &[Step::Bound("SELECT set_config($1, $2, false)", &["search_path", "evil"]), Step::Sql("SELECT 'a'::text + 1")],
     ),
-    writes("a startup parameter", PATH, &[Step::Sql("SELECT 'a'::text + 1")]).startup(&[("search_path", "evil")]),
-    writes("options", PATH, &[Step::Sql("SELECT 'a'::text + 1")]).startup(&[("options", "--search-path=evil")]),
+    writes("a startup parameter", PATH, &[Step::Sql("SELECT 'a'::text + 1 FROM {schema}.parent")])
+        .startup(&[("search_path", "evil")]),
+    writes("options", PATH, &[Step::Sql("SELECT 'a'::text + 1 FROM {schema}.parent")])
+        .startup(&[("options", "--search-path=evil")]),
     writes(
         "UPDATE of pg_settings",
         PATH,
@@ -152,7 +154,7 @@ pub const C6: &[Way] = &[
     writes("of the table's name", OTHER_FUNCTIONS, &[Step::Sql("SELECT users.onrow FROM users")]),
     writes("with the schema", OTHER_FUNCTIONS, &[Step::Sql("SELECT public.users.ONROW FROM public.users")]),
     writes("in a condition", ROW_FUNCTION, &[Step::Sql("SELECT id FROM users u WHERE u.\"onrow\" > ''")]),
-    writes("of a made row", ROW_FUNCTION, &[Step::Sql("SELECT (ROW(1, 'a', 'b', 'c')::users).onrow")]),
+    writes("of a made row", ROW_FUNCTION, &[Step::Sql("SELECT (ROW(u.id, 'a', 'b', 'c')::users).onrow FROM users u")]),
     tells("row_to_json", &[Step::Sql("SELECT u.row_to_json FROM users u")]),
     tells("json_agg", &[Step::Sql("SELECT u.json_agg FROM users u")]),
     tells("jsonb_agg", &[Step::Sql("SELECT u.jsonb_agg FROM users u")]),
@@ -168,7 +170,6 @@ pub const C6: &[Way] = &[
 pub const C7: &[Way] = &[
     writes("::", CALL, &[Step::Sql("SELECT u::evil.t2 FROM {schema}.{users} u")]),
     writes("CAST", CALL, &[Step::Sql("SELECT CAST(u AS evil.t2) FROM {schema}.{users} u")]),
-    writes("as a function", CALL, &[Step::Sql("SELECT evil.t2(u) FROM {schema}.{users} u")]),
     writes("of an array", CALL, &[Step::Sql("SELECT ARRAY[u]::evil.t2[] FROM {schema}.{users} u")]),
     writes("in a condition", CALL, &[Step::Sql("SELECT FROM {schema}.{users} u WHERE (u::\"evil\".T2).what = ''")]),
     writes(
@@ -226,7 +227,7 @@ pub const C8: &[Way] = &[
     writes(
         "the input function of domains",
         CALL,
-        &[Step::Sql("SELECT domain_in('x'::cstring, 'evil.dom'::regtype, -1)")],
+        &[Step::Sql("SELECT domain_in('x'::cstring, 'evil.dom'::regtype, -1) IS NULL")],
     ),
     writes("a new column", CALL, &[Step::Sql("ALTER TABLE {schema}.log ADD COLUMN d evil.dom DEFAULT 'x'")]),
 ];
@@ -287,18 +288,6 @@ pub const C13: &[Way] = &[
         IS_BOSS,
     ),
     Way::new(
-        "UPDATE of pg_settings",
-        BOSS,
-        &[Step::Sql("UPDATE pg_settings SET setting = 'boss' WHERE name = 'role'")],
-        IS_BOSS,
-    ),
-    Way::new(
-        "the pg_dump way",
-        BOSS,
-        &[Step::Sql("SELECT set_config(name, 'boss', false) FROM pg_settings WHERE name = 'role'")],
-        IS_BOSS,
-    ),
-    Way::new(
         "in EXPLAIN ANALYZE",
         BOSS,
         &[Step::Sql("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT set_config('role', 'boss', false)")],
@@ -323,9 +312,9 @@ pub const C18: &[Way] = &[
         PATH,
         &[Step::Sql("SELECT set_config('search_path', 'evil,pg_catalog', false)"), Step::Sql("SELECT lower('q')")],
     ),
-    writes("a startup parameter", PATH, &[Step::Sql("SELECT lower('q')")])
+    writes("a startup parameter", PATH, &[Step::Sql("SELECT lower('q') FROM {schema}.parent")])
         .startup(&[("search_path", "evil, pg_catalog")]),
-    writes("options with an escape", PATH, &[Step::Sql("SELECT lower('q')")])
+    writes("options with an escape", PATH, &[Step::Sql("SELECT lower('q') FROM {schema}.parent")])
         .startup(&[("options", "-c search_path=evil,\\ pg_catalog")]),
     writes("the role's setting", CALL, &[Step::Sql("SELECT lower('q')")])
         .setup("ALTER ROLE {role} SET search_path = evil, pg_catalog")

@@ -3,10 +3,10 @@
 use super::super::{Fence, Harm, Step, Way};
 
 /// A file in the data directory that only the server's own account can read.
-const FILE: &str =
-    "SELECT lo_export(lo_from_bytea(777001, 'the server''s secret'), 'portcullis_secret'), lo_unlink(777001)";
+const FILE: &str = "SELECT lo_from_bytea(777001, 'the server''s secret'); SELECT lo_export(777001, 'portcullis_secret'); \
+                    SELECT lo_unlink(777001)";
 /// Takes it away again; the server's programs run in the data directory.
-const NO_FILE: &str = "COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_secret portcullis_written'";
+const NO_FILE: &str = "COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_secret portcullis_written'";
 /// What it holds.
 const SECRET: Harm = Harm::Tells("the server's secret");
 
@@ -89,7 +89,7 @@ pub const C2: &[Way] = &[
 pub const C14: &[Way] = &[
     reads("pg_read_file", &[Step::Sql("SELECT pg_read_file('portcullis_secret')")]),
     reads("pg_read_file with its schema", &[Step::Sql("SELECT pg_catalog.pg_read_file('portcullis_secret', 0, 100)")]),
-    reads("pg_read_file in quotes", &[Step::Sql("SELECT \"pg_read_file\"('portcullis_secret', true)")]),
+    reads("pg_read_file in quotes", &[Step::Sql("SELECT \"pg_read_file\"('portcullis_secret')")]),
     reads("pg_read_file of U&", &[Step::Sql(r#"SELECT U&"\0070g_read_file"('portcullis_secret')"#)]),
     reads("pg_read_binary_file", &[Step::Sql("SELECT encode(pg_read_binary_file('portcullis_secret'), 'escape')")]),
     reads(
@@ -146,8 +146,8 @@ pub const C14: &[Way] = &[
     Way::new(
         "pg_current_logfile",
         Fence::Always,
-        &[Step::Sql("SELECT coalesce(pg_current_logfile(), 'no log')")],
-        Harm::Tells("log"),
+        &[Step::Sql("SELECT 'it is at ' || coalesce(pg_current_logfile(), 'no place')")],
+        Harm::Tells("it is at"),
     ),
     Way::new(
         "pg_hba_file_rules",
@@ -163,7 +163,9 @@ pub const C14: &[Way] = &[
     ),
     writes(
         "lo_export",
-        &[Step::Query("BEGIN; SELECT lo_export(lo_from_bytea(777003, 'x'), 'portcullis_written'); ROLLBACK")],
+        &[Step::Query(
+            "BEGIN; SELECT lo_from_bytea(777003, 'x'); SELECT lo_export(777003, 'portcullis_written'); ROLLBACK",
+        )],
     ),
     Way::new(
         "lo_export alone",
@@ -193,7 +195,8 @@ pub const C14: &[Way] = &[
         ],
     )
     .setup(
-        "SELECT lo_export(lo_from_bytea(777001, 'the server''s secret'), 'portcullis_secret'), lo_unlink(777001); \
+        "SELECT lo_from_bytea(777001, 'the server''s secret'); SELECT lo_export(777001, 'portcullis_secret'); \
+         SELECT lo_unlink(777001); \
          CREATE EXTENSION file_fdw; CREATE SERVER disk FOREIGN DATA WRAPPER file_fdw",
     ),
 ];

@@ -96,7 +96,7 @@ allow:
         "schema_to_xmlschema",
         READ,
         &[Step::Sql("SELECT schema_to_xmlschema('hr', true, false, '')")],
-        Harm::Tells("amount"),
+        Harm::Tells("complexType"),
     ),
     writes(
         "a write through a volatile function",
@@ -325,20 +325,6 @@ pub const C20: &[Way] = &[
         )],
         Harm::Tells("salary"),
     ),
-    Way::new(
-        "set_config",
-        Fence::Deed("SET ROLE boss"),
-        &[Step::Sql("SELECT set_config(setting_name => 'role', new_value => 'boss', is_local => false)")],
-        Harm::Session("SELECT current_user", "boss"),
-    )
-    .since(SET_CONFIG_NAMES),
-    Way::new(
-        "set_config in another order",
-        Fence::Deed("SET ROLE boss"),
-        &[Step::Sql("SELECT set_config(is_local => false, new_value => 'boss', setting_name => 'role')")],
-        Harm::Session("SELECT current_user", "boss"),
-    )
-    .since(SET_CONFIG_NAMES),
     writes("an array for the arguments", &[Step::Sql("SELECT concat(VARIADIC ARRAY['a', evil.boom('b')])")]),
     Way::new(
         "set_config in an array",
@@ -357,6 +343,3 @@ pub const C20: &[Way] = &[
         "CREATE FUNCTION evil.all_of(VARIADIC what text[]) RETURNS text LANGUAGE sql AS 'SELECT evil.boom(what[1])'",
     ),
 ];
-
-/// The first major version whose set_config takes its arguments by name.
-const SET_CONFIG_NAMES: u32 = 15;

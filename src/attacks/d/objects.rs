@@ -386,7 +386,8 @@ deny:
             },
             1,
         )],
-        Harm::Tells("toasted-1"),
+        // The bytes of `toasted-1`.
+        Harm::Tells("746f61737465642d31"),
     )
     .setup(
         "CREATE TABLE {schema}.toasted (x text); ALTER TABLE {schema}.toasted ALTER x SET STORAGE EXTERNAL; \
@@ -587,8 +588,8 @@ pub const D20: &[Way] = &[
         "pg_db_role_setting",
         Fence::Always,
         &[Step::Sql("SELECT setconfig FROM pg_db_role_setting")],
-        Harm::Tells("set-1"),
+        Harm::Tells("work_mem=4321kB"),
     )
-    .setup("ALTER ROLE {role} SET application_name = 'set-1'")
-    .undo("ALTER ROLE {role} RESET application_name"),
+    .setup("ALTER ROLE {role} SET work_mem = '4321kB'")
+    .undo("ALTER ROLE {role} RESET work_mem"),
 ];

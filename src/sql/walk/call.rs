@@ -239,6 +239,7 @@ impl<'a> Walker<'a> {
         for inner in facts.statements {
             self.statement.accesses.extend(inner.accesses);
             self.statement.names.extend(inner.names);
+            self.statement.attributes.extend(inner.attributes);
             self.statement.depth = self.statement.depth.max(self.depth + inner.depth);
             // `relations_read`, `relations_written` and `functions` list what is written in the statement's own tree.
         }

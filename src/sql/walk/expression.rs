@@ -56,11 +56,23 @@ impl<'a> Walker<'a> {
             self.everything();
             self.attribute_call(attribute);
         }
+        for node in indirection.indirection.iter().filter_map(inner) {
+            if let NodeEnum::String(s) = node {
+                self.attribute(&s.sval);
+            }
+        }
         // `(u).password_hash` with `u` a whole row: the column by name, too.
         if let Some(NodeEnum::ColumnRef(_)) = boxed(&indirection.arg) {
             self.columns_anywhere(&indirection.indirection);
         }
         self.rest(NodeRef::AIndirection(indirection));
+    }
+
+    /// The last part of `x.y`: a column, or a function of the row.
+    pub(super) fn attribute(&mut self, name: &str) {
+        if !self.statement.attributes.contains(name) {
+            self.statement.attributes.insert(name.into());
+        }
     }
 
     /// Attribute notation: `u.row_to_json`.

@@ -240,6 +240,9 @@ impl<'a> Walker<'a> {
             ([Some(_), Some(schema), Some(relation), Some(column)], false) => (schema, relation, Some(column)),
             ([None, ..], _) => return,
         };
+        if let Some(column) = column {
+            self.attribute(column);
+        }
         let Some(slots) = self.qualified(schema, relation) else {
             // Nothing in sight has this name; a column of a composite type is written with parentheses, so this fails
             // on the server, or the text's scope is a stored one (`new`, `old`).
