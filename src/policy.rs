@@ -272,6 +272,14 @@ impl SessionPolicy {
         self.judge_access(ActionName::Fastpath, Object::Other { kind: "function oid", name })
     }
 
+    /// Judges a type that a Parse gives a parameter by its OID and that isn't PostgreSQL's own: its input function runs, and
+    /// the CHECKs of a domain. Which type it is can't be known, so it takes a rule with `call` that speaks of every object,
+    /// or names the OID among its `objects`.
+    pub fn judge_parameter_type(&self, oid: u32) -> Judgement {
+        let name = Name::bare(&oid.to_string());
+        self.judge_access(ActionName::Call, Object::Other { kind: "type oid", name })
+    }
+
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).
     pub fn judge_replication(&self, command: &str) -> Judgement {
         let name = Name::bare(&command.to_ascii_lowercase());

@@ -64,6 +64,7 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "file",
     "foreign_data_wrapper",
     "function oid",
+    "type oid",
     "language",
     "large_object",
     "library",

@@ -10,6 +10,9 @@ use crate::policy::{self, Identity};
 use crate::sql::Group;
 use crate::wire::backend::error_fields;
 
+mod framing;
+mod grammar;
+
 pub(in crate::session) const SHOP: &str = "
 policy: shop
 applies_to: {users: [shop_app]}
