@@ -327,6 +327,12 @@ impl SessionPolicy {
         }
     }
 
+    /// What the policies that only observe would have refused of the startup parameters.
+    pub fn startup_would_refuse(&self, parameters: &[(String, String)]) -> Option<Refusal> {
+        let bench = self.session.class.observing.as_ref()?;
+        startup::parameters(bench, parameters).err()
+    }
+
     /// Whether a ParameterStatus shows a guarded or pinned setting at a value that the policies don't allow: the
     /// sentence to tell. `None` for everything else.
     pub fn alarm(&self, name: &str, value: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::attacks::{Fence, Harm, OWN_USER, Target, Way};
+use crate::attacks::{Fence, Harm, OWN_USER, Step, Target, Way};
 use crate::config::{Config, ConfigError, RunArgs};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
@@ -271,6 +271,12 @@ impl Live {
         let password = stage.password.clone();
         let played = play(way, protocol, address, target, &password, &mut Hand { stage, door });
         let refusals = door.map_or(0.0, Firewall::refusals) - counted;
+        if let Fence::Own(yaml) = way.fence
+            && way.steps.iter().any(|step| matches!(step, Step::Reload(_)))
+        {
+            // Other policies are in force there now.
+            own.remove(yaml);
+        }
         let harm = played.as_ref().map_or(None, |transcript| harm(way, transcript, stage, target, &before));
         if !way.undo.is_empty() {
             stage.sql(&target.fill(way.undo)).map_err(|error| format!("undoing it: {error}"))?;

@@ -343,6 +343,7 @@ impl Engine {
             && let Some(oid) = parse.types().find(|oid| *oid >= FIRST_NORMAL_OBJECT_ID)
         {
             let by_type = self.policy.judge_parameter_type(oid);
+            self.tell.parameter_type(&by_type);
             match by_type.verdict {
                 Verdict::Refuse(_) => judged.judgement = by_type,
                 Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),

@@ -338,6 +338,11 @@ async fn open(
     let (removed, kept): (Vec<_>, Vec<_>) =
         startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
+    if let Some(would) = policy.startup_would_refuse(&kept) {
+        shared.metrics.event(Event::GuardedSetting);
+        let (user, database) = (&identity.user, &identity.database);
+        tracing::info!(?user, ?database, policy = %would.policy, "login would be refused: {}", would.reason);
+    }
     let asked = startup.minor.min(NEWEST_MINOR);
     let packet = startup::encode_startup(asked, parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     if packet.len() > MAX_STARTUP_PACKET_LENGTH + 4 {

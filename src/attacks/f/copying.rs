@@ -22,6 +22,11 @@ const COPY: Step = Step::Bytes(
     1,
 );
 
+/// The same behind a COPY into the table, which everybody may do.
+const fn drops_behind(how: &'static str, steps: &'static [Step]) -> Way {
+    Way::new(how, DROP, steps, Harm::Server("SELECT to_regclass('{schema}.log') IS NULL"))
+}
+
 pub(super) const DESYNCHRONISED: &[Way] = &[
     Way::new(
         "a Close that the server skipped, behind a COPY that swallowed a Sync",
@@ -37,7 +42,7 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
         ],
         Harm::Session("SELECT current_user", "boss"),
     ),
-    drops(
+    drops_behind(
         "three Syncs before the end of the COPY, and a Query behind it",
         &[
             COPY,
@@ -47,7 +52,7 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
             ),
         ],
     ),
-    drops(
+    drops_behind(
         "a COPY that fails at its first row, and a Query behind the data",
         &[
             Step::Query("COPY {schema}.{users} FROM STDIN"),
@@ -57,14 +62,14 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
             ),
         ],
     ),
-    drops(
+    drops_behind(
         "a COPY that the client gives up, and a Query behind",
         &[
             Step::Query("COPY {schema}.log FROM STDIN"),
             Step::Bytes(|target| [copy_fail(), query(&drop_table(target))].concat(), 2),
         ],
     ),
-    drops(
+    drops_behind(
         "data in several messages, and a Query behind it",
         &[
             Step::Query("COPY {schema}.log FROM STDIN"),
@@ -77,7 +82,7 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
             ),
         ],
     ),
-    drops(
+    drops_behind(
         "a COPY of a second statement in the same message",
         &[
             Step::Query("COPY {schema}.log FROM STDIN; COPY {schema}.log FROM STDIN"),

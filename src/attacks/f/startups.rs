@@ -35,8 +35,6 @@ pub(super) const PARAMETERS: &[Way] = &[
     boss("in capitals", &[("ROLE", "boss")]),
     boss("a bundle of switches", &[("options", "-ec role=boss")]),
     boss("other switches before it", &[("options", "-O -c role=boss")]),
-    Way::new("session_authorization", Fence::Always, LOOK, Harm::Session("SELECT session_user", "boss"))
-        .startup(&[("session_authorization", "boss")]),
     Way::new("search_path", Fence::Always, LOOK, Harm::Session("SHOW search_path", "evil"))
         .startup(&[("search_path", "evil")]),
     Way::new("search-path in options", Fence::Always, LOOK, Harm::Session("SHOW search_path", "evil"))
@@ -93,12 +91,12 @@ pub(super) const REPLICATION: &[Way] = &[
     walsender("replication=YES", &[("replication", "YES")]),
     walsender("replication=tr", &[("replication", "tr")]),
     walsender("replication=1", &[("replication", "1")]),
-    Way::new("who the server is", Fence::Always, &[Step::Query("IDENTIFY_SYSTEM")], Harm::Runs)
-        .startup(&[("replication", "database")]),
+    Way::new("no command at all", Fence::Always, &[Step::Query("SHOW server_version")], Harm::Runs)
+        .startup(&[("replication", "true")]),
     Way::new(
         "another command than the admitted one",
         Fence::Own(STANDBY),
-        &[Step::Query("IDENTIFY_SYSTEM"), Step::Query("create_replication_slot portcullis_f3 PHYSICAL")],
+        &[Step::Query(" \n CREATE_REPLICATION_SLOT portcullis_f3 PHYSICAL")],
         Harm::Changes,
     )
     .startup(&[("replication", "database")])
