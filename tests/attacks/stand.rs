@@ -31,8 +31,12 @@ pub fn hold(test: &str) {
 fn play(attack: &Attack, ways: &'static [Way]) {
     let settings = SETTINGS.map(str::to_owned).to_vec();
     let cluster = Cluster::start(crate::common::cluster::Options { settings, ..Default::default() });
-    // Roles of other tests own what is in there; the catalogue has a database of its own.
-    cluster.execute("postgres", "DROP DATABASE IF EXISTS shop WITH (FORCE)");
+    // The roles of other tests own them, and could not be made anew; the catalogue has a database of its own.
+    cluster.execute(
+        "postgres",
+        "SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database \
+         WHERE NOT datistemplate AND datname <> 'postgres' \\gexec",
+    );
     let observed = Observed::start(&cluster);
     let mut problems = Vec::new();
     let mut groups: Vec<(Subject, Vec<&'static Way>)> = Vec::new();

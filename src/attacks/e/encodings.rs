@@ -55,7 +55,8 @@ pub(super) const MULTIBYTE: &[Way] = &[
 ];
 
 /// A database that takes any byte for text.
-const ANY_BYTE: &str = "CREATE DATABASE portcullis_bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'";
+const ANY_BYTE: &str =
+    "CREATE DATABASE portcullis_bytes TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'";
 const ANY_BYTE_GONE: &str = "DROP DATABASE IF EXISTS portcullis_bytes WITH (FORCE)";
 
 const fn in_any_byte(way: Way) -> Way {

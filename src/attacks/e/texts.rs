@@ -47,26 +47,14 @@ pub(super) const COMMENTS: &[Way] = &[
 ];
 
 pub(super) const DOLLARS: &[Way] = &[
-    drops(
-        "a tag, where only $$ is known",
-        &[Step::Query("SELECT $a$ $$ ; $a$ AS a; DROP TABLE {schema}.log; --$$")],
-    ),
+    drops("a tag, where only $$ is known", &[Step::Query("SELECT $a$ $$ ; $a$ AS a; DROP TABLE {schema}.log; --$$")]),
     drops(
         "dollar signs in a name open no string",
         &[Step::Query("SELECT 1 AS a$$; DROP TABLE {schema}.log; SELECT 1 AS a$$")],
     ),
-    drops(
-        "tags differ by case",
-        &[Step::Query("SELECT $A$ $a$ ; $A$ AS a; DROP TABLE {schema}.log; --$a$")],
-    ),
-    drops(
-        "letters beyond ASCII in a tag",
-        &[Step::Query("SELECT $ä$ ' $ä$ AS a; DROP TABLE {schema}.log; --'")],
-    ),
-    drops(
-        "a backslash inside is no escape",
-        &[Step::Query(r"SELECT $$\$$ AS a; DROP TABLE {schema}.log; --$$")],
-    ),
+    drops("tags differ by case", &[Step::Query("SELECT $A$ $a$ ; $A$ AS a; DROP TABLE {schema}.log; --$a$")]),
+    drops("letters beyond ASCII in a tag", &[Step::Query("SELECT $ä$ ' $ä$ AS a; DROP TABLE {schema}.log; --'")]),
+    drops("a backslash inside is no escape", &[Step::Query(r"SELECT $$\$$ AS a; DROP TABLE {schema}.log; --$$")]),
 ];
 
 pub(super) const CONTINUED: &[Way] = &[
@@ -127,7 +115,10 @@ pub(super) const OLDER: &[Way] = &[
 
 pub(super) const ESCAPES: &[Way] = &[
     becomes("U&'…'", &[Step::Sql(r"SELECT set_config(U&'\0072\006f\006c\0065', 'boss', false)")]),
-    becomes("U&'…' with an escape of one's own", &[Step::Sql("SELECT set_config(U&'!0072ole' UESCAPE '!', 'boss', false)")]),
+    becomes(
+        "U&'…' with an escape of one's own",
+        &[Step::Sql("SELECT set_config(U&'!0072ole' UESCAPE '!', 'boss', false)")],
+    ),
     becomes(r"E'\u…'", &[Step::Sql(r"SELECT set_config(E'\u0072ole', 'boss', false)")]),
     becomes(r"E'\U…'", &[Step::Sql(r"SELECT set_config(E'\U00000072ole', 'boss', false)")]),
     becomes("octal", &[Step::Sql(r"SELECT set_config(E'\162ole', 'boss', false)")]),
@@ -139,9 +130,7 @@ pub(super) const ESCAPES: &[Way] = &[
     Way::new(
         "a quote in escapes, in SQL in a string",
         Fence::Deed("SELECT amount FROM hr.salaries"),
-        &[Step::Sql(
-            r"SELECT query_to_xml(U&'SELECT \0027\0027 || amount FROM hr\002esalaries', true, false, '')",
-        )],
+        &[Step::Sql(r"SELECT query_to_xml(U&'SELECT \0027\0027 || amount FROM hr\002esalaries', true, false, '')")],
         Harm::Tells("salary-1"),
     ),
 ];

@@ -44,22 +44,13 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
     ),
     drops_behind(
         "three Syncs before the end of the COPY, and a Query behind it",
-        &[
-            COPY,
-            Step::Bytes(
-                |target| [copy_data("x\n"), copy_done(), sync(), query(&drop_table(target))].concat(),
-                2,
-            ),
-        ],
+        &[COPY, Step::Bytes(|target| [copy_data("x\n"), copy_done(), sync(), query(&drop_table(target))].concat(), 2)],
     ),
     drops_behind(
         "a COPY that fails at its first row, and a Query behind the data",
         &[
             Step::Query("COPY {schema}.{users} FROM STDIN"),
-            Step::Bytes(
-                |target| [copy_data("no number\n"), copy_done(), query(&drop_table(target))].concat(),
-                2,
-            ),
+            Step::Bytes(|target| [copy_data("no number\n"), copy_done(), query(&drop_table(target))].concat(), 2),
         ],
     ),
     drops_behind(
@@ -95,10 +86,7 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
 pub(super) const MISPLACED: &[Way] = &[
     drops(
         "data of a COPY that there is not",
-        &[Step::Bytes(
-            |target| [copy_data("x\n"), query(&drop_table(target)), copy_done()].concat(),
-            1,
-        )],
+        &[Step::Bytes(|target| [copy_data("x\n"), query(&drop_table(target)), copy_done()].concat(), 1)],
     ),
     drops(
         "the end of a COPY that there is not",

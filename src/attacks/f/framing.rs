@@ -47,10 +47,7 @@ pub(super) const OVERWRITTEN: &[Way] = &[
     ),
     drops(
         "three Query messages in one breath",
-        &[Step::Bytes(
-            |target| [query("SELECT 1"), query(&drop_table(target)), query("SELECT 2")].concat(),
-            3,
-        )],
+        &[Step::Bytes(|target| [query("SELECT 1"), query(&drop_table(target)), query("SELECT 2")].concat(), 3)],
     ),
     drops(
         "a Query behind a Sync behind an error",

@@ -19,8 +19,7 @@ pub(super) const PARSE_BECOME: Step =
     Step::Bytes(|_| [parse("s", "SELECT set_config($1, $2, false)"), sync()].concat(), 1);
 
 /// It becomes another role.
-pub(super) const BECOME: Step =
-    Step::Bytes(|_| [bind("", "s", &["role", "boss"]), execute(""), sync()].concat(), 1);
+pub(super) const BECOME: Step = Step::Bytes(|_| [bind("", "s", &["role", "boss"]), execute(""), sync()].concat(), 1);
 
 /// Made again as something harmless, which the server refuses where the name is there still.
 const REPLACED: Step = Step::Bytes(|_| [parse("s", "SELECT $1::text, $2::text"), sync()].concat(), 1);
@@ -44,10 +43,7 @@ pub(super) const STATEMENTS: &[Way] = &[
     Way::new(
         "parsed by the protocol, run by SQL",
         DROP,
-        &[
-            Step::Bytes(|target| [parse("w1", &drop_table(target)), sync()].concat(), 1),
-            Step::Query("EXECUTE w1"),
-        ],
+        &[Step::Bytes(|target| [parse("w1", &drop_table(target)), sync()].concat(), 1), Step::Query("EXECUTE w1")],
         Harm::Changes,
     ),
     becomes(
@@ -67,10 +63,7 @@ pub(super) const STATEMENTS: &[Way] = &[
     ),
     becomes(
         "EXECUTE in a Parse",
-        &[
-            PARSE_BECOME,
-            Step::Bytes(|_| [run("EXECUTE s('role', 'boss')", &[]), sync()].concat(), 1),
-        ],
+        &[PARSE_BECOME, Step::Bytes(|_| [run("EXECUTE s('role', 'boss')", &[]), sync()].concat(), 1)],
     ),
     becomes(
         "a DEALLOCATE that was parsed and not run",
@@ -78,10 +71,7 @@ pub(super) const STATEMENTS: &[Way] = &[
             PARSE_BECOME,
             Step::Query("PREPARE other AS SELECT 1"),
             Step::Bytes(|_| [parse("run", "DEALLOCATE other"), sync()].concat(), 1),
-            Step::Bytes(
-                |_| [parse("not run", "DEALLOCATE s"), bind("", "run", &[]), execute(""), sync()].concat(),
-                1,
-            ),
+            Step::Bytes(|_| [parse("not run", "DEALLOCATE s"), bind("", "run", &[]), execute(""), sync()].concat(), 1),
             REPLACED,
             BECOME,
         ],
@@ -136,10 +126,7 @@ pub(super) const PORTALS: &[Way] = &[
         SALARIES,
         &[
             Step::Query("BEGIN"),
-            Step::Bytes(
-                |_| [parse("", "SELECT amount FROM hr.salaries"), bind("port1", "", &[]), sync()].concat(),
-                1,
-            ),
+            Step::Bytes(|_| [parse("", "SELECT amount FROM hr.salaries"), bind("port1", "", &[]), sync()].concat(), 1),
             Step::Query("FETCH 1 FROM port1"),
         ],
         SALARY,
@@ -207,10 +194,7 @@ pub(super) const SKIPPED: &[Way] = &[
             BECOME,
         ],
     ),
-    becomes(
-        "a Parse of a name that is taken",
-        &[PARSE_BECOME, REPLACED, BECOME],
-    ),
+    becomes("a Parse of a name that is taken", &[PARSE_BECOME, REPLACED, BECOME]),
     becomes(
         "a DEALLOCATE that its transaction does not undo, and one that fails",
         &[
@@ -251,11 +235,7 @@ pub(super) const OLDER: &[Way] = &[
     Way::new(
         "a statement of PREPARE",
         Fence::Own(BEFORE),
-        &[
-            Step::Query("PREPARE s AS DELETE FROM users WHERE id = 1"),
-            Step::Reload(AFTER),
-            Step::Query("EXECUTE s"),
-        ],
+        &[Step::Query("PREPARE s AS DELETE FROM users WHERE id = 1"), Step::Reload(AFTER), Step::Query("EXECUTE s")],
         Harm::Changes,
     ),
     Way::new(
@@ -295,10 +275,7 @@ pub(super) const DESCRIBED: &[Way] = &[
     Way::new(
         "of a statement",
         SALARIES,
-        &[Step::Bytes(
-            |_| [parse("s", "SELECT * FROM hr.salaries"), describe(b'S', "s"), sync()].concat(),
-            1,
-        )],
+        &[Step::Bytes(|_| [parse("s", "SELECT * FROM hr.salaries"), describe(b'S', "s"), sync()].concat(), 1)],
         Harm::Tells("amount"),
     ),
     Way::new(

@@ -57,26 +57,18 @@ pub(super) const PARAMETERS: &[Way] = &[
     .startup(&[("options", "-O")]),
     pinned("a pinned setting", Harm::Changes, &[("default_transaction_read_only", "off")]),
     pinned("a pinned setting in options", Harm::Changes, &[("options", "-c default-transaction_read-only=0")]),
-    pinned(
-        "a pinned limit",
-        Harm::Session("SHOW statement_timeout", "0"),
-        &[("options", "-c statement_timeout=0")],
-    ),
+    pinned("a pinned limit", Harm::Session("SHOW statement_timeout", "0"), &[("options", "-c statement_timeout=0")]),
 ];
 
 /// The session of a standby, and a standby's slot.
 const fn walsender(how: &'static str, parameters: &'static [(&'static str, &'static str)]) -> Way {
-    Way::new(
-        how,
-        Fence::Always,
-        &[Step::Query("CREATE_REPLICATION_SLOT portcullis_f3 PHYSICAL")],
-        Harm::Changes,
-    )
-    .startup(parameters)
-    .undo(NO_SLOT)
+    Way::new(how, Fence::Always, &[Step::Query("CREATE_REPLICATION_SLOT portcullis_f3 PHYSICAL")], Harm::Changes)
+        .startup(parameters)
+        .undo(NO_SLOT)
 }
 
-const NO_SLOT: &str = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'portcullis_f3'";
+const NO_SLOT: &str =
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'portcullis_f3'";
 
 /// A policy that admits a standby, which may ask who the server is.
 const STANDBY: &str = "policy: standby
@@ -91,8 +83,9 @@ pub(super) const REPLICATION: &[Way] = &[
     walsender("replication=YES", &[("replication", "YES")]),
     walsender("replication=tr", &[("replication", "tr")]),
     walsender("replication=1", &[("replication", "1")]),
-    Way::new("no command at all", Fence::Always, &[Step::Query("SHOW server_version")], Harm::Runs)
-        .startup(&[("replication", "true")]),
+    Way::new("a question only", Fence::Always, &[Step::Query("READ_REPLICATION_SLOT portcullis_none")], Harm::Runs)
+        .startup(&[("replication", "true")])
+        .since(15),
     Way::new(
         "another command than the admitted one",
         Fence::Own(STANDBY),
@@ -122,16 +115,10 @@ const fn drops(how: &'static str, steps: &'static [Step]) -> Way {
 }
 
 pub(super) const SWITCHES: &[Way] = &[
-    drops(
-        "SET",
-        &[Step::Query("SET portcullis.mode = 'observe'"), Step::Sql("DROP TABLE {schema}.log")],
-    ),
+    drops("SET", &[Step::Query("SET portcullis.mode = 'observe'"), Step::Sql("DROP TABLE {schema}.log")]),
     drops(
         "set_config",
-        &[
-            Step::Query("SELECT set_config('portcullis.enabled', 'off', false)"),
-            Step::Sql("DROP TABLE {schema}.log"),
-        ],
+        &[Step::Query("SELECT set_config('portcullis.enabled', 'off', false)"), Step::Sql("DROP TABLE {schema}.log")],
     ),
     drops("a comment", &[Step::Sql("/* portcullis: off */ DROP TABLE {schema}.log -- portcullis: allow")]),
     drops("a startup parameter", &[Step::Sql("DROP TABLE {schema}.log")]).startup(&[("portcullis.mode", "observe")]),

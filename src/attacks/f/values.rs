@@ -135,10 +135,7 @@ pub(super) const BOUND: &[Way] = &[
     Way::new(
         "SQL as a value",
         Fence::Always,
-        &[Step::Bound(
-            "SELECT query_to_xml($1, true, false, '')",
-            &["SELECT amount FROM hr.salaries"],
-        )],
+        &[Step::Bound("SELECT query_to_xml($1, true, false, '')", &["SELECT amount FROM hr.salaries"])],
         Harm::Tells("salary-1"),
     ),
     Way::new(
@@ -164,12 +161,7 @@ const FIRST_OF_USERS: u32 = 16384;
 const TRIES: u32 = 400;
 
 pub(super) const TYPES: &[Way] = &[
-    Way::new(
-        "a domain with a CHECK",
-        Fence::Always,
-        &[Step::Bytes(|_| with_types("SELECT $1"), 400)],
-        Harm::Changes,
-    ),
+    Way::new("a domain with a CHECK", Fence::Always, &[Step::Bytes(|_| with_types("SELECT $1"), 400)], Harm::Changes),
     Way::new(
         "behind a type of PostgreSQL's",
         Fence::Always,
@@ -181,8 +173,7 @@ pub(super) const TYPES: &[Way] = &[
 /// The same as the second of two parameters.
 fn with_types_behind(sql: &str) -> Vec<u8> {
     const TEXT: u32 = 25;
-    let tries = (FIRST_OF_USERS..FIRST_OF_USERS + TRIES).map(|oid| {
-        [parse_typed("", sql, &[TEXT, oid]), bind("", "", &["x", "f22"]), execute(""), sync()].concat()
-    });
+    let tries = (FIRST_OF_USERS..FIRST_OF_USERS + TRIES)
+        .map(|oid| [parse_typed("", sql, &[TEXT, oid]), bind("", "", &["x", "f22"]), execute(""), sync()].concat());
     tries.collect::<Vec<_>>().concat()
 }

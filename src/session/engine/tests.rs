@@ -12,6 +12,7 @@ use crate::wire::backend::error_fields;
 
 mod framing;
 mod grammar;
+mod types;
 
 pub(in crate::session) const SHOP: &str = "
 policy: shop

@@ -146,7 +146,8 @@ fn an_error_without_fields_passes() {
 fn anything() -> impl Strategy<Value = Vec<u8>> {
     let kind = prop_oneof![proptest::sample::select(b"QPBDECFSHdcfXRKZTtnsGHWA123IvN".to_vec()), any::<u8>()];
     let one = (kind, proptest::collection::vec(prop_oneof![0u8..4, any::<u8>(), Just(b'S')], 0..24));
-    proptest::collection::vec(one, 0..8).prop_map(|all| all.iter().flat_map(|(kind, body)| frame(*kind, body)).collect())
+    proptest::collection::vec(one, 0..8)
+        .prop_map(|all| all.iter().flat_map(|(kind, body)| frame(*kind, body)).collect())
 }
 
 proptest! {

@@ -12,7 +12,8 @@ fn syntax_of_a_newer_server_is_refused_with_a_hint() {
         let text = String::from_utf8(sent).unwrap();
         let (_, poison) = text.split_once("refused ").unwrap();
         let theirs = format!("SERROR\0C42601\0Msyntax error at or near \"portcullis refused {poison}\0\0");
-        let told = String::from_utf8(session.server(&frame(b'E', theirs.as_bytes()))).unwrap();
+        let told = session.server(&frame(b'E', theirs.as_bytes()));
+        let told = String::from_utf8_lossy(&told);
         assert!(told.contains("C42601"), "{told}");
         assert_eq!(told.contains(&format!("this server is PostgreSQL {newer}")), hinted, "{version}: {told}");
     }
