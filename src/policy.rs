@@ -277,7 +277,18 @@ impl SessionPolicy {
     /// or names the OID among its `objects`.
     pub fn judge_parameter_type(&self, oid: u32) -> Judgement {
         let name = Name::bare(&oid.to_string());
-        self.judge_access(ActionName::Call, Object::Other { kind: "type oid", name })
+        let mut judgement = self.judge_access(ActionName::Call, Object::Other { kind: "type oid", name });
+        let told = match &mut judgement.verdict {
+            Verdict::Refuse(refusal) => Some(refusal),
+            Verdict::Allow(_) => judgement.would.as_mut(),
+        };
+        if let Some(refusal) = told
+            && refusal.hint.is_none()
+        {
+            refusal.hint =
+                Some(format!("name the type in the text instead: $1::type, or allow call on \"{oid}\"").into());
+        }
+        judgement
     }
 
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).

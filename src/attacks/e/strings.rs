@@ -1,6 +1,6 @@
 //! E1 to E3: standard_conforming_strings.
 
-use crate::attacks::frames::{query, run, sync};
+use crate::attacks::frames::{bind, execute, parse, query, run, sync};
 use crate::attacks::{Fence, Harm, Step, Target, Way};
 
 /// To a lexer with standard_conforming_strings on, one string; with it off, a string and the end of a table.
@@ -75,6 +75,28 @@ pub(super) const SWITCHED_OFF: &[Way] = &[
     ),
 ];
 
+/// A table whose name is another one in LATIN1.
+const fn umlaut(how: &'static str, steps: &'static [Step]) -> Way {
+    Way::new(
+        how,
+        Fence::Own(
+            "policy: umlaut
+applies_to: {users: [attacker]}
+search_path: [public]
+allow: [{rule: read, actions: [select], tables: ['*']}]
+deny: [{rule: secret, tables: ['ä']}]
+",
+        ),
+        steps,
+        Harm::Tells("secret-1"),
+    )
+    .setup("CREATE TABLE public.\"ä\" AS SELECT 'secret-1' AS token")
+}
+
+fn secret() -> Vec<u8> {
+    query("SELECT token FROM \"ä\"")
+}
+
 pub(super) const PIPELINED: &[Way] = &[
     Way::new(
         "two Query messages in one breath",
@@ -103,24 +125,73 @@ pub(super) const PIPELINED: &[Way] = &[
         )],
         Harm::Changes,
     ),
-    Way::new(
+    umlaut(
         "a ROLLBACK that takes client_encoding back, and a text beyond ASCII behind it",
-        Fence::Own(
-            "policy: umlaut
-applies_to: {users: [attacker]}
-search_path: [public]
-allow: [{rule: read, actions: [select], tables: ['*']}]
-deny: [{rule: secret, tables: ['ä']}]
-",
-        ),
         &[
             Step::Query("BEGIN"),
             Step::Query("SET client_encoding = LATIN1"),
-            Step::Bytes(|_| [query("ROLLBACK"), query("SELECT token FROM \"ä\"")].concat(), 2),
+            Step::Bytes(|_| [query("ROLLBACK"), secret()].concat(), 2),
         ],
-        Harm::Tells("secret-1"),
-    )
-    .setup("CREATE TABLE public.\"ä\" AS SELECT 'secret-1' AS token"),
+    ),
+    umlaut(
+        "a ROLLBACK to a savepoint",
+        &[
+            Step::Query("BEGIN"),
+            Step::Query("SAVEPOINT a"),
+            Step::Query("SET client_encoding = LATIN1"),
+            Step::Bytes(|_| [query("ROLLBACK TO a"), secret()].concat(), 2),
+        ],
+    ),
+    umlaut(
+        "the COMMIT that ends a SET LOCAL",
+        &[
+            Step::Query("BEGIN"),
+            Step::Query("SET LOCAL client_encoding = LATIN1"),
+            Step::Bytes(|_| [query("COMMIT"), secret()].concat(), 2),
+        ],
+    ),
+    umlaut(
+        "RESET",
+        &[
+            Step::Query("SET client_encoding = LATIN1"),
+            Step::Bytes(|_| [query("RESET client_encoding"), secret()].concat(), 2),
+        ],
+    ),
+    umlaut(
+        "DISCARD ALL",
+        &[Step::Query("SET client_encoding = LATIN1"), Step::Bytes(|_| [query("DISCARD ALL"), secret()].concat(), 2)],
+    ),
+    umlaut(
+        "a statement that was prepared before",
+        &[
+            Step::Bytes(|_| [parse("back", "RESET client_encoding"), sync()].concat(), 1),
+            Step::Query("SET client_encoding = LATIN1"),
+            Step::Bytes(|_| [bind("", "back", &[]), execute(""), sync(), secret()].concat(), 2),
+        ],
+    ),
+    umlaut(
+        "set_config with bound values",
+        &[
+            Step::Bytes(|_| [parse("set", "SELECT set_config($1, $2, false)"), sync()].concat(), 1),
+            Step::Bytes(|_| [bind("", "set", &["client_encoding", "LATIN1"]), execute(""), sync()].concat(), 1),
+            Step::Bytes(|_| [bind("", "set", &["client_encoding", "UTF8"]), execute(""), sync(), secret()].concat(), 2),
+        ],
+    ),
+    umlaut(
+        "a portal that was bound before",
+        &[
+            Step::Query("BEGIN"),
+            Step::Bytes(
+                |_| {
+                    [parse("", "SELECT set_config('client_encoding', 'UTF8', false)"), bind("p", "", &[]), sync()]
+                        .concat()
+                },
+                1,
+            ),
+            Step::Query("SET client_encoding = LATIN1"),
+            Step::Bytes(|_| [execute("p"), sync(), secret()].concat(), 2),
+        ],
+    ),
 ];
 
 pub(super) const AT_STARTUP: &[Way] = &[

@@ -168,6 +168,18 @@ pub(super) const TYPES: &[Way] = &[
         &[Step::Bytes(|_| with_types_behind("SELECT $1, $2"), 400)],
         Harm::Changes,
     ),
+    Way::new(
+        "by name, in PREPARE",
+        Fence::Always,
+        &[Step::Query("PREPARE p(evil.dom) AS SELECT $1"), Step::Query("EXECUTE p('f22')")],
+        Harm::Changes,
+    ),
+    Way::new(
+        "an array of them by name, in PREPARE",
+        Fence::Always,
+        &[Step::Query("PREPARE p(evil.dom[]) AS SELECT $1"), Step::Query("EXECUTE p('{f22}')")],
+        Harm::Changes,
+    ),
 ];
 
 /// The same as the second of two parameters.
