@@ -6,12 +6,14 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
 use portcullis::session::engine::Engine;
+use portcullis::session::quarantine::{Quarantine, Watch};
 use portcullis::session::tell::Teller;
 use portcullis::sql::second_opinion::compare;
 use portcullis::sql::{self, Reading};
@@ -74,7 +76,9 @@ fn engine() -> Engine {
     };
     let session = set.admit(&identity).unwrap();
     let metrics = Arc::new(Metrics::new(&["unknown"], &[]));
-    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(32 << 20, 1 << 30)), false, false)
+    let watch = Watch::new(Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics))), &identity);
+    let tell = Teller::new(metrics, &identity, 1);
+    Engine::new(session, tell, Arc::new(Cache::new(32 << 20, 1 << 30)), watch, false, false)
 }
 
 /// What one Query costs from the frame's arrival to its release, when the text came before.

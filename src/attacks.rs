@@ -87,7 +87,7 @@ pub enum Fence {
 /// The user of the sessions under a policy of the catalogue's own.
 pub const OWN_USER: &str = "attacker";
 
-/// What the names in braces stand for: `{users}`, `{schema}`, `{role}`, `{database}`.
+/// What the names in braces stand for: `{users}`, `{schema}`, `{role}`, `{database}`, `{password}`.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// A table that the attacked session may read, without its schema: `(id int, name text, ssn text, role text)`.
@@ -97,6 +97,8 @@ pub struct Target {
     /// Who is logged in.
     pub role: String,
     pub database: String,
+    /// The password of the role on the scratch server.
+    pub password: String,
 }
 
 impl Target {
@@ -106,6 +108,7 @@ impl Target {
             .replace("{schema}", &self.schema)
             .replace("{role}", &self.role)
             .replace("{database}", &self.database)
+            .replace("{password}", &self.password)
     }
 }
 

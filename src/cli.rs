@@ -3,8 +3,10 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod junit;
 pub mod log;
 pub mod run;
+pub mod selftest;
 pub mod test;
 
 use std::process::ExitCode;
@@ -30,6 +32,7 @@ Examples:
   portcullis check policies/                   validate policies
   portcullis test policies/                    run the tests inside them
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
+  portcullis selftest --policies policies/     fire the catalogue of attacks at them
   portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +47,9 @@ enum Command {
     /// Say what a statement does and what becomes of it
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Args),
+    /// Fire the catalogue of attacks at policies, and report what would pass
+    #[command(after_help = selftest::EXAMPLES)]
+    Selftest(selftest::Args),
     /// Start a throw-away PostgreSQL with the firewall in front of it, and take a tour
     Demo(demo::Args),
 }
@@ -57,7 +63,8 @@ Examples:
   portcullis run --policies policies/ --upstream 'postgres://127.0.0.1:5432?sslmode=disable'
   portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
 
-SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once.";
+SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once. SIGHUP
+reads the policies again: a good set is in force at once, also for open sessions; a bad one leaves the old one in force.";
 
 /// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
 pub fn main() -> ExitCode {
@@ -66,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Selftest(args) => selftest::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }

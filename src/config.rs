@@ -46,6 +46,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How long sessions may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// How long a user who touched a decoy is shut out at that address; zero = not at all.
+    pub quarantine: Duration,
     /// How much a client is told about a refusal; a policy may say less, never more.
     pub errors: Errors,
     /// How log lines look.
@@ -215,6 +217,7 @@ impl Config {
             handshake_timeout: settings.duration("handshake_timeout", Duration::from_secs(10))?,
             connect_timeout: settings.duration("connect_timeout", Duration::from_secs(10))?,
             drain_timeout: settings.duration("drain_timeout", Duration::from_secs(30))?,
+            quarantine: settings.duration_or_zero("quarantine", Duration::from_secs(15 * 60))?,
             errors: settings.word(
                 "errors",
                 &[("detailed", Errors::Detailed), ("terse", Errors::Terse)],

@@ -73,16 +73,18 @@ pub mod label {
         ProtocolViolation,
         GuardedSetting,
         ParserDisagreement,
+        DecoyTouched,
     }
 
     impl Event {
         /// Every value; a value's place is `self as usize`.
-        pub const ALL: [Event; 5] = [
+        pub const ALL: [Event; 6] = [
             Event::SqlInjectionAttempt,
             Event::AuthenticationFailure,
             Event::ProtocolViolation,
             Event::GuardedSetting,
             Event::ParserDisagreement,
+            Event::DecoyTouched,
         ];
 
         /// The value as Prometheus sees it.
@@ -93,6 +95,7 @@ pub mod label {
                 Event::ProtocolViolation => "protocol_violation",
                 Event::GuardedSetting => "guarded_setting",
                 Event::ParserDisagreement => "parser_disagreement",
+                Event::DecoyTouched => "decoy_touched",
             }
         }
     }
@@ -180,12 +183,13 @@ pub struct Metrics {
     techniques: Vec<&'static str>,
     statements: IntCounterVec,
     refusals: IntCounterVec,
-    events: [IntCounter; 5],
+    events: [IntCounter; 6],
     injections: IntCounterVec,
     authentication_failures: IntCounter,
     upstream_failures: IntCounter,
     upstream_up: IntGauge,
     sessions: IntGauge,
+    quarantined: IntGauge,
     session_tls: IntCounterVec,
     session_panics: IntCounter,
     accept_errors: IntCounter,
@@ -194,6 +198,7 @@ pub struct Metrics {
     policy_info: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
+    policy_reload_failed: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
@@ -268,6 +273,7 @@ impl Metrics {
             upstream_failures: counter(&registry, &table::UPSTREAM_FAILURES),
             upstream_up: gauge(&registry, &table::UPSTREAM_UP),
             sessions: gauge(&registry, &table::SESSIONS),
+            quarantined: gauge(&registry, &table::QUARANTINED),
             session_tls,
             session_panics: counter(&registry, &table::SESSION_PANICS),
             accept_errors: counter(&registry, &table::ACCEPT_ERRORS),
@@ -276,6 +282,7 @@ impl Metrics {
             policy_info: gauges(&registry, &table::POLICY_INFO),
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
+            policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
@@ -322,7 +329,7 @@ impl Metrics {
         if lock(&self.policies).contains_key(policy) { policy } else { OTHER }
     }
 
-    /// Counts a refusal by a rule of a policy, or by `default`, `guard`, `require`, `parse`, `disagreement`.
+    /// Counts a refusal by a rule of a policy, or by one of the words of `RuleRef::label`.
     pub fn refusal(&self, policy: &str, rule: &str) {
         let policy = self.policy_label(policy);
         let pair = format!("{policy}\0{rule}");
@@ -397,6 +404,11 @@ impl Metrics {
         SessionGuard(self.sessions.clone())
     }
 
+    /// How many users are shut out now, each at one address.
+    pub fn quarantined(&self, pairs: usize) {
+        self.quarantined.set(i64::try_from(pairs).unwrap_or(i64::MAX));
+    }
+
     /// A session began; each needs its [`Metrics::session_closed`]. [`Metrics::session`] can't be forgotten.
     pub fn session_opened(&self) {
         self.sessions.inc();
@@ -443,6 +455,11 @@ impl Metrics {
             }
         }
         self.policy_loaded.set(unix_seconds(now));
+    }
+
+    /// Whether the last attempt to load policies left older ones in force.
+    pub fn policy_reload_failed(&self, failed: bool) {
+        self.policy_reload_failed.set(i64::from(failed));
     }
 
     /// Everything in Prometheus's text format. `now` gives the policies' age.

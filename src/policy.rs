@@ -7,6 +7,7 @@ mod admit;
 mod baseline;
 mod compile;
 mod decide;
+mod decoy;
 pub mod diagnostic;
 mod document;
 mod glob;
@@ -19,6 +20,7 @@ mod rule;
 mod sample;
 mod settings;
 mod startup;
+mod store;
 pub mod test;
 pub mod verdict;
 mod wording;
@@ -43,6 +45,7 @@ use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use sample::SampleSession;
+pub use store::{Admission, Store};
 pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
@@ -129,7 +132,7 @@ impl PolicySet {
     }
 }
 
-/// The policies of one session: fixed at login. Cheap to clone.
+/// The policies that one session is under. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SessionPolicy {
     session: Arc<Session>,
@@ -150,6 +153,28 @@ impl SessionPolicy {
     /// True where at least one `enforce` policy matches: only then may any frame be changed.
     pub fn enforces(&self) -> bool {
         self.session.class.enforcing.is_some()
+    }
+
+    /// Why these policies, or their lack, allow the session nothing more but to end its transaction.
+    pub fn closed(&self) -> Option<&Refusal> {
+        self.session.closed.as_ref()
+    }
+
+    /// The same session closed, because it would not be admitted now.
+    fn close(&self, refusal: Refusal) -> SessionPolicy {
+        SessionPolicy { session: Arc::new(self.session.close(refusal)) }
+    }
+
+    /// The refusal of a session that started under policies which these differ from too far.
+    fn outgrown(&self, reason: String) -> Refusal {
+        Refusal {
+            policy: self.name().clone(),
+            rule: RuleRef::Guard,
+            reason,
+            hint: None,
+            terse: self.terse(),
+            sqlstate: "28000",
+        }
     }
 
     /// The policy that answers for the session where no rule does: the first enforcing one, else the first.
@@ -266,12 +291,6 @@ impl SessionPolicy {
         self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
-    /// Judges a FunctionCall message (action `fastpath`, object the OID in decimal).
-    pub fn judge_fastpath(&self, oid: u32) -> Judgement {
-        let name = Name::bare(&oid.to_string());
-        self.judge_access(ActionName::Fastpath, Object::Other { kind: "function oid", name })
-    }
-
     /// Judges a type that a Parse gives a parameter by its OID and that isn't PostgreSQL's own: its input function runs, and
     /// the CHECKs of a domain. Which type it is can't be known, so it takes a rule with `call` that speaks of every object,
     /// or names the OID among its `objects`.
@@ -338,10 +357,10 @@ impl SessionPolicy {
         }
     }
 
-    /// What the policies that only observe would have refused of the startup parameters.
-    pub fn startup_would_refuse(&self, parameters: &[(String, String)]) -> Option<Refusal> {
-        let bench = self.session.class.observing.as_ref()?;
-        startup::parameters(bench, parameters).err()
+    /// The refusal of a startup parameter that the observing policies would have given.
+    pub fn startup_would(&self, parameters: &[(String, String)]) -> Option<Refusal> {
+        let observing = self.session.class.observing.as_ref()?;
+        startup::parameters(observing, parameters).err()
     }
 
     /// Whether a ParameterStatus shows a guarded or pinned setting at a value that the policies don't allow: the
@@ -357,9 +376,31 @@ impl SessionPolicy {
         self.judgement(outcome, |bench| bench.judge_one(&access, &moment))
     }
 
+    /// The refusal of everything that a user who touched a decoy from this address wants, for a while.
+    pub fn quarantined(&self, sqlstate: &'static str) -> Refusal {
+        Refusal {
+            policy: self.name().clone(),
+            rule: RuleRef::Quarantine,
+            reason: format!("user \"{}\" is quarantined at this address", self.session.user),
+            hint: Some("the DBA finds out why in the firewall's log".into()),
+            terse: self.terse(),
+            sqlstate,
+        }
+    }
+
+    /// The verdict on whatever such a session sends.
+    pub fn judge_quarantined(&self) -> Judgement {
+        self.refused(self.quarantined("42501"))
+    }
+
     /// A refusal that no rule can lift.
     fn fixed(&self, rule: RuleRef, sqlstate: &'static str, reason: String) -> Judgement {
-        let refusal = Refusal { policy: self.name().clone(), rule, reason, hint: None, terse: self.terse(), sqlstate };
+        let policy = self.name().clone();
+        self.refused(Refusal { policy, rule, reason, hint: None, terse: self.terse(), sqlstate })
+    }
+
+    /// Where it is enforced; else only told.
+    fn refused(&self, refusal: Refusal) -> Judgement {
         let (verdict, would) = match self.enforces() {
             true => (Verdict::Refuse(refusal), None),
             false => (Verdict::Allow(Approved(())), Some(refusal)),
@@ -371,13 +412,18 @@ impl SessionPolicy {
     fn judgement(&self, enforced: Option<Outcome>, observe: impl Fn(&decide::Bench) -> Outcome) -> Judgement {
         let mut outcome = enforced.unwrap_or_default();
         if let Some(refusal) = outcome.refusal {
+            let refusal = self.closed().cloned().unwrap_or(refusal);
             let policy = refusal.policy.clone();
             let verdict = Verdict::Refuse(refusal);
             return Judgement { verdict, would: None, policy, at_bind: outcome.at_bind, timed: outcome.timed };
         }
         if let Some(bench) = &self.session.class.observing {
             let observed = observe(bench);
-            outcome.would = outcome.would.or(observed.refusal).or(observed.would);
+            outcome.would = match observed.refusal {
+                // An alarm is told before everything else that is only observed.
+                Some(refusal) if refusal.is_of_decoy() => Some(refusal),
+                refusal => outcome.would.or(refusal).or(observed.would),
+            };
             outcome.at_bind |= observed.at_bind;
             outcome.timed |= observed.timed;
         }

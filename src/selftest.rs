@@ -8,14 +8,16 @@ mod play;
 mod stage;
 mod subject;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::attacks::{Attack, Fence, Way};
+use crate::attacks::{self, Attack, Fence, Way};
+use crate::metrics::Metrics;
+use crate::policy::{self, PolicySet};
 
-pub use live::{Live, LiveError, Played, Server, own_subject};
-pub use offline::judge;
+pub use live::{Live, LiveError, Played, Server};
 pub use play::{Protocol, Transcript};
-pub use subject::{Subject, allows, subjects};
+pub use subject::{Subject, allows, own_subject, subjects};
 
 /// What became of one attack, tried in one way under one policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,6 @@ pub enum Outcome {
     Open(String),
     /// The policy lets the same deed pass where it is said openly: this one.
     Permitted(&'static str),
-    /// Whoever runs the self-test has accepted that it passes.
-    Accepted(String),
     /// It does no harm on this server even where nothing is in its way: the sentence says why.
     NotHere(String),
     /// Only a server can tell.
@@ -41,22 +41,75 @@ pub enum Outcome {
 /// One attack under one policy, tried in one way.
 #[derive(Debug, Clone)]
 pub struct Tried {
-    /// The name of the policy; `catalogue` for one of the catalogue's own.
+    /// The name of the policy; [`OWN_POLICY`] for one of the catalogue's own.
     pub policy: Arc<str>,
     pub attack: &'static Attack,
     pub way: &'static Way,
-    /// How statements were sent; none where nothing was.
-    pub protocol: Option<Protocol>,
+    /// How its statements were sent.
+    pub protocol: Protocol,
     pub outcome: Outcome,
 }
 
 /// The name that stands in results for the policies that the catalogue brings along.
 pub const OWN_POLICY: &str = "catalogue";
 
-/// Whether this way is to be tried under policies of the user's.
-fn aims_at_users_policies(way: &Way) -> bool {
-    match way.fence {
-        Fence::Always | Fence::Deed(_) => true,
-        Fence::Own(_) => false,
+/// What is to be tried at a subject: its policy's ways, or those that bring their own.
+fn ways(subject: &Subject) -> impl Iterator<Item = (&'static Attack, &'static Way)> {
+    let own = *subject.policy == *OWN_POLICY;
+    attacks::all()
+        .flat_map(|attack| attack.ways().iter().map(move |way| (attack, way)))
+        .filter(move |(_, way)| matches!(way.fence, Fence::Own(_)) == own)
+}
+
+/// Judges the catalogue against a set of policies, and the catalogue's own policies by the way. Needs a stack for the
+/// deepest statement ([`crate::sql::STACK`]).
+///
+/// # Errors
+/// A policy of the catalogue's own is not one any more.
+pub fn offline(set: &Arc<PolicySet>, metrics: &Arc<Metrics>) -> Result<Vec<Tried>, String> {
+    let mut results = Vec::new();
+    let mut own: HashMap<&'static str, Arc<PolicySet>> = HashMap::new();
+    let enforcing = subjects(set).into_iter().filter(|subject| subject.enforces);
+    for subject in enforcing.chain([own_subject()]) {
+        for (attack, way) in ways(&subject) {
+            let set = match way.fence {
+                Fence::Always | Fence::Deed(_) => set,
+                Fence::Own(yaml) => {
+                    if !own.contains_key(yaml) {
+                        own.insert(yaml, Arc::new(policy::load_text("catalogue.yaml", yaml)?));
+                    }
+                    own.get(yaml).unwrap_or(set)
+                }
+            };
+            for protocol in Protocol::of(way) {
+                let outcome = offline::judge(way, *protocol, set, &subject, metrics);
+                results.push(Tried { policy: subject.policy.clone(), attack, way, protocol: *protocol, outcome });
+            }
+        }
     }
+    Ok(results)
+}
+
+/// Plays the catalogue in front of a scratch server; `load` reads the policies, `told` hears of each attack as it begins.
+///
+/// # Errors
+/// The server can't be used, or a firewall not be started.
+pub fn live(
+    server: &Server,
+    load: impl Fn() -> Result<PolicySet, String>,
+    mut told: impl FnMut(&Subject, &Attack),
+) -> Result<Vec<Tried>, LiveError> {
+    let set = Arc::new(load().map_err(LiveError::Policies)?);
+    let mut results = Vec::new();
+    let enforcing = subjects(&set).into_iter().filter(|subject| subject.enforces);
+    for subject in enforcing.chain([own_subject()]) {
+        let mut live = Live::open(server, &subject, &load)?;
+        for (attack, way) in ways(&subject) {
+            told(&subject, attack);
+            for (protocol, outcome) in live.attack(way) {
+                results.push(Tried { policy: subject.policy.clone(), attack, way, protocol, outcome });
+            }
+        }
+    }
+    Ok(results)
 }

@@ -1,5 +1,6 @@
-//! Wires everything together: listener, admin server, accept loop, probes of the upstream, drain.
+//! Wires everything together: listener, admin server, accept loop, probes of the upstream, reload, drain.
 
+mod reload;
 mod sessions;
 
 use std::io;
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant, SystemTime};
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -19,16 +19,21 @@ use crate::config::Config;
 use crate::detect::Technique;
 use crate::metrics::{Metrics, PolicyInfo};
 use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
-use crate::policy::PolicySet;
+use crate::policy::{PolicySet, Store};
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
+use crate::session::quarantine::Quarantine;
 use crate::session::{self, Shared};
 use crate::sql;
+pub use reload::Reload;
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
 const HANDSHAKES: usize = 1_000;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
+
+/// The quarantine is looked through this often.
+const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the process was told to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,17 +85,6 @@ pub fn metrics() -> Metrics {
     Metrics::new(&sql::Group::ALL.map(sql::Group::as_str), &techniques)
 }
 
-/// Puts another set of policies in force.
-#[derive(Debug, Clone)]
-pub struct Reload(Arc<Shared>);
-
-impl Reload {
-    /// From now on logins are admitted by this set.
-    pub fn put(&self, policies: PolicySet) {
-        self.0.policies.store(Arc::new(policies));
-    }
-}
-
 /// A proxy whose sockets are bound, so that its addresses are known.
 #[derive(Debug)]
 pub struct Server {
@@ -116,14 +110,16 @@ impl Server {
         publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
+        let quarantine = Arc::new(Quarantine::new(config.quarantine, Arc::clone(&metrics)));
         let shared = Shared {
             config: Arc::new(config),
             acceptor,
             connector,
-            policies: ArcSwap::from_pointee(policies),
+            policies: Arc::new(Store::new(policies)),
             metrics,
             cancels: Arc::default(),
             cache,
+            quarantine,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -131,9 +127,9 @@ impl Server {
         Ok(Server { listener, admin, shared: Arc::new(shared), readiness, ending })
     }
 
-    /// What puts another set of policies in force.
+    /// What puts other policies in force.
     pub fn reload(&self) -> Reload {
-        Reload(Arc::clone(&self.shared))
+        Reload { shared: Arc::clone(&self.shared), readiness: Arc::clone(&self.readiness) }
     }
 
     /// Where clients connect.
@@ -170,6 +166,7 @@ impl Server {
 
         startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
+        background.spawn(release(Arc::clone(&shared.quarantine)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -196,6 +193,7 @@ fn publish(policies: &PolicySet, metrics: &Metrics, readiness: &Readiness) {
         .map(|(policy, mode, file)| PolicyInfo { policy: policy.to_string(), mode, file: file.to_string() })
         .collect();
     metrics.policies_loaded(&infos, SystemTime::now());
+    metrics.policy_reload_failed(false);
     readiness.policies_loaded(infos.len());
 }
 
@@ -212,6 +210,16 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
         if readiness.probed(told) {
             news(&shared, &outcome);
         }
+    }
+}
+
+/// Lets those out of quarantine whose time is over. They aren't held any longer anyway: this is for the metric and the log.
+async fn release(quarantine: Arc<Quarantine>) {
+    let mut timer = tokio::time::interval(RELEASE_EVERY);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        timer.tick().await;
+        quarantine.release(Instant::now());
     }
 }
 

@@ -5,8 +5,10 @@ pub mod cache;
 pub mod cancel;
 pub mod engine;
 pub mod handshake;
+pub mod held;
 pub mod judge;
 pub mod ledger;
+pub mod quarantine;
 pub mod refusal;
 pub mod relay;
 pub mod statements;
@@ -17,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -25,11 +26,12 @@ use tokio::sync::{Semaphore, watch};
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Connector};
-use crate::policy::PolicySet;
+use crate::policy::Store;
 use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
 use crate::session::handshake::{Established, Opened};
+use crate::session::quarantine::{Quarantine, Watch};
 use crate::session::tell::Teller;
 use crate::wire::startup::{CancelKey, encode_cancel};
 
@@ -43,11 +45,14 @@ pub struct Shared {
     /// None where the client leg is plain.
     pub acceptor: Option<Acceptor>,
     pub connector: Connector,
-    pub policies: ArcSwap<PolicySet>,
+    /// The policies in force.
+    pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
     pub cancels: Arc<Cancels>,
     /// The texts that sessions have met lately.
     pub cache: Arc<Cache>,
+    /// Who touched a decoy.
+    pub quarantine: Arc<Quarantine>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -67,7 +72,7 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     match handshake::establish(socket, peer, &shared).await {
         Ok(Opened::Session(established)) => {
             drop(handshake);
-            relay(established, peer, number, &shared).await;
+            relay(*established, peer, number, &shared).await;
         }
         Ok(Opened::Cancel { key, client }) => {
             forward_cancel(&key, &shared).await;
@@ -95,7 +100,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         user = ?identity.user,
         database = ?identity.database,
         %peer,
-        policy = %policy.name(),
+        policy = %policy.policy().name(),
         client_tls = client.tls_version(),
         upstream_tls = upstream.tls_version(),
         upstream = %upstream_address,
@@ -103,7 +108,8 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     );
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
     let terse = shared.config.errors == Errors::Terse;
-    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), identity.replication, terse);
+    let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
+    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };

@@ -67,6 +67,12 @@ pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
     Ok(Analysis { tree, facts })
 }
 
+/// What a FunctionCall message does on a server of this major version: `fastpath` on the function, and everything that a
+/// call by name does whose arguments nobody knows. A function that the tables don't know is `unknown`.
+pub fn function_call(oid: u32, server_major: u32) -> Facts {
+    Facts { statements: vec![walk::function_call(oid, functions::by_oid(oid, server_major))] }
+}
+
 /// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements. The deepest tree
 /// that the parser lets through (4,960 levels of `1+1+…`, `f(f(…` or `NOT (NOT (…`) needs 152 MiB in a dev build.
 pub const STACK: usize = 256 << 20;

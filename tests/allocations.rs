@@ -6,12 +6,14 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use portcullis::detect::Technique;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
 use portcullis::session::engine::{Engine, Look, Then};
+use portcullis::session::quarantine::{Quarantine, Watch};
 use portcullis::session::tell::Teller;
 use portcullis::sql::Group;
 
@@ -67,7 +69,12 @@ fn engine() -> Engine {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
     let metrics = Arc::new(Metrics::new(groups, techniques));
-    Engine::new(session, Teller::new(metrics, &identity, 1), Arc::new(Cache::new(1 << 20, 0)), false, false)
+    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+    // Somebody is in it, at least.
+    quarantine.begin(&Identity { user: "mallory".into(), ..identity.clone() }, Instant::now());
+    let watch = Watch::new(quarantine, &identity);
+    let tell = Teller::new(metrics, &identity, 1);
+    Engine::new(session, tell, Arc::new(Cache::new(1 << 20, 0)), watch, false, false)
 }
 
 /// Passes whole or not at all.
@@ -169,6 +176,40 @@ fn a_prepared_statement_runs_without_an_allocation() {
         }
     });
     assert_eq!(count, 0, "allocations in 1,000 transactions");
+}
+
+#[test]
+fn statements_that_take_turns_run_without_an_allocation() {
+    let mut engine = engine();
+    let mut insert = Vec::new();
+    server(&mut engine, &frame(b'Z', b"I"), &mut insert);
+    client(&mut engine, &frame(b'P', b"P_0\0SELECT abalance FROM pgbench_accounts WHERE aid = $1\0\0\0"), &mut insert);
+    client(&mut engine, &frame(b'P', b"P_1\0UPDATE pgbench_tellers SET tbalance = $1\0\0\0"), &mut insert);
+    client(&mut engine, &frame(b'S', b""), &mut insert);
+    server(&mut engine, &[frame(b'1', b""), frame(b'1', b""), frame(b'Z', b"I")].concat(), &mut insert);
+
+    let run = |statement: &str| {
+        let bind = [b"\0", statement.as_bytes(), b"\0\0\0\0\x01\0\0\0\x0542042\0\0"].concat();
+        [frame(b'B', &bind), frame(b'E', b"\0\0\0\0\0")].concat()
+    };
+    let unnamed = frame(b'P', b"\0SELECT filler FROM pgbench_branches WHERE bid = $1\0\0\0");
+    let batches = [
+        [run("P_0"), frame(b'S', b"")].concat(),
+        [run("P_1"), run("P_0"), frame(b'S', b"")].concat(),
+        [unnamed, run(""), run("P_1"), frame(b'S', b"")].concat(),
+    ];
+    let answer = [frame(b'2', b""), frame(b'C', b"SELECT 1\0"), frame(b'Z', b"I")].concat();
+    let mut go = |times: usize| {
+        for _ in 0..times {
+            for batch in &batches {
+                client(&mut engine, batch, &mut insert);
+                server(&mut engine, &answer, &mut insert);
+            }
+        }
+    };
+    go(8);
+    let count = allocations(|| go(1000));
+    assert_eq!(count, 0, "allocations in 3,000 batches");
 }
 
 #[test]

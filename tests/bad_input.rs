@@ -218,3 +218,37 @@ fn missing_files_and_impossible_settings_are_named() {
         assert!(!told.contains("panicked") && !told.contains("me:pw"), "{told}");
     }
 }
+
+#[test]
+fn a_log_that_can_not_be_written_opens_nothing() {
+    let cluster = Cluster::default();
+    let directory = tempfile::tempdir().unwrap();
+    let policy = "policy: shop\napplies_to: {users: [app_rw]}\nsearch_path: [public]\n\
+                  allow: [{rule: look, actions: [select], tables: [orders]}]\n";
+    fs::write(directory.path().join("shop.yaml"), policy).unwrap();
+    let [port, admin] = two_ports();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut firewall = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["run", "--policies", &directory.path().display().to_string()])
+        .args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")])
+        .args(["--upstream", &format!("postgres://127.0.0.1:{}?sslmode=disable", cluster.port())])
+        .env("PORTCULLIS_LOG", "debug")
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let outcome = std::panic::catch_unwind(|| {
+        let up = (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(25));
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(up, "it does not start");
+        let mut client = common::wire::Client::login(port, &[("user", "app_rw"), ("database", "shop")]);
+        for _ in 0..50 {
+            assert_eq!(error(&client.ask(&query("DELETE FROM orders"))).field('C'), "42501");
+            assert_eq!(client.value("SELECT count(*) FROM orders"), "1000");
+        }
+    });
+    firewall.kill().unwrap();
+    firewall.wait().unwrap();
+    outcome.unwrap();
+}

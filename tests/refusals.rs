@@ -5,7 +5,7 @@
 mod common;
 
 use common::tools::{client, psql, run};
-use common::wire::{Frame, bind, describe, error, execute, function_call, parse, query, status, sync};
+use common::wire::{Client, Frame, bind, describe, error, execute, function_call, parse, query, status, sync};
 use common::{Cluster, Firewall, firewall};
 
 /// None of them is in `application`; PostgreSQL itself would do each for `app_rw`.
@@ -347,4 +347,29 @@ fn a_refused_login_is_a_warning_with_user_database_address_and_rule() {
     drop(firewall.connect());
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert!(!firewall.log().contains("closed before its first byte"), "a port check is no news");
+}
+
+#[test]
+fn a_prepared_execute_is_judged_by_what_its_name_means_when_it_runs() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, firewall::Options::shipped("application.yaml"));
+    let attack = |session: &mut Client| {
+        for bytes in [
+            query("PREPARE x (text) AS SELECT $1"),
+            [parse("p", "EXECUTE x('shop_owner')"), sync()].concat(),
+            query("DEALLOCATE x"),
+            // Judged at Bind, ordinarily; here no Bind of it comes.
+            [parse("x", "SELECT set_config('role', $1, false)"), sync()].concat(),
+        ] {
+            let frames = session.ask(&bytes);
+            assert!(!frames.iter().any(|frame| frame.kind == b'E'), "{frames:?}");
+        }
+        session.ask(&[bind("", "p", &[]), execute(""), sync()].concat())
+    };
+    let mut direct = Client::login(cluster.port(), &[("user", "app_rw"), ("database", "shop")]);
+    attack(&mut direct);
+    assert_eq!(direct.value("SELECT current_user"), "shop_owner", "it works where nobody judges it");
+    let mut session = firewall.session("app_rw", "shop");
+    assert_refused("EXECUTE", &attack(&mut session));
+    assert_eq!(session.value("SELECT current_user"), "app_rw");
 }

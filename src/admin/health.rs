@@ -97,9 +97,12 @@ fn database(readiness: &Readiness) -> Service {
     }
 }
 
-fn loaded(count: usize) -> Service {
-    let status = if count == 0 { Status::Fail } else { Status::Ok };
-    let detail = if count == 0 { "no policy loaded" } else { "loaded" };
+fn loaded((count, reload_failed): (usize, bool)) -> Service {
+    let (status, detail) = match (count, reload_failed) {
+        (0, _) => (Status::Fail, "no policy loaded"),
+        (_, true) => (Status::Warn, "the last reload failed, older policies are in force"),
+        (_, false) => (Status::Ok, "loaded"),
+    };
     let figures = vec![("loaded", u64::try_from(count).unwrap_or(u64::MAX))];
     Service { status, detail: detail.into(), figures }
 }

@@ -14,6 +14,7 @@ pub struct Readiness(Mutex<Known>);
 struct Known {
     probe: Option<(Instant, Result<Duration, String>)>,
     policies: usize,
+    reload_failed: bool,
     draining: bool,
 }
 
@@ -51,7 +52,14 @@ impl Readiness {
 
     /// How many policies are in force.
     pub fn policies_loaded(&self, count: usize) {
-        self.lock().policies = count;
+        let mut known = self.lock();
+        known.policies = count;
+        known.reload_failed = false;
+    }
+
+    /// Policy files that were to be reloaded are bad: older ones stay in force.
+    pub fn reload_failed(&self) {
+        self.lock().reload_failed = true;
     }
 
     /// The proxy stops: no new clients.
@@ -84,9 +92,10 @@ impl Readiness {
         }
     }
 
-    /// How many policies are in force.
-    pub(super) fn policies(&self) -> usize {
-        self.lock().policies
+    /// How many policies are in force, and whether the last reload failed.
+    pub(super) fn policies(&self) -> (usize, bool) {
+        let known = self.lock();
+        (known.policies, known.reload_failed)
     }
 
     /// The data is whole at every step, so a panic elsewhere does not spoil it.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::cli::log;
 use crate::config::{Config, RunArgs};
 use crate::policy;
-use crate::server::{self, Phase, Server};
+use crate::server::{self, Phase, Reload, Server};
 use crate::sql;
 
 /// Runs the firewall. Exits with 0 after SIGTERM or SIGINT, with 1 where it can't start.
@@ -47,6 +47,7 @@ fn start(args: &RunArgs) -> Result<(), String> {
     let outcome = runtime.block_on(async {
         let shutdown = signals().map_err(|error| format!("can't listen for signals: {error}"))?;
         let server = Server::bind(config, policies, metrics).await.map_err(|error| error.to_string())?;
+        on_hangup(server.reload()).map_err(|error| format!("can't listen for signals: {error}"))?;
         let address = server.address().map_err(|error| error.to_string())?;
         let admin = server.admin_address().map_err(|error| error.to_string())?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, %admin, "listening");
@@ -74,4 +75,16 @@ fn signals() -> std::io::Result<watch::Receiver<Phase>> {
         tell.closed().await;
     });
     Ok(told)
+}
+
+/// Each SIGHUP reads the policies again; those that come meanwhile are one.
+fn on_hangup(reload: Reload) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(signal = "SIGHUP", "told to read the policies again");
+            reload.read().await;
+        }
+    });
+    Ok(())
 }

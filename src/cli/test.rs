@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use crate::cli::junit::{self, Case, CaseResult};
 use crate::policy::diagnostic::{Severity, render};
 use crate::policy::test::TestResult;
 use crate::policy::{self, Loaded, test};
@@ -76,43 +77,11 @@ fn text(results: &[TestResult]) -> String {
 }
 
 fn junit(results: &[TestResult]) -> String {
-    let failed = results.iter().filter(|result| result.failure.is_some()).count();
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ =
-        writeln!(text, "<testsuites><testsuite name=\"policies\" tests=\"{}\" failures=\"{failed}\">", results.len());
-    for result in results {
-        let TestResult { policy, file, place, name, failure } = result;
-        let _ = write!(
-            text,
-            "  <testcase classname=\"{}\" name=\"{}\" file=\"{}\" line=\"{}\"",
-            escaped(policy),
-            escaped(name),
-            escaped(file),
-            place.line
-        );
-        match failure {
-            None => text.push_str("/>\n"),
-            Some(failure) => {
-                let _ = writeln!(text, "><failure message=\"{}\"/></testcase>", escaped(failure));
-            }
-        }
-    }
-    text.push_str("</testsuite></testsuites>\n");
-    text
-}
-
-/// Text for an XML attribute; control characters, which XML can't hold, become `?`.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            c if c.is_control() => escaped.push('?'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+    let case = |TestResult { policy, file, place, name, failure }: &TestResult| Case {
+        class: policy.to_string(),
+        name: name.clone(),
+        place: Some((file.to_string(), place.line)),
+        result: failure.clone().map_or(CaseResult::Passed, CaseResult::Failed),
+    };
+    junit::document("policies", &results.iter().map(case).collect::<Vec<_>>())
 }

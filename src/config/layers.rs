@@ -25,6 +25,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("handshake_timeout", "from accept to the end of authentication (10s)"),
     ("connect_timeout", "TCP and TLS to one address of the upstream (10s)"),
     ("drain_timeout", "how long sessions may go on after SIGTERM (30s)"),
+    ("quarantine", "how long a user who touched a decoy is shut out at that address (15m); 0 only raises the alarm"),
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
@@ -166,6 +167,14 @@ impl Layers {
         let Some(value) = self.get(key) else { return Ok(default) };
         parse_duration(&value.text)
             .ok_or_else(|| value.invalid(format!("`{}` is not a duration like 10s, 500ms, 2m or 1h", value.text)))
+    }
+
+    /// A duration, or `0` for never.
+    pub fn duration_or_zero(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
+        match self.get(key) {
+            Some(value) if value.text == "0" => Ok(Duration::ZERO),
+            Some(_) | None => self.duration(key, default),
+        }
     }
 
     /// `32MiB`, `64KiB`, `0`.

@@ -34,7 +34,16 @@ fn an_upstream_is_all_that_must_be_said() {
     assert_eq!(config.handshake_timeout, Duration::from_secs(10));
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
+    assert_eq!(config.quarantine, Duration::from_secs(900));
     assert!(error("", &[], RunArgs::default()).contains("--upstream"));
+}
+
+#[test]
+fn the_quarantine_can_be_turned_off() {
+    for (text, seconds) in [("0", 0), ("0s", 0), ("90s", 90), ("1h", 3600)] {
+        let config = load(&format!("quarantine: {text}\n"), &[], flags()).unwrap();
+        assert_eq!(config.quarantine, Duration::from_secs(seconds), "{text}");
+    }
 }
 
 #[test]
@@ -84,6 +93,9 @@ fn values_are_checked() {
         ("listen: 6432", "not an address and port"),
         ("listen: db:6432", "not an address and port"),
         ("drain_timeout: 10", "not a duration like 10s"),
+        ("drain_timeout: 0", "not a duration like 10s"),
+        ("quarantine: 10", "not a duration like 10s"),
+        ("quarantine: off", "not a duration like 10s"),
         ("drain_timeout: 10 parsecs", "not a duration like 10s"),
         ("tls_cert: server.crt", "`tls_key` is missing"),
         ("auth: password", "set `tls_cert` and `tls_key`"),

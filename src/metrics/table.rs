@@ -41,7 +41,7 @@ table! {
     STATEMENTS = Counter "portcullis_statements_total" ["policy", "action", "verdict"]
         "Statements judged, once each, by the policy that answers, the group of the statement's action, and the verdict.";
     REFUSALS = Counter "portcullis_refusals_total" ["policy", "rule"]
-        "Refusals by the rule that decided, or default, guard, require, parse, disagreement.";
+        "Refusals by the rule that decided, or default, guard, require, parse, limit, disagreement, decoy, quarantine.";
     SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
         "Security events by kind.";
     INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
@@ -54,6 +54,8 @@ table! {
         "1 while the last probe reached the server, else 0.";
     SESSIONS = Gauge "portcullis_sessions" []
         "Client sessions that are open now.";
+    QUARANTINED = Gauge "portcullis_quarantined" []
+        "Pairs of user and address that are shut out now because they touched a decoy.";
     SESSION_TLS = Counter "portcullis_session_tls_total" ["leg", "version"]
         "Sessions by the TLS version of each leg; none is plaintext.";
     SESSION_PANICS = Counter "portcullis_session_panics_total" []
@@ -70,6 +72,8 @@ table! {
         "When the policies in force were loaded, in seconds since 1970.";
     POLICY_AGE = Gauge "portcullis_policy_age_seconds" []
         "Seconds since the policies in force were loaded.";
+    POLICY_RELOAD_FAILED = Gauge "portcullis_policy_reload_failed" []
+        "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
     UNPARSED = Counter "portcullis_unparsed_total" []
         "Texts that PostgreSQL's grammar could not read.";
     SECOND_OPINIONS = Counter "portcullis_second_opinion_total" ["opinion"]

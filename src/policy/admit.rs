@@ -7,9 +7,11 @@ use crate::policy::decide::Bench;
 use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
 use crate::policy::names::{Scope, split_identifiers};
+use crate::policy::rule::Rule;
 use crate::policy::settings::same_text;
 use crate::policy::verdict::{Refusal, RuleRef};
-use crate::policy::{Identity, PolicySet};
+use crate::policy::{Identity, PolicySet, SessionPolicy};
+use crate::sql::ActionName;
 
 /// The policies that hold together for a kind of session, ready to judge: nothing in it depends on who exactly came.
 #[derive(Debug)]
@@ -27,6 +29,28 @@ pub(crate) struct Session {
     /// for all cores to meet.
     pub name: Arc<str>,
     pub user: String,
+    /// Not admitted any more: why.
+    pub closed: Option<Refusal>,
+}
+
+impl Session {
+    /// The same session under a bench without a rule, which lets nothing pass but the end of a transaction and what touches
+    /// nothing.
+    pub fn close(&self, why: Refusal) -> Session {
+        let policy = Arc::clone(&self.name);
+        let terse = why.terse || self.class.terse;
+        let enforcing = Bench { policy: Arc::clone(&policy), baseline: false, terse, ..Bench::default() };
+        let refusal = Refusal {
+            policy,
+            reason: format!("this session is not admitted any more: {}", why.reason),
+            hint: Some("COMMIT or ROLLBACK: then the session ends, and a new one can be opened".into()),
+            terse,
+            sqlstate: "42501",
+            ..why
+        };
+        let class = Arc::new(Class { enforcing: Some(enforcing), observing: None, terse });
+        Session { class, name: Arc::clone(&self.name), user: self.user.clone(), closed: Some(refusal) }
+    }
 }
 
 /// SQLSTATE of refused logins (invalid_authorization_specification).
@@ -78,7 +102,43 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
     let name = Arc::from(&*first.name);
     let class =
         set.class(places, || Class { enforcing: bench(&enforcing, terse), observing: bench(&observing, terse), terse });
-    Ok(Session { class, name, user: identity.user.clone() })
+    Ok(Session { class, name, user: identity.user.clone(), closed: None })
+}
+
+/// What a session may have done to its guarded settings, its role or its names under the old policies, that the new ones
+/// would not let it: in words. What it really did isn't known; with nothing of the kind it may go on.
+pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<String> {
+    let (old, new) = (old.session.class.enforcing.as_ref()?, new.session.class.enforcing.as_ref()?);
+    if old.scope.temp && !new.scope.temp {
+        return Some("temporary tables, which it may have, are not allowed any more".to_owned());
+    }
+    let sets = |rule: &Rule| rule.actions.contains(ActionName::Set.into());
+    let becomes = |rule: &Rule| rule.actions.contains(ActionName::SetRole.into());
+    let mut free = false;
+    for rule in &old.allow {
+        for pattern in rule.selectors.settings.iter().filter(|pattern| sets(rule) && pattern.value.is_some()) {
+            free = true;
+            if !new.allow.iter().any(|rule| sets(rule) && rule.selectors.settings.contains(pattern)) {
+                return Some(format!(
+                    "rule \"{}\" let it change a guarded setting, and no rule does so now",
+                    rule.name
+                ));
+            }
+        }
+        for role in rule.selectors.roles.iter().filter(|_| becomes(rule)) {
+            free = true;
+            if !new.allow.iter().any(|rule| becomes(rule) && rule.selectors.roles.contains(role)) {
+                return Some(format!("rule \"{}\" let it change its role, and no rule does so now", rule.name));
+            }
+        }
+    }
+    let was_denied = |new: &Rule| {
+        let same = |old: &Rule| old.actions == new.actions && old.selectors == new.selectors && old.when == new.when;
+        old.deny.iter().any(|old| !old.observe && same(old))
+    };
+    let denied =
+        new.deny.iter().find(|rule| free && !rule.observe && (sets(rule) || becomes(rule)) && !was_denied(rule));
+    denied.map(|rule| format!("rule \"{}\" denies what it may have set, or become", rule.name))
 }
 
 /// Worded like pg_hba's refusal.
@@ -151,6 +211,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         policy: first.name.clone(),
         allow: policies.iter().flat_map(|policy| policy.allow.iter().cloned()).collect(),
         deny: policies.iter().flat_map(|policy| policy.deny.iter().cloned()).collect(),
+        decoys: policies.iter().flat_map(|policy| policy.decoys.iter().cloned()).collect(),
         scope: scope(policies, path.as_deref(), temp_tables),
         path,
         read_only: policies.iter().any(|policy| policy.pins_read_only()),
@@ -166,7 +227,8 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
 
 /// What unqualified names may mean: the path, and every other path that a rule lets the client choose.
 fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
-    let Some(path) = path else { return Scope::default() };
+    let attributes = attributes(policies);
+    let Some(path) = path else { return Scope { attributes, ..Scope::default() } };
     let mut paths: Vec<Vec<Box<str>>> = vec![path.to_vec()];
     for rule in policies.iter().flat_map(|policy| &policy.allow) {
         for pattern in &rule.selectors.settings {
@@ -185,5 +247,13 @@ fn scope(policies: &[&Policy], path: Option<&[Box<str>]>, temp: bool) -> Scope {
             all.push(schema);
         }
     }
-    Scope { path: Some(all), temp }
+    Scope { path: Some(all), temp, attributes }
+}
+
+/// The functions that may stand behind a column's name.
+fn attributes(policies: &[&Policy]) -> Vec<Glob> {
+    let rules = policies.iter().flat_map(|policy| &policy.allow);
+    let calls = rules.filter(|rule| rule.actions.mentions(ActionName::Call));
+    let names = calls.flat_map(|rule| rule.selectors.functions.iter().map(|pattern| pattern.name.clone()));
+    names.filter(|name| *name != Glob::Any).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::policy::decoy::{Decoy, Misplaced};
 use crate::policy::diagnostic::{Diagnostic, Place, Source, did_you_mean};
 use crate::policy::document::{self, Document, Test};
 use crate::policy::glob::Glob;
@@ -40,6 +41,7 @@ pub(crate) struct Policy {
     pub limits: Limits,
     pub allow: Vec<Arc<Rule>>,
     pub deny: Vec<Arc<Rule>>,
+    pub decoys: Vec<Arc<Decoy>>,
     pub tests: Vec<Test>,
 }
 
@@ -72,6 +74,7 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
     let mut compiler = Compiler { reader, policy: name.clone(), file: file.clone() };
     let allow = compiler.rules(document.allow, List::Allow);
     let deny = compiler.rules(document.deny, List::Deny);
+    let decoys = document.decoys.iter().filter_map(|at| compiler.decoy(at)).map(Arc::new).collect();
     let pins = compiler.pins(document.pins);
     let search_path = document.search_path.map(|path| compiler.search_path(&path.value));
     if let Some(temp) = &document.temp_tables
@@ -116,13 +119,15 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
         limits: document.limits,
         allow,
         deny,
+        decoys,
         tests: document.tests,
     }
 }
 
 /// Names of policies and rules are labels of metrics and stand in error messages: words, not prose.
 fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
-    const RESERVED: &[&str] = &["default", "guard", "require", "parse", "limit", "disagreement", "none", "other"];
+    const RESERVED: &[&str] =
+        &["default", "guard", "require", "parse", "limit", "disagreement", "decoy", "quarantine", "none", "other"];
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.value.is_empty() || name.value.chars().count() > 63 || !name.value.chars().all(plain) {
         reader.error_help(
@@ -229,6 +234,34 @@ impl Compiler<'_, '_> {
             }
         }
         patterns
+    }
+
+    fn decoy(&mut self, at: &At<String>) -> Option<Decoy> {
+        let pattern = self.patterns(std::slice::from_ref(at)).pop()?;
+        let written = &at.value;
+        match Decoy::misplaced(&pattern) {
+            Some(Misplaced::System) => {
+                self.reader.error_help(
+                    at.place,
+                    format!("\"{written}\" can't be a decoy: it means the server's own relations or temporary ones"),
+                    "name a table that nobody has a reason to touch; the catalogs are read by every client",
+                );
+                return None;
+            }
+            Some(Misplaced::Everything) => self.reader.warning_help(
+                at.place,
+                format!("decoy \"{written}\" is every table: the first statement on any quarantines its user"),
+                "name the tables, or a schema that holds nothing else: \"traps.*\"",
+            ),
+            None => {}
+        }
+        Some(Decoy {
+            policy: self.policy.clone(),
+            pattern,
+            written: written.as_str().into(),
+            file: self.file.clone(),
+            line: at.place.line,
+        })
     }
 
     fn column(&mut self, at: &At<String>) -> Option<ColumnPattern> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::policy::baseline;
+use crate::policy::decoy::Decoy;
 use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule};
@@ -15,12 +16,14 @@ use crate::sql::settings::canonical;
 use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Bench {
     /// The policy that answers where no rule does.
     pub policy: Arc<str>,
     pub allow: Vec<Arc<Rule>>,
     pub deny: Vec<Arc<Rule>>,
+    /// They beat everything.
+    pub decoys: Vec<Arc<Decoy>>,
     pub scope: Scope,
     /// The path that the session gets, `pg_temp` apart.
     pub path: Option<Vec<Box<str>>>,
@@ -63,7 +66,10 @@ pub(crate) enum Lack {
 impl Bench {
     /// Judges everything that a text does.
     pub fn judge(&self, facts: &Facts, moment: &Moment<'_>) -> Outcome {
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { refusal: self.touched_decoy(facts, moment), ..Outcome::default() };
+        if outcome.refusal.is_some() {
+            return outcome;
+        }
         let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
         let counted = u32::try_from(counted).unwrap_or(u32::MAX);
         if let Some((limit, sentence)) = self.limits.exceeded(facts, counted) {
@@ -96,7 +102,25 @@ impl Bench {
         outcome
     }
 
-    /// Judges one access by itself (a FunctionCall, a replication command, a cursor of a function's).
+    /// The alarm of the first decoy that a text touches anywhere.
+    fn touched_decoy(&self, facts: &Facts, moment: &Moment<'_>) -> Option<Refusal> {
+        if self.decoys.is_empty() {
+            return None;
+        }
+        facts.statements.iter().flat_map(|statement| &statement.accesses).find_map(|access| {
+            let decoy = self.decoys.iter().find(|decoy| decoy.is_touched(&self.scope, access))?;
+            Some(Refusal {
+                policy: decoy.policy.clone(),
+                rule: decoy.reference(),
+                reason: wording::of_decoy(&self.spoken(access), moment),
+                hint: None,
+                terse: self.terse,
+                sqlstate: "42501",
+            })
+        })
+    }
+
+    /// Judges one access by itself (a replication command, a cursor of a function's).
     pub fn judge_one(&self, access: &Access, moment: &Moment<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let statement = Statement::default();
@@ -197,6 +221,11 @@ impl Bench {
         }
         if baseline::needs_no_rule(access, &self.scope, self.baseline) {
             return None;
+        }
+        if access.action.name == ActionName::AlterSystem
+            && let Some(lack) = self.lack_server_setting(&access.object, moment)
+        {
+            return Some(lack);
         }
         let covered = match &access.object {
             Object::Relation(name) => {
@@ -333,12 +362,30 @@ impl Bench {
         Some(if guarded { Lack::Guarded } else { Lack::Rule })
     }
 
+    /// ALTER SYSTEM gives every session to come a value: none but the safe one to what is guarded, none but the pin's to
+    /// what is pinned, whatever the rules say.
+    fn lack_server_setting(&self, object: &Object, moment: &Moment<'_>) -> Option<Lack> {
+        let Object::Setting { name, value } = object else { return None };
+        let Known::Text(name) = known(name, moment) else { return Some(Lack::Nameless) };
+        let name = canonical(name);
+        let value = given(value, moment);
+        if value == Given::Default {
+            return None;
+        }
+        let pin = self.pins.iter().find(|pin| *pin.name == *name);
+        if pin.is_some_and(|pin| !value.is(&name, &pin.value)) {
+            return Some(Lack::Pinned);
+        }
+        (settings::standing(&name, &value, self.path.as_deref()) == Standing::Guarded).then_some(Lack::Guarded)
+    }
+
     /// `set_config('role', …)` and the startup keys are SET ROLE.
     fn lack_role(&self, name: &str, value: &Given<'_>, moment: &Moment<'_>, outcome: &mut Outcome) -> Option<Lack> {
         let object = match value {
             Given::Default => Object::Role(None),
             Given::Elements(elements) => match elements.as_slice() {
-                [none] if name == "role" && none.eq_ignore_ascii_case("none") => Object::Role(None),
+                // In any other case it is the name of a role.
+                [none] if name == "role" && *none == "none" => Object::Role(None),
                 [role] => Object::Role(Some((*role).into())),
                 _ => Object::AnyRole,
             },

@@ -25,6 +25,7 @@ pub(crate) struct Document {
     pub deny: Vec<Rule>,
     pub terse: bool,
     pub limits: Limits,
+    pub decoys: Vec<At<String>>,
     pub tests: Vec<Test>,
 }
 
@@ -124,12 +125,10 @@ const POLICY: Known = Known {
         "deny",
         "errors",
         "limits",
+        "decoys",
         "tests",
     ],
-    later: &[
-        ("injection", "injection signals are counted and nothing is refused for its score"),
-        ("decoys", "deny the tables instead"),
-    ],
+    later: &[("injection", "injection signals are counted and nothing is refused for its score")],
 };
 const LIMITS: Known = Known {
     what: "limits",
@@ -238,6 +237,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         .and_then(|n| reader.word(n, "errors", &[("detailed", false), ("terse", true)]))
         .is_some_and(|at| at.value);
     let limits = fields.take("limits").map(|node| limits(reader, node)).unwrap_or_default();
+    let decoys = fields.take("decoys").map(|node| reader.some_texts(node, "decoys")).unwrap_or_default();
     let mut tests = Vec::new();
     if let Some(node) = fields.take("tests") {
         for node in reader.nodes(node, "tests") {
@@ -259,6 +259,7 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         deny,
         terse,
         limits,
+        decoys,
         tests,
     })
 }

@@ -23,6 +23,9 @@ pub(crate) struct Scope {
     pub path: Option<Vec<Box<str>>>,
     /// `temp_tables: allow`: an unqualified name may also mean a temporary table.
     pub temp: bool,
+    /// The names of functions that the rules let the session call: `u.leak` is `leak(u)` where `u` has no such column, and
+    /// then reads all of `u` (POLICY 5). A bare `*` is not among them: it would make every column a function.
+    pub attributes: Vec<Glob>,
 }
 
 /// What a name may stand for, seen from the catalogs.
@@ -104,7 +107,7 @@ impl Pattern {
 }
 
 /// Whether a schema pattern means a system schema on purpose: its text before the first wildcard says so.
-fn spelled_out(pattern: &Glob) -> bool {
+pub(crate) fn spelled_out(pattern: &Glob) -> bool {
     let stem = pattern.stem();
     ["pg_catalog", "information_schema", "pg_toast", "pg_temp"].iter().any(|system| stem.starts_with(system))
 }
@@ -217,7 +220,7 @@ mod tests {
     use super::*;
 
     fn scope(path: &[&str]) -> Scope {
-        Scope { path: Some(path.iter().map(|s| (*s).into()).collect()), temp: false }
+        Scope { path: Some(path.iter().map(|s| (*s).into()).collect()), temp: false, attributes: Vec::new() }
     }
 
     #[test]

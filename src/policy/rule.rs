@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::policy::glob::Glob;
-use crate::policy::names::{Meaning, Pattern, Scope};
+use crate::policy::names::{Meaning, Pattern, Scope, is_system_schema, is_temp};
 use crate::policy::settings::SettingPattern;
 use crate::policy::verdict::RuleRef;
 use crate::policy::words::Actions;
 use crate::sql::settings::is_guarded;
-use crate::sql::{Access, ActionName, Name, Object, Operand};
+use crate::sql::{Access, ActionName, Group, Name, Object, Operand};
 
 /// A rule of `allow` or `deny`.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Rule {
 }
 
 /// What a rule names. With none, it speaks about every object.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Selectors {
     pub tables: Vec<Pattern>,
     pub functions: Vec<Pattern>,
@@ -38,14 +38,14 @@ pub(crate) struct Selectors {
 }
 
 /// `users.password_hash`, `*.users.email`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ColumnPattern {
     pub table: Pattern,
     pub column: Glob,
 }
 
 /// Conditions; all must hold.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct When {
     pub where_missing: bool,
     pub statements_over: Option<u32>,
@@ -63,7 +63,6 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "extension",
     "file",
     "foreign_data_wrapper",
-    "function oid",
     "type oid",
     "language",
     "large_object",
@@ -140,7 +139,11 @@ impl Rule {
         match &access.object {
             Object::Unknown(_) => false,
             Object::None => s.is_empty(),
-            Object::Relation(_) => s.is_empty() || covered(&s.tables) || covered(&s.objects),
+            // A rule that names nothing still has to name a catalog for a session to write there: what the server is
+            // told in its own tables (`pg_db_role_setting`) is no data.
+            Object::Relation(_) => {
+                (s.is_empty() && !writes_catalog(access, candidate)) || covered(&s.tables) || covered(&s.objects)
+            }
             Object::Function { .. } => s.is_empty() || covered(&s.functions) || covered(&s.objects),
             Object::Other { kind, .. } => {
                 s.is_empty()
@@ -211,14 +214,22 @@ impl Rule {
 
     fn strikes_columns(&self, scope: &Scope, access: &Access, name: &Name, meaning: Meaning<'_>) -> bool {
         self.selectors.columns.iter().any(|pattern| {
-            (access.columns.all || access.columns.named.iter().any(|column| pattern.column.matches(column)))
+            let touched =
+                |column: &str| pattern.column.matches(column) || scope.attributes.iter().any(|a| a.matches(column));
+            (access.columns.all || access.columns.named.iter().any(|column| touched(column)))
                 && struck(scope, std::slice::from_ref(&pattern.table), name, meaning)
         })
     }
 }
 
+/// Whether an access writes to one of the server's own tables.
+fn writes_catalog(access: &Access, candidate: Candidate<'_>) -> bool {
+    access.action.name.group() == Group::Write
+        && candidate.schema.is_some_and(|schema| is_system_schema(schema) && !is_temp(schema))
+}
+
 /// Whether a deny pattern matches a name in any schema that it may mean.
-fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>) -> bool {
+pub(crate) fn struck(scope: &Scope, patterns: &[Pattern], name: &Name, meaning: Meaning<'_>) -> bool {
     patterns.iter().any(|pattern| match meaning {
         Meaning::In(schema) => pattern.strikes(scope, Some(schema), &name.name),
         Meaning::Catalog => pattern.strikes(scope, Some("pg_catalog"), &name.name),

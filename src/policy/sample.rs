@@ -1,6 +1,5 @@
 //! Sessions that policies match, for trying the policies out: who, where, and which tables they speak about.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::policy::compile::Policy;
@@ -14,7 +13,7 @@ pub struct SampleSession {
     pub policy: Arc<str>,
     pub file: Arc<str>,
     pub enforces: bool,
-    /// First user and database; from 127.0.0.1, without TLS.
+    /// First user, database and network, with TLS: what the policy requires is met.
     pub identity: Identity,
     /// Names that its `allow` rules mean, with their schemas.
     pub tables: Vec<(String, String)>,
@@ -55,7 +54,6 @@ fn sample(policy: &Policy, database: &str) -> SampleSession {
             tables.push((of, name));
         }
     }
-    let identity = Identity { address: IpAddr::V4(Ipv4Addr::LOCALHOST), tls: false, ..identity };
     SampleSession {
         policy: policy.name.clone(),
         file: policy.file.clone(),

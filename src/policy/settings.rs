@@ -10,7 +10,7 @@ use crate::sql::settings::{VarType, canonical, is_baseline, is_guarded, parse_bo
 use crate::sql::{Operand, SettingValue};
 
 /// An entry of `settings:`.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct SettingPattern {
     /// On the canonical, lower-case name.
     pub name: Glob,
@@ -141,9 +141,17 @@ pub(crate) fn same_text(name: &str, a: &str, b: &str) -> bool {
                 (Some(x), Some(y)) => x == y,
                 _ => a.eq_ignore_ascii_case(b),
             },
-            VarType::String => a.eq_ignore_ascii_case(b) && matches!(name, "datestyle" | "timezone"),
+            VarType::String if name == "datestyle" => is_date_style(a, b),
+            VarType::String => a.eq_ignore_ascii_case(b) && name == "timezone",
         },
     }
+}
+
+/// Whether a value of DateStyle says nothing but what another says: `ISO` leaves the order of `ISO, MDY` as it is.
+fn is_date_style(given: &str, wanted: &str) -> bool {
+    let words = |text: &str| text.split(',').map(|word| word.trim().to_ascii_lowercase()).collect::<Vec<_>>();
+    let wanted = words(wanted);
+    words(given).iter().all(|word| wanted.contains(word))
 }
 
 /// An integer setting's value in the smallest unit of its kind: microseconds or bytes (guc.c, convert_to_base_unit).
@@ -312,6 +320,9 @@ mod tests {
         assert!(same_text("client_encoding", "'utf-8'", "UTF8"));
         assert!(!same_text("client_encoding", "SJIS", "sjis "));
         assert!(!same_text("app.tenant", "A", "a"));
+        assert!(same_text("datestyle", "ISO", "ISO, MDY"));
+        assert!(same_text("datestyle", "mdy,iso", "ISO, MDY"));
+        assert!(!same_text("datestyle", "ISO, DMY", "ISO, MDY"));
     }
 
     #[test]

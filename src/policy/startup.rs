@@ -83,7 +83,7 @@ fn keep(bench: &Bench, pins: &mut Vec<Fixed>, name: &str, value: &str) -> Result
     let canonical = canonical(name);
     if let Some(at) = pins.iter().position(|pin| pin.name == canonical) {
         let pin = pins.get(at);
-        if pin.is_some_and(|pin| same_text(&canonical, &pin.value, value)) {
+        if pin.is_some_and(|pin| same_text(&canonical, value, &pin.value)) {
             return Ok(false);
         }
         judge(bench, name, value)?;

@@ -8,7 +8,7 @@ use crate::policy::compile::Policy;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
 use crate::policy::glob::Glob;
-use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
+use crate::policy::verdict::{Judgement, Refusal, Verdict};
 use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName};
 use crate::sql::{self, NameUse, second_opinion};
 
@@ -120,14 +120,9 @@ fn compare(step: &Step, refusal: Option<&Refusal>) -> Option<String> {
 }
 
 fn told(refusal: &Refusal) -> String {
-    let place = match &refusal.rule {
-        RuleRef::Rule { file, line, .. } => format!(" ({file}:{line})"),
-        RuleRef::Default
-        | RuleRef::Guard
-        | RuleRef::Require
-        | RuleRef::Parse
-        | RuleRef::Limit(_)
-        | RuleRef::Disagreement => String::new(),
+    let place = match refusal.rule.place() {
+        place if place.is_empty() => place,
+        place => format!(" ({place})"),
     };
     format!("by {}/{}{place}: {}", refusal.policy, refusal.rule.label(), refusal.reason)
 }

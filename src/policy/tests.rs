@@ -1,6 +1,10 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
+mod attacks;
+mod decoys;
 mod disagreement;
+mod fastpath;
+mod guards;
 
 use std::sync::Arc;
 
@@ -448,19 +452,15 @@ fn login_needs_a_policy_and_what_it_requires() {
 #[test]
 fn messages_that_are_no_sql_are_judged_too() {
     let session = session(&[&policy(THREE_LINES)]);
-    assert_eq!(refusal(session.judge_fastpath(1234)).unwrap().rule.label(), "default");
     assert!(refusal(session.judge_replication("BASE_BACKUP")).is_some());
     let name = refusal(session.judge_unknown_name(UnknownName::PreparedStatement("x"))).unwrap();
     assert_eq!((name.sqlstate, &*name.reason), ("26000", "prepared statement \"x\" does not exist"));
     let cursor = refusal(session.judge_unknown_name(UnknownName::Cursor("x"))).unwrap();
     assert_eq!((cursor.sqlstate, &*cursor.reason), ("34000", "cursor \"x\" does not exist"));
-    let cursors = "allow:\n  - {rule: c, actions: [cursor], cursors: [\"<unnamed portal *>\"]}\n  \
-                   - {rule: f, actions: [fastpath], objects: [\"1234\"]}\n";
+    let cursors = "allow: [{rule: c, actions: [cursor], cursors: [\"<unnamed portal *>\"]}]\n";
     let session = self::session(&[&policy(cursors)]);
     assert!(refusal(session.judge_unknown_name(UnknownName::Cursor("<unnamed portal 1>"))).is_none());
     assert!(refusal(session.judge_unknown_name(UnknownName::Cursor("x"))).is_some());
-    assert!(refusal(session.judge_fastpath(1234)).is_none());
-    assert!(refusal(session.judge_fastpath(1235)).is_some());
 }
 
 #[test]

@@ -34,6 +34,21 @@ pub struct Judgement {
     pub timed: bool,
 }
 
+impl Judgement {
+    /// Why it is refused; `None` where it passes.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match &self.verdict {
+            Verdict::Refuse(refusal) => Some(refusal),
+            Verdict::Allow(_) => None,
+        }
+    }
+
+    /// Whether it passes and there is nothing to tell.
+    pub fn is_clear(&self) -> bool {
+        self.refusal().is_none() && self.would.is_none()
+    }
+}
+
 /// Everything that verdicts depend on besides the text, its reading, bound values and the time: the policies in force that
 /// match the session, and so the schemas that its names may mean. Equal only to itself: a policy set that is loaded anew
 /// makes new classes.
@@ -82,6 +97,13 @@ pub struct Refusal {
     pub sqlstate: &'static str,
 }
 
+impl Refusal {
+    /// Whether a decoy was touched.
+    pub fn is_of_decoy(&self) -> bool {
+        matches!(self.rule, RuleRef::Decoy { .. })
+    }
+}
+
 /// Which rule decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RuleRef {
@@ -99,6 +121,10 @@ pub enum RuleRef {
     Limit(Limit),
     /// Two parsers read the text differently.
     Disagreement,
+    /// `decoys:` of a policy: the pattern as it is written, with its place. Clients are not told that it was one.
+    Decoy { decoy: Arc<str>, file: Arc<str>, line: u32 },
+    /// The user touched a decoy from this address a while ago.
+    Quarantine,
 }
 
 impl RuleRef {
@@ -112,6 +138,22 @@ impl RuleRef {
             RuleRef::Parse => "parse",
             RuleRef::Limit(_) => "limit",
             RuleRef::Disagreement => "disagreement",
+            RuleRef::Decoy { .. } => "decoy",
+            RuleRef::Quarantine => "quarantine",
+        }
+    }
+
+    /// File and line, for the log; empty where it stands in no file.
+    pub fn place(&self) -> String {
+        match self {
+            RuleRef::Rule { file, line, .. } | RuleRef::Decoy { file, line, .. } => format!("{file}:{line}"),
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine => String::new(),
         }
     }
 }

@@ -38,6 +38,11 @@ pub(crate) fn denied(rule: &Rule, access: &Access, statements: u32, moment: &Mom
     format!("{what} is denied")
 }
 
+/// Why a text is refused that touches a decoy: worded like any denial, so that nobody learns what it is.
+pub(crate) fn of_decoy(access: &Access, moment: &Moment<'_>) -> String {
+    format!("{} is denied", described(access, moment))
+}
+
 /// Why a batch was refused.
 pub(crate) fn too_many(statements: u32) -> String {
     format!("{statements} statements in one message")
@@ -66,6 +71,9 @@ pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> 
     };
     let hint = match (&access.object, lack) {
         (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
+        (_, Lack::Guarded) if access.action.name == ActionName::AlterSystem => {
+            "change it in the server's own configuration".to_owned()
+        }
         (_, Lack::Nameless) => "write the setting's name as a constant".to_owned(),
         (Object::Unknown(_), _) => "write it in another way; no rule can allow what is not understood".to_owned(),
         (Object::None, _) => ask(&format!("actions: [{action}]")),

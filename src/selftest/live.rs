@@ -10,15 +10,15 @@ use std::time::SystemTime;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-use crate::attacks::{Fence, Harm, OWN_USER, Step, Target, Way};
+use crate::attacks::{Fence, Harm, Step, Target, Way};
 use crate::config::{Config, ConfigError, RunArgs};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
+use crate::selftest::Outcome;
 use crate::selftest::client::ClientError;
 use crate::selftest::play::{Protocol, Stagehand, Transcript, play};
 use crate::selftest::stage::{Stage, StageError, Superuser};
 use crate::selftest::subject::{Subject, allows};
-use crate::selftest::{Outcome, aims_at_users_policies};
 use crate::server::{self, Phase, ServerError};
 use crate::sql;
 
@@ -76,6 +76,8 @@ impl Firewall {
         // Nothing but what is said here: the environment is that of another firewall.
         let mut config = Config::load(&args, &|_| None)?;
         config.policies = PathBuf::new();
+        // Each attack is played by itself: one that touches a decoy must not stop the next ones.
+        config.quarantine = std::time::Duration::ZERO;
         let metrics = Arc::new(server::metrics());
         let bound = runtime.block_on(server::Server::bind(config, policies, Arc::clone(&metrics)))?;
         let address = bound.address().map_err(LiveError::Threads)?;
@@ -161,24 +163,13 @@ impl Live {
         let open = Firewall::start(&runtime, server, watched)?;
         let superuser =
             Superuser { address: open.address, user: server.user.clone(), password: server.password.clone() };
-        let password = format!("{:032x}", rand::random::<u128>());
-        let mut stage = Stage::open(&superuser, &subject.target, &password)?;
+        let mut subject = subject.clone();
+        let mut stage = Stage::open(&superuser, &mut subject.target)?;
         let major = stage.major()?;
         let before = stage.snapshot()?;
         let address = open.address;
         let own = HashMap::from([(WATCHED, open)]);
-        Ok(Live {
-            runtime,
-            server: server.clone(),
-            stage,
-            subject: subject.clone(),
-            set,
-            open: address,
-            firewall,
-            own,
-            major,
-            before,
-        })
+        Ok(Live { runtime, server: server.clone(), stage, subject, set, open: address, firewall, own, major, before })
     }
 
     /// Tries one way: past the firewall first, where it must do harm, then through it by each protocol.
@@ -189,8 +180,7 @@ impl Live {
         if !(first..=last).contains(&self.major) {
             return everywhere(Outcome::NotHere(format!("not on PostgreSQL {}", self.major)));
         }
-        if aims_at_users_policies(way)
-            && let Fence::Deed(deed) = way.fence
+        if let Fence::Deed(deed) = way.fence
             && let Ok(session) = self.set.admit(&self.subject.identity)
             && allows(&session, &self.subject.target.fill(deed))
         {
@@ -268,13 +258,10 @@ impl Live {
             _ => stage.snapshot().map_err(|error| error.to_string())?,
         };
         let counted = door.map_or(0.0, Firewall::refusals);
-        let password = stage.password.clone();
-        let played = play(way, protocol, address, target, &password, &mut Hand { stage, door });
+        let played = play(way, protocol, address, target, &mut Hand { stage, door });
         let refusals = door.map_or(0.0, Firewall::refusals) - counted;
-        if let Fence::Own(yaml) = way.fence
-            && way.steps.iter().any(|step| matches!(step, Step::Reload(_)))
-        {
-            // Other policies are in force there now.
+        if let (Fence::Own(yaml), true) = (way.fence, way.steps.iter().any(|step| matches!(step, Step::Reload(_)))) {
+            // The next way wants the policies as they are written.
             own.remove(yaml);
         }
         let harm = played.as_ref().map_or(None, |transcript| harm(way, transcript, stage, target, &before));
@@ -346,27 +333,5 @@ impl Stagehand for Hand<'_> {
                 Ok(())
             }
         }
-    }
-}
-
-/// The subject of attacks on the catalogue's own policies.
-pub fn own_subject(database: &str) -> Subject {
-    Subject {
-        policy: super::OWN_POLICY.into(),
-        file: "".into(),
-        enforces: true,
-        identity: policy::Identity {
-            user: OWN_USER.to_owned(),
-            database: database.to_owned(),
-            address: std::net::IpAddr::from([127, 0, 0, 1]),
-            tls: false,
-            replication: false,
-        },
-        target: Target {
-            users: "users".to_owned(),
-            schema: "public".to_owned(),
-            role: OWN_USER.to_owned(),
-            database: database.to_owned(),
-        },
     }
 }

@@ -3,6 +3,7 @@
 //! The server is assumed to do what it is told. What only the server's answers decide is left open ([`Outcome::NeedsServer`]).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attacks::{Fence, Opening, Step, Way, frames};
 use crate::metrics::Metrics;
@@ -11,6 +12,7 @@ use crate::selftest::subject::{Subject, allows};
 use crate::selftest::{Outcome, Protocol};
 use crate::session::cache::Cache;
 use crate::session::engine::{Engine, Look, Then};
+use crate::session::quarantine::{Quarantine, Watch};
 use crate::session::tell::Teller;
 
 /// Memory for the engine of one attack, in bytes.
@@ -59,8 +61,10 @@ pub fn judge(
 
 fn played(way: &Way, protocol: Protocol, session: SessionPolicy, subject: &Subject, metrics: &Arc<Metrics>) -> Outcome {
     let tell = Teller::new(Arc::clone(metrics), &subject.identity, 0);
-    let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), false, false);
-    for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8")] {
+    // Each attack is judged by itself: one that touches a decoy must not stop the next one.
+    let watch = Watch::new(Arc::new(Quarantine::new(Duration::ZERO, Arc::clone(metrics))), &subject.identity);
+    let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), watch, false, false);
+    for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8"), ("server_version", "18.0")] {
         server(&mut engine, &frames::frame(b'S', format!("{name}\0{value}\0").as_bytes()));
     }
     server(&mut engine, &frames::frame(b'Z', b"I"));
@@ -84,15 +88,12 @@ fn played(way: &Way, protocol: Protocol, session: SessionPolicy, subject: &Subje
 }
 
 /// Whether the engine refuses anything of these bytes.
-fn refuses(engine: &mut Engine, mut bytes: &[u8]) -> bool {
-    loop {
-        let Look { pass, then } = engine.client(bytes, &mut Vec::new());
-        bytes = bytes.get(pass..).unwrap_or_default();
-        match then {
-            // What is unfinished would never be sent.
-            Then::More { .. } => return !bytes.is_empty(),
-            Then::Replace { .. } | Then::End(_) => return true,
-        }
+fn refuses(engine: &mut Engine, bytes: &[u8]) -> bool {
+    let Look { pass, then } = engine.client(bytes, &mut Vec::new());
+    match then {
+        // What is unfinished would never be sent.
+        Then::More { .. } => pass < bytes.len(),
+        Then::Replace { .. } | Then::End(_) => true,
     }
 }
 

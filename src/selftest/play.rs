@@ -60,11 +60,20 @@ pub struct Transcript {
     pub answer: Option<String>,
     /// The login was refused: by these words.
     pub refused: Option<String>,
+    /// The session goes on until this is dropped: its locks are to be seen.
+    pub session: Option<Client>,
 }
 
 impl Transcript {
     fn refused(words: String) -> Transcript {
-        Transcript { sent: Vec::new(), came: Vec::new(), last: Vec::new(), answer: None, refused: Some(words) }
+        Transcript {
+            sent: Vec::new(),
+            came: Vec::new(),
+            last: Vec::new(),
+            answer: None,
+            refused: Some(words),
+            session: None,
+        }
     }
 
     /// Whether the last step ran: it was answered, and with no error.
@@ -96,7 +105,6 @@ pub fn play(
     protocol: Protocol,
     address: SocketAddr,
     target: &Target,
-    password: &str,
     hand: &mut dyn Stagehand,
 ) -> Result<Transcript, String> {
     let told = |error: ClientError| error.to_string();
@@ -110,7 +118,7 @@ pub fn play(
                 }
             }
             parameters.extend(extra.iter().map(|(name, value)| (*name, value.as_str())));
-            match Client::login(address, &parameters, Some(password)) {
+            match Client::login(address, &parameters, Some(&target.password)) {
                 Ok(client) => client,
                 Err(ClientError::Refused { sqlstate, message }) => {
                     return Ok(Transcript::refused(format!("{sqlstate} {message}")));
@@ -145,12 +153,19 @@ pub fn play(
             Opening::Bytes(_) => vec![client.raw().map_err(told)?],
         };
     }
-    let (sent, came) = (client.sent.clone(), client.came.clone());
+    let came = client.came.clone();
     let answer = match way.harm {
         Harm::Session(question, _) if !client.closed => Some(ask(&mut client, &target.fill(question))),
         Harm::Session(..) | Harm::Changes | Harm::Tells(_) | Harm::Server(_) | Harm::Runs => None,
     };
-    Ok(Transcript { sent, came, last, answer: answer.flatten(), refused: None })
+    Ok(Transcript {
+        sent: client.sent.clone(),
+        came,
+        last,
+        answer: answer.flatten(),
+        refused: None,
+        session: Some(client),
+    })
 }
 
 /// Asks the session itself; where its transaction has failed, after that is over.

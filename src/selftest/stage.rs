@@ -48,8 +48,6 @@ pub enum StageError {
 pub struct Stage {
     superuser: Superuser,
     target: Target,
-    /// The password of the attacked role.
-    pub password: String,
     template: String,
     /// What was made, to be dropped in the end: roles, databases.
     roles: Vec<String>,
@@ -58,20 +56,23 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes roles and databases for attacks at this target.
+    /// Makes roles and databases for attacks at this target, whose password is found here.
     ///
     /// # Errors
     /// They exist already, or the server refuses.
-    pub fn open(superuser: &Superuser, target: &Target, password: &str) -> Result<Stage, StageError> {
+    pub fn open(superuser: &Superuser, target: &mut Target) -> Result<Stage, StageError> {
         let mut server = superuser.session("postgres")?;
         if server.sql("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")? != "t" {
             return Err(StageError::NoSuperuser(superuser.user.clone()));
+        }
+        target.password = format!("{:032x}", rand::random::<u128>());
+        if target.role == superuser.user {
+            target.password = superuser.password.clone().unwrap_or_default();
         }
         let template = format!("portcullis_stage_{:08x}", rand::random::<u32>());
         let mut stage = Stage {
             superuser: superuser.clone(),
             target: target.clone(),
-            password: password.to_owned(),
             template: template.clone(),
             roles: Vec::new(),
             databases: Vec::new(),
@@ -79,7 +80,6 @@ impl Stage {
         };
         for role in [target.role.as_str(), BOSS] {
             if role == superuser.user {
-                stage.password = superuser.password.clone().unwrap_or_default();
                 continue;
             }
             let known = server.sql(&format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(role)))?;
@@ -89,7 +89,7 @@ impl Stage {
             server.sql(&format!(
                 "CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}",
                 identifier(role),
-                literal(&stage.password)
+                literal(&target.password)
             ))?;
             stage.roles.push(role.to_owned());
         }

@@ -1,9 +1,11 @@
 //! Whose policies are attacked, as whom, and at what.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::attacks::Target;
+use crate::attacks::{OWN_USER, Target};
 use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, Verdict};
+use crate::selftest::OWN_POLICY;
 use crate::sql;
 
 /// One policy with the session that tries to get past it.
@@ -21,8 +23,6 @@ pub struct Subject {
 const DATABASE: &str = "portcullis_selftest";
 
 /// The policies of a set, each with a session that it matches, aimed at a table that the session may read.
-///
-/// What the policies `require` of a login must have been waived ([`PolicySet::waive_requirements`]).
 pub fn subjects(set: &Arc<PolicySet>) -> Vec<Subject> {
     let sessions = set.sample_sessions(DATABASE);
     sessions
@@ -44,6 +44,7 @@ pub fn subjects(set: &Arc<PolicySet>) -> Vec<Subject> {
                     schema,
                     role: sample.identity.user.clone(),
                     database: sample.identity.database.clone(),
+                    password: String::new(),
                 },
                 identity: sample.identity,
             }
@@ -57,4 +58,23 @@ pub fn allows(session: &SessionPolicy, sql: &str) -> bool {
     let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
     let judgement = session.judge(&analysis.facts, moment);
     matches!(judgement.verdict, Verdict::Allow(_)) && judgement.would.is_none()
+}
+
+/// The subject of attacks on the catalogue's own policies.
+pub fn own_subject() -> Subject {
+    let target = Target {
+        users: "users".to_owned(),
+        schema: "public".to_owned(),
+        role: OWN_USER.to_owned(),
+        database: DATABASE.to_owned(),
+        password: String::new(),
+    };
+    let identity = Identity {
+        user: target.role.clone(),
+        database: target.database.clone(),
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        tls: false,
+        replication: false,
+    };
+    Subject { policy: OWN_POLICY.into(), file: OWN_POLICY.into(), enforces: true, identity, target }
 }

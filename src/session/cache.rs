@@ -13,6 +13,7 @@ use quick_cache::{Equivalent, Weighter};
 
 use crate::detect::Signals;
 use crate::policy::{Lasting, SessionClass};
+use crate::session::held::{Held, Shelf};
 use crate::session::judge::Lexing;
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::{self, Opinion};
@@ -190,6 +191,11 @@ impl Cache {
     pub fn bytes(&self) -> u64 {
         self.shared.weight()
     }
+
+    /// Forgets all texts: other policies are in force, and nothing is found any more under the classes of the old ones.
+    pub fn clear(&self) {
+        self.shared.clear();
+    }
 }
 
 /// The texts that one session has met lately, in front of those of all.
@@ -197,8 +203,17 @@ impl Cache {
 pub struct Texts {
     cache: Arc<Cache>,
     /// By hash, and last of all a heavy one; empty until the first text is remembered.
-    own: Vec<Option<Arc<Known>>>,
+    own: Vec<Option<Own>>,
     now: Circumstances,
+    shelf: Shelf,
+}
+
+/// A text that a session remembers by itself.
+#[derive(Debug, Clone)]
+pub struct Own {
+    pub known: Arc<Known>,
+    /// Its Facts, for the names that it makes.
+    pub held: Option<Arc<Held>>,
 }
 
 impl Texts {
@@ -206,12 +221,23 @@ impl Texts {
     pub fn new(cache: Arc<Cache>, class: SessionClass) -> Texts {
         let now =
             Circumstances { class, encoding: Encoding::Utf8, server_utf8: true, server_major: 0, extended: false };
-        Texts { cache, own: Vec::new(), now }
+        Texts { cache, own: Vec::new(), now, shelf: Shelf::default() }
+    }
+
+    /// The session is of another class from now on: nothing that was remembered of the old one is found any more.
+    pub fn renew(&mut self, class: SessionClass) {
+        self.now.class = class;
+        self.own.clear();
+    }
+
+    /// Holds Facts for a name of this session, where there is room.
+    pub fn hold(&self, facts: &Arc<Facts>) -> Option<Arc<Held>> {
+        self.shelf.hold(facts)
     }
 
     /// What is known of a text that is to be read like this. Takes no lock where the session itself remembers it.
     #[inline]
-    pub fn find(&mut self, text: &[u8], read: &Lexing, extended: bool) -> Option<&Arc<Known>> {
+    pub fn find(&mut self, text: &[u8], read: &Lexing, extended: bool) -> Option<&Own> {
         self.now.encoding = read.client_encoding;
         self.now.server_utf8 = read.server_utf8;
         self.now.server_major = read.server_major;
@@ -220,7 +246,7 @@ impl Texts {
             return None;
         }
         let mut slot = self.slot(text);
-        let here = self.own.get(slot).and_then(Option::as_ref).is_some_and(|known| known.is(text, &self.now));
+        let here = self.own.get(slot).and_then(Option::as_ref).is_some_and(|own| own.known.is(text, &self.now));
         if !here {
             let known = self.cache.shared.get(&Asked { text, circumstances: &self.now })?;
             if known.bytes > OWN_BYTES {
@@ -290,7 +316,8 @@ impl Texts {
             self.own.resize(OWN + 1, None);
         }
         if let Some(place) = self.own.get_mut(slot) {
-            *place = Some(known);
+            let held = self.shelf.hold(&known.facts);
+            *place = Some(Own { known, held });
         }
     }
 }

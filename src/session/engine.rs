@@ -1,17 +1,19 @@
 //! The heart of a session, without IO: looks at the bytes of both directions in place and says how many may go out, what
 //! is to be sent instead of a refused frame, and when the session ends.
 //!
-//! Only Query, Parse and FunctionCall are gathered whole, and the names of Bind, Describe, Execute and Close; every other
-//! frame streams through with a counter of bytes that remain. The way back is in [`answers`].
+//! Only Query and Parse are gathered whole, the OID of a FunctionCall, and the names of Bind, Describe, Execute and Close;
+//! every other frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
 mod answers;
+mod renew;
 
 use std::sync::Arc;
 
-use crate::policy::{Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
+use crate::policy::{Admission, Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
 use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Boundary, Ledger, Outstanding};
+use crate::session::quarantine::Watch;
 use crate::session::refusal::{Pending, Reference, Wording};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
@@ -161,8 +163,12 @@ enum Frame {
 /// One session's state.
 #[derive(Debug)]
 pub struct Engine {
+    admission: Admission,
+    /// What the admission last said.
     policy: SessionPolicy,
     enforces: bool,
+    /// Whether the session's user is shut out for a while.
+    quarantine: Watch,
     /// The proxy's own `errors: terse`; a policy may say so too.
     terse: bool,
     replication: bool,
@@ -179,6 +185,8 @@ pub struct Engine {
     doomed: bool,
     /// The server has said ReadyForQuery once: login is over.
     ready: bool,
+    /// The last ReadyForQuery was outside of a transaction.
+    idle: bool,
     /// Requests sent that a ReadyForQuery answers, those answered, the last that changes client_encoding, and the one after
     /// whose answer it is certain.
     requests: u64,
@@ -196,8 +204,19 @@ pub struct Engine {
 
 impl Engine {
     /// For a session that has just authenticated.
-    pub fn new(policy: SessionPolicy, tell: Teller, cache: Arc<Cache>, replication: bool, terse: bool) -> Engine {
+    pub fn new(
+        admission: impl Into<Admission>,
+        tell: Teller,
+        cache: Arc<Cache>,
+        quarantine: Watch,
+        replication: bool,
+        terse: bool,
+    ) -> Engine {
+        let admission = admission.into();
+        let policy = admission.policy().clone();
         Engine {
+            admission,
+            quarantine,
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             texts: Texts::new(cache, policy.class()),
@@ -212,6 +231,7 @@ impl Engine {
             pending: Pending::default(),
             doomed: false,
             ready: false,
+            idle: false,
             requests: 0,
             answered: 0,
             changed_at: 0,
@@ -266,7 +286,10 @@ impl Engine {
             let length = i32::try_from(head.body + 4).unwrap_or(i32::MAX);
             return self.impossible(ImpossibleLength { kind: head.kind, length });
         }
-        let judged = match kind {
+        if let Some(end) = self.follow(kind) {
+            return Frame::End(end);
+        }
+        let asked = match kind {
             Frontend::CopyData => return turn.unjudged(Unjudged::Copy),
             Frontend::CopyDone | Frontend::CopyFail => {
                 self.ledger.sent(Outstanding::CopyEnd);
@@ -285,13 +308,27 @@ impl Engine {
                 self.portals.synced();
                 return turn.unjudged(Unjudged::Sync);
             }
-            Frontend::Query => self.query(turn),
-            Frontend::Parse => self.parse(turn),
-            Frontend::FunctionCall => self.function_call(turn),
-            Frontend::Bind => self.bind(turn),
-            Frontend::Describe => self.describe(turn),
-            Frontend::Execute => self.execute(turn),
-            Frontend::Close => self.close(turn),
+            Frontend::Query => Asked::Query,
+            Frontend::Parse => Asked::Parse,
+            Frontend::FunctionCall => Asked::FunctionCall,
+            Frontend::Bind => Asked::Bind,
+            Frontend::Describe => Asked::Describe,
+            Frontend::Execute => Asked::Execute,
+            Frontend::Close => Asked::Close,
+        };
+        // Before anything that is remembered of texts and names.
+        let judged = if self.enforces && asked != Asked::Close && self.quarantine.holds() {
+            Ok(self.shut_out(asked, turn))
+        } else {
+            match asked {
+                Asked::Query => self.query(turn),
+                Asked::Parse => self.parse(turn),
+                Asked::FunctionCall => self.function_call(turn),
+                Asked::Bind => self.bind(turn),
+                Asked::Describe => self.describe(turn),
+                Asked::Execute => self.execute(turn),
+                Asked::Close => self.close(turn),
+            }
         };
         let judged = judged.unwrap_or_else(|frame| frame);
         match &judged {
@@ -329,8 +366,7 @@ impl Engine {
 
     fn parse(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
         if turn.frame > self.longest_frame() + TYPES {
-            // The poison keeps the refused one's name, which stands in front of the text.
-            let name = turn.rest.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name);
+            let name = name_of_parse(turn.rest);
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
         let Ok(parse) = frontend::parse(turn.body()?) else { return Ok(self.malformed(Asked::Parse, turn)) };
@@ -361,13 +397,13 @@ impl Engine {
     }
 
     fn function_call(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
-        // Only the OID is looked at, but nothing of the frame goes out before it is.
+        // Only the OID is looked at, but nothing of the frame goes out before it is. Behind it are the arguments, which may be
+        // long (lowrite): they stream. The server runs nothing of a body whose parts don't fill it exactly.
         let need = turn.frame.min(HEADER + 4);
         let body = turn.rest.get(HEADER..need).ok_or(Frame::More(need))?;
         let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
-        let judgement = self.policy.judge_fastpath(oid);
-        self.tell.admin_statement(&judgement);
-        Ok(self.decide(Asked::FunctionCall, turn, Judged::plain(judgement), b"", b""))
+        let judged = self.judge().function_call(oid);
+        Ok(self.decide(Asked::FunctionCall, turn, judged, b"", b""))
     }
 
     fn bind(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -403,11 +439,11 @@ impl Engine {
         turn.body()?;
         let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
         let behind = self.statements.found(&statement).unwrap_or_else(|| behind.clone());
-        let mut judgement = self.judge().bind(&behind, &values);
-        if matches!(judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
-            judgement = too_many_names(&self.policy);
+        let mut judged = self.judge().bind(&behind, &values);
+        if matches!(judged.judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
+            judged = Judged::plain(too_many_names(&self.policy));
         }
-        Ok(self.verdict(Asked::Bind, turn, judgement))
+        Ok(self.decide(Asked::Bind, turn, judged, b"", b""))
     }
 
     fn describe(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
@@ -450,7 +486,7 @@ impl Engine {
                     Target::Portal(_) => self.portals.found(&name),
                 };
                 let behind = found.unwrap_or_else(|| behind.clone());
-                let judged = Judged::plain(self.judge().run(&behind));
+                let judged = self.judge().run(&behind);
                 if runs_change {
                     self.unsettle();
                 }
@@ -480,6 +516,18 @@ impl Engine {
     /// The longest frame that is gathered, in bytes.
     pub fn longest_frame(&self) -> usize {
         self.statement_bytes + BESIDES
+    }
+
+    /// The user touched a decoy from this address: nothing is read, not even what was allowed before.
+    fn shut_out(&mut self, asked: Asked, turn: Turn<'_>) -> Frame {
+        let judgement = self.policy.judge_quarantined();
+        match asked {
+            Asked::Query | Asked::Parse => self.tell.statements(&judgement, None),
+            Asked::FunctionCall => self.tell.admin_statement(&judgement),
+            Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => {}
+        }
+        let name = name_of_parse(turn.rest);
+        self.decide(asked, turn, Judged::plain(judgement), name, b"")
     }
 
     fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
@@ -519,6 +567,9 @@ impl Engine {
             Verdict::Refuse(mut refusal) => {
                 refusal.terse |= self.terse;
                 let reference = Reference::new(jiff::Timestamp::now(), rand::random());
+                if let RuleRef::Decoy { decoy, .. } = &refusal.rule {
+                    self.tell.decoy(decoy, reference.as_str(), self.quarantine.begin());
+                }
                 self.tell.refused(asked, &refusal, &reference, text, &self.texts);
                 let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
                 self.pending.push(reference, wording);
@@ -600,16 +651,9 @@ impl Engine {
                 Wording::as_server(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded".to_owned())
             }
             (Some(Unparsed::Internal(_)), _) | (None, None) => Wording::of(refusal, reference),
-            // A rule that forbids the name speaks for itself; otherwise the client hears what the server would say.
-            (None, Some(message)) => match refusal.rule {
-                RuleRef::Rule { .. } => Wording::of(refusal, reference),
-                RuleRef::Default
-                | RuleRef::Guard
-                | RuleRef::Require
-                | RuleRef::Parse
-                | RuleRef::Limit(_)
-                | RuleRef::Disagreement => Wording::as_server(refusal.sqlstate, message),
-            },
+            // What stands in a policy speaks for itself; otherwise the client hears what the server would say.
+            (None, Some(_)) if !refusal.rule.place().is_empty() => Wording::of(refusal, reference),
+            (None, Some(message)) => Wording::as_server(refusal.sqlstate, message),
         }
     }
 
@@ -649,6 +693,11 @@ impl Engine {
             replication: self.replication,
         }
     }
+}
+
+/// The name that a Parse begins with, which its poison keeps; a name of ours where it isn't all there yet.
+fn name_of_parse(frame: &[u8]) -> &[u8] {
+    frame.get(HEADER..).and_then(cstring).map_or(&b"portcullis_long"[..], |(name, _)| name)
 }
 
 fn too_many_names(policy: &SessionPolicy) -> Judgement {

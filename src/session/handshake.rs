@@ -2,7 +2,7 @@
 //! Nothing goes upstream before a policy said yes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,12 +10,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::config::{Auth, Errors};
-use crate::metrics::label::{Event, Leg as LegLabel};
+use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
 use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
-use crate::policy::{Identity, Refusal, RuleRef, SessionPolicy};
+use crate::policy::{Admission, Identity, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
+use crate::sql::Group;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{
     self, CancelKey, FirstPacket, MAX_STARTUP_PACKET_LENGTH, NEWEST_MINOR, Negotiation, Startup, StartupError,
@@ -26,7 +27,7 @@ use crate::wire::{backend, sqlstate};
 #[derive(Debug)]
 pub enum Opened {
     /// Logged in on both sides.
-    Session(Established),
+    Session(Box<Established>),
     /// A CancelRequest. Its connection stays open until the server has closed its own.
     Cancel { key: CancelKey, client: Stream },
 }
@@ -44,7 +45,7 @@ pub struct Established {
     pub upstream_address: SocketAddr,
     pub upstream_leg: Leg,
     pub identity: Identity,
-    pub policy: SessionPolicy,
+    pub policy: Admission,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -102,15 +103,6 @@ impl HandshakeEnd {
             Why::PortCheck => tracing::debug!(session, %peer, "handshake ended: {said}"),
             Why::ClientGone(_) => tracing::info!(session, user, database, %address, "handshake ended: {said}"),
             Why::Refused { refusal, reference } => {
-                let place = match &refusal.rule {
-                    RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-                    RuleRef::Default
-                    | RuleRef::Guard
-                    | RuleRef::Require
-                    | RuleRef::Parse
-                    | RuleRef::Limit(_)
-                    | RuleRef::Disagreement => String::new(),
-                };
                 tracing::warn!(
                     session,
                     user,
@@ -118,7 +110,7 @@ impl HandshakeEnd {
                     %address,
                     policy = %refusal.policy,
                     rule = refusal.rule.label(),
-                    place,
+                    place = refusal.rule.place(),
                     sqlstate = refusal.sqlstate,
                     verdict = "refuse",
                     event = reference.as_str(),
@@ -147,7 +139,9 @@ fn place(rule: &RuleRef) -> String {
         | RuleRef::Require
         | RuleRef::Parse
         | RuleRef::Limit(_)
-        | RuleRef::Disagreement => {
+        | RuleRef::Disagreement
+        | RuleRef::Decoy { .. }
+        | RuleRef::Quarantine => {
             format!("rule {}", rule.label())
         }
     }
@@ -182,7 +176,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
         Ok(Logged { server, address, tls, policy, identity }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
-            Ok(Opened::Session(Established {
+            Ok(Opened::Session(Box::new(Established {
                 client: client.stream,
                 client_buffer: client.buffer,
                 upstream: server.stream,
@@ -191,7 +185,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
-            }))
+            })))
         }
         Err(why) => {
             count(&why, shared);
@@ -299,7 +293,7 @@ struct Logged {
     server: Peer,
     address: SocketAddr,
     tls: Option<TlsInfo>,
-    policy: SessionPolicy,
+    policy: Admission,
     identity: Identity,
 }
 
@@ -333,15 +327,19 @@ async fn open(
         refusal: Box::new(refusal),
         reference: Reference::new(jiff::Timestamp::now(), rand::random()),
     };
-    let policy = shared.policies.load_full().admit(&identity).map_err(refused)?;
+    let mut policy = shared.policies.admit(&identity).map_err(refused)?;
+    if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
+        return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
+    }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
-    let (removed, kept): (Vec<_>, Vec<_>) =
-        startup.parameters.iter().cloned().partition(|(name, _)| policy.enforces() && name.starts_with("_pq_."));
+    let (removed, kept): (Vec<_>, Vec<_>) = startup
+        .parameters
+        .iter()
+        .cloned()
+        .partition(|(name, _)| policy.policy().enforces() && name.starts_with("_pq_."));
     let parameters = policy.startup(&kept).map_err(refused)?;
-    if let Some(would) = policy.startup_would_refuse(&kept) {
-        shared.metrics.event(Event::GuardedSetting);
-        let (user, database) = (&identity.user, &identity.database);
-        tracing::info!(?user, ?database, policy = %would.policy, "login would be refused: {}", would.reason);
+    if let Some(would) = policy.policy().startup_would(&kept) {
+        observed(&would, &identity, shared);
     }
     let asked = startup.minor.min(NEWEST_MINOR);
     let packet = startup::encode_startup(asked, parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
@@ -375,6 +373,24 @@ async fn open(
     };
     outcome.map_err(|_| Why::Timeout(limit))??;
     Ok(Logged { server, address, tls, policy, identity })
+}
+
+/// Tells of a login that an observing policy would have refused.
+fn observed(would: &Refusal, identity: &Identity, shared: &Shared) {
+    if would.rule == RuleRef::Guard {
+        shared.metrics.event(Event::GuardedSetting);
+    }
+    shared.metrics.policy(&would.policy).statement(Group::Session as usize, VerdictLabel::WouldRefuse);
+    tracing::warn!(
+        user = ?identity.user,
+        database = ?identity.database,
+        address = %identity.address,
+        policy = %would.policy,
+        rule = would.rule.label(),
+        verdict = "would_refuse",
+        "login: {}",
+        would.reason.escape_debug()
+    );
 }
 
 /// A server that has read the startup packet.
@@ -504,7 +520,9 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
                 | RuleRef::Require
                 | RuleRef::Parse
                 | RuleRef::Limit(_)
-                | RuleRef::Disagreement => (format!("rule {}, ", refusal.rule.label()), None),
+                | RuleRef::Disagreement
+                | RuleRef::Quarantine => (format!("rule {}, ", refusal.rule.label()), None),
+                RuleRef::Decoy { .. } => (String::new(), None),
             };
             let message = message
                 .unwrap_or_else(|| format!("login refused by policy \"{}\": {}", refusal.policy, refusal.reason));

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use crate::detect::{self, Signals};
 use crate::metrics::label::Remembered;
-use crate::policy::{Judgement, Moment, Parameters, SessionPolicy, UnknownName, Verdict};
-use crate::session::cache::{Texts, TooHeavy};
-use crate::session::statements::{Behind, Conditional, Names};
+use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
+use crate::session::cache::{Own, Texts, TooHeavy};
+use crate::session::held::Held;
+use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::Opinion;
@@ -34,6 +35,8 @@ pub struct Judged {
     /// `None` where the text has no Facts (and passes all the same, observed), and where the session has no account to keep
     /// of what it does: its verdict was remembered.
     pub facts: Option<Arc<Facts>>,
+    /// The Facts for the names that it makes; `None` where it has none, or the session no room for them.
+    pub held: Option<Arc<Held>>,
     /// Why there are none.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -44,16 +47,13 @@ impl Judged {
     /// What may stand behind the name that this makes; `None` where it was refused.
     pub fn behind(&self) -> Option<Behind> {
         let Judgement { verdict: Verdict::Allow(approved), at_bind, timed, .. } = &self.judgement else { return None };
-        let behind = Behind::approved(approved);
-        let Some(facts) = &self.facts else { return Some(behind) };
-        let behind =
-            if *at_bind || *timed { behind.on_condition(Conditional { facts: Arc::clone(facts) }) } else { behind };
-        Some(behind.changing_encoding(changes_encoding(facts)))
+        let behind = Behind::approved(approved, self.held.clone(), !at_bind && !timed);
+        Some(behind.changing_encoding(self.facts.as_deref().is_some_and(changes_encoding)))
     }
 
     /// A verdict on something that has no text.
     pub fn plain(judgement: Judgement) -> Judged {
-        Judged { judgement, facts: None, unparsed: None, as_server: None }
+        Judged { judgement, facts: None, held: None, unparsed: None, as_server: None }
     }
 }
 
@@ -91,19 +91,28 @@ impl Judge<'_> {
         }
     }
 
+    /// Judges a FunctionCall message by the OID of its function, and counts it. Its arguments stream by unread.
+    pub fn function_call(&mut self, oid: u32) -> Judged {
+        let facts = Arc::new(sql::function_call(oid, self.lexing.server_major));
+        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let judgement = self.policy.judge(&facts, moment);
+        self.tell.statements(&judgement, Some(&facts));
+        Judged { facts: Some(facts), ..Judged::plain(judgement) }
+    }
+
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
-    pub fn bind(&self, behind: &Behind, values: &[Value<'_>]) -> Judgement {
+    pub fn bind(&self, behind: &Behind, values: &[Value<'_>]) -> Judged {
         let texts: Vec<Option<Cow<'_, str>>> = values
             .iter()
             .map(|value| value.and_then(|(_, bytes)| self.lexing.client_encoding.decode(bytes).ok()))
             .collect();
         let known: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
-        self.again(behind, true, Parameters::Bound(&known))
+        self.again(behind, true, Parameters::Bound(&known), By::Message)
     }
 
     /// Judges the running of a portal or prepared statement again, where its verdict depends on the time.
-    pub fn run(&self, behind: &Behind) -> Judgement {
-        self.again(behind, true, Parameters::Later)
+    pub fn run(&self, behind: &Behind) -> Judged {
+        self.again(behind, true, Parameters::Later, By::Message)
     }
 
     /// Judges a name that this session never made.
@@ -143,17 +152,17 @@ impl Judge<'_> {
 
     fn sql(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
         let known = self.texts.find(raw, &self.lexing, extended);
-        if let Some(known) = known
+        if let Some(Own { known, held }) = known
             && let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting))
         {
             // Not timed: asking the clock would take a quarter of the time.
             self.tell.remembered(Remembered::Verdict);
             self.tell.statements(&judgement, Some(&known.facts));
             self.tell.signals(&known.signals, &judgement);
-            return Judged::plain(judgement);
+            return Judged { held: held.clone(), ..Judged::plain(judgement) };
         }
         let started = Instant::now();
-        let judged = match known.map(Arc::clone) {
+        let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
                 self.facts(&known.facts, &known.signals, None, extended)
@@ -209,24 +218,36 @@ impl Judge<'_> {
 
     /// Judges what a text does, and tells of it. Without an opinion: the parsers didn't disagree when it was read.
     fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, opinion: Option<&Opinion>, extended: bool) -> Judged {
-        let mut judged = match self.names(facts, extended) {
-            Some(unknown) => unknown,
-            None => {
-                let parameters = if extended { Parameters::Later } else { Parameters::None };
-                let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
-                Judged::plain(self.policy.judge(facts, moment))
+        let parameters = if extended { Parameters::Later } else { Parameters::None };
+        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
+        let mut judged = Judged::plain(self.policy.judge(facts, moment));
+        if let Some(named) = self.names(facts, extended) {
+            let touches_decoy = judged.judgement.refusal().is_some_and(Refusal::is_of_decoy);
+            if named.judgement.refusal().is_some() && !touches_decoy {
+                // Told as the server would, whatever else would be refused of the text. Nothing hides a decoy.
+                judged = named;
+            } else if judged.judgement.is_clear() {
+                // What is only observed of a name decides nothing about the rest of the text.
+                judged.judgement.would = named.judgement.would;
+                judged.judgement.policy = named.judgement.policy;
             }
-        };
+        }
         if let Some(opinion) = opinion {
             judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
         }
         self.tell.statements(&judged.judgement, Some(facts));
         self.tell.signals(signals, &judged.judgement);
-        Judged { facts: Some(Arc::clone(facts)), ..judged }
+        let held = match judged.judgement.verdict {
+            Verdict::Allow(_) => self.texts.hold(facts),
+            Verdict::Refuse(_) => None,
+        };
+        Judged { facts: Some(Arc::clone(facts)), held, ..judged }
     }
 
-    /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run.
+    /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run. One that is
+    /// refused goes before one that is only observed.
     fn names(&self, facts: &Facts, extended: bool) -> Option<Judged> {
+        let mut observed = None;
         let mut made: Vec<(&NameUse, &str)> = Vec::new();
         for used in facts.statements.iter().flat_map(|statement| &statement.names) {
             let judged = match used {
@@ -257,38 +278,77 @@ impl Judge<'_> {
                 }
                 NameUse::Deallocate(_) | NameUse::CloseCursor(None) => None,
             };
-            if let Some(judged) = judged
-                && (matches!(judged.judgement.verdict, Verdict::Refuse(_)) || judged.judgement.would.is_some())
-            {
-                return Some(judged);
+            match judged {
+                Some(judged) if judged.judgement.refusal().is_some() => return Some(judged),
+                Some(judged) if judged.judgement.would.is_some() => observed = observed.or(Some(judged)),
+                Some(_) | None => {}
             }
         }
-        None
+        observed
     }
 
     fn behind(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Option<Judged> {
-        (!behind.is_settled()).then(|| Judged::plain(self.again(behind, extended, parameters)))
+        (!behind.is_settled()).then(|| self.again(behind, extended, parameters, By::Name))
     }
 
     /// Every statement that may stand behind the name must be allowed now.
-    fn again(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>) -> Judgement {
-        if behind.overflowed() {
-            let reason =
-                "too many different statements may stand behind this name: close it or make it again".to_owned();
-            return self.policy.guard(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, reason);
+    fn again(&self, behind: &Behind, extended: bool, parameters: Parameters<'_>, by: By) -> Judged {
+        if behind.is_lost() {
+            let reason = "what may stand behind this name can't be judged any more: close it or make it again";
+            return Judged::plain(self.policy.guard(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, reason.to_owned()));
         }
         let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
         let mut answer = None;
         for statement in behind.to_judge() {
-            let judgement = self.policy.judge(&statement.facts, moment);
-            let clear = matches!(judgement.verdict, Verdict::Allow(_)) && judgement.would.is_none();
-            if !clear {
-                return judgement;
+            let itself = Judged::plain(self.policy.judge(statement.facts(), moment));
+            let named = match by {
+                _ if !statement.uses_names() => None,
+                By::Message => self.names(statement.facts(), extended),
+                // Nobody needs it, and it would have no end.
+                By::Name => {
+                    let reason = "a name behind which stands the use of another name".to_owned();
+                    Some(Judged::plain(self.policy.guard(sqlstate::FEATURE_NOT_SUPPORTED, reason)))
+                }
+            };
+            for judged in [Some(itself), named].into_iter().flatten() {
+                if judged.judgement.refusal().is_some() {
+                    return judged;
+                }
+                // Among those that pass, one of which there is something to tell.
+                if answer.as_ref().is_none_or(|known: &Judged| known.judgement.is_clear()) {
+                    answer = Some(judged);
+                }
             }
-            answer = Some(judgement);
         }
-        answer.unwrap_or_else(|| self.policy.judge(&Facts::default(), moment))
+        answer.unwrap_or_else(|| Judged::plain(self.policy.judge(&Facts::default(), moment)))
     }
+}
+
+/// Who runs what stands behind a name.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    /// Bind, Describe or Execute.
+    Message,
+    /// EXECUTE or FETCH, itself behind a name or not.
+    Name,
+}
+
+/// Whether what a text does depends on bound values.
+pub fn takes_values(facts: &Facts) -> bool {
+    let bound = |operand: &Operand| matches!(operand, Operand::Parameter(_));
+    facts.statements.iter().flat_map(|statement| &statement.accesses).any(|access| match &access.object {
+        Object::Setting { name, value } => {
+            bound(name) || matches!(value, sql::SettingValue::List(operands) if operands.iter().any(bound))
+        }
+        Object::None
+        | Object::Relation(_)
+        | Object::Function { .. }
+        | Object::Role(_)
+        | Object::AnyRole
+        | Object::Cursor(_)
+        | Object::Other { .. }
+        | Object::Unknown(_) => false,
+    })
 }
 
 /// Whether a text may change client_encoding.

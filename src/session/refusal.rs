@@ -94,9 +94,14 @@ impl Wording {
         let detail = match &refusal.rule {
             RuleRef::Rule { name, file, line } => format!("rule \"{name}\" ({file}:{line}), {event}"),
             RuleRef::Default => format!("no rule allows it, {event}"),
-            RuleRef::Guard | RuleRef::Require | RuleRef::Parse | RuleRef::Limit(_) | RuleRef::Disagreement => {
-                format!("{}, {event}", refusal.rule.label())
-            }
+            RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine => format!("{}, {event}", refusal.rule.label()),
+            // Who touched it shall not learn what it was.
+            RuleRef::Decoy { .. } => event,
         };
         Wording {
             sqlstate: refusal.sqlstate,

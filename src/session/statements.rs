@@ -1,38 +1,78 @@
 //! Names of prepared statements and portals, each with what may stand behind it (DESIGN §4, Names).
 //!
-//! Every statement that reached the server was approved, so a name needs to say only two things: that this session made
-//! it, and which of the statements that may stand behind it have a verdict that depends on more than the session (bound
-//! values, the time) and is therefore asked for again. A name that was made is forgotten only when the server has
-//! acknowledged its end, so a wrong guess can cost a refusal, never open a bypass.
+//! Every statement that reached the server was approved. A name says that this session made it, and holds the Facts of the
+//! statements that may stand behind it: those whose verdict depends on more than the session (bound values, the time, other
+//! names) are judged again whenever the name is used, the others when other policies are in force. A name that was made is
+//! forgotten only when the server has acknowledged its end, so a wrong guess can cost a refusal, never open a bypass.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::policy::Approved;
-use crate::sql::Facts;
+use crate::session::held::Held;
+use crate::sql::{Facts, NameUse};
 
 /// `NAMEDATALEN - 1`: the server compares only so many bytes of a name.
 const NAME_BYTES: usize = 63;
 
-/// Conditional statements behind one name; beyond it the name is refused until it is closed or made again.
+/// Statements behind one name; beyond it the name is refused, where one of those that are not kept would have to be judged
+/// again, until it is closed or made again.
 const BEHIND_ONE_NAME: usize = 8;
 
 /// Names of one kind in one session.
 const NAMES: usize = 65_536;
 
-/// A judged statement whose verdict must be asked for again.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Conditional {
-    pub facts: Arc<Facts>,
+/// A statement that may stand behind a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    held: Arc<Held>,
+    /// Allowed by the policies in force, whatever is bound and whenever it runs.
+    settled: bool,
+    /// Made by a message: running it uses the names that its text uses.
+    uses_names: bool,
+    /// When it was last made.
+    at: Stamp,
+}
+
+impl Statement {
+    /// What it does.
+    #[inline]
+    pub fn facts(&self) -> &Facts {
+        self.held.facts()
+    }
+
+    /// Whether running it runs what stands behind other names.
+    pub fn uses_names(&self) -> bool {
+        self.uses_names
+    }
+
+    fn is_the_same(&self, other: &Statement) -> bool {
+        self.uses_names == other.uses_names && (Arc::ptr_eq(&self.held, &other.held) || self.held == other.held)
+    }
+}
+
+/// What other policies make of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Allowed, whatever is bound and whenever it runs.
+    Settled,
+    /// To be judged whenever it is used.
+    Asked,
+    /// It can't be judged: what was bound is gone.
+    Lost,
 }
 
 /// What may stand behind a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behind {
-    /// Each with when it was last made.
-    conditional: Vec<(Stamp, Arc<Conditional>)>,
-    /// There were more than are kept: when what stood behind another name as such came here, or zero for older ones of its own.
-    overflow: Option<Stamp>,
+    /// What was made last, apart so that the commonest case needs no allocation.
+    newest: Option<Statement>,
+    older: Vec<Statement>,
+    /// There was one that can't be judged, though it should be: when it came here from another name, or zero for older ones of
+    /// its own.
+    lost: Option<Stamp>,
+    /// Likewise of those that needn't be judged as long as the same policies are in force.
+    forgotten: Option<Stamp>,
     /// Running it may change client_encoding.
     encoding: bool,
     /// A cursor declared WITH HOLD outlives its transaction.
@@ -53,15 +93,21 @@ impl Stamp {
 }
 
 impl Behind {
-    /// A statement that was allowed, whatever is bound and whenever it runs.
-    pub fn approved(_proof: &Approved) -> Behind {
-        Behind::nothing()
+    /// A statement that was allowed by the policies in force, whatever is bound and whenever it runs if it is `settled`. Without
+    /// Facts it can't be judged again.
+    pub fn approved(_proof: &Approved, held: Option<Arc<Held>>, settled: bool) -> Behind {
+        let newest = held.map(|held| Statement { held, settled, uses_names: false, at: Stamp::ZERO });
+        let missing = newest.is_none().then_some(Stamp::ZERO);
+        let (forgotten, lost) = if settled { (missing, None) } else { (None, missing) };
+        Behind { newest, forgotten, lost, ..Behind::nothing() }
     }
 
     fn nothing() -> Behind {
         Behind {
-            conditional: Vec::new(),
-            overflow: None,
+            newest: None,
+            older: Vec::new(),
+            lost: None,
+            forgotten: None,
             encoding: false,
             hold: false,
             by_message: false,
@@ -69,18 +115,18 @@ impl Behind {
         }
     }
 
-    /// The same, to be judged again whenever it is used.
-    pub fn on_condition(self, statement: Conditional) -> Behind {
-        Behind { conditional: vec![(Stamp::ZERO, Arc::new(statement))], ..self }
-    }
-
     /// The same, outliving its transaction.
     pub fn held(self) -> Behind {
         Behind { hold: true, ..self }
     }
 
-    /// The same, made by Parse or Bind and not by SQL.
-    pub fn by_message(self) -> Behind {
+    /// The same, made by Parse and not by SQL: what stands behind the name is the text itself.
+    pub fn by_message(mut self) -> Behind {
+        if let Some(statement) = self.newest.as_mut().filter(|statement| runs_names(statement.facts())) {
+            // What stands behind those names may be another when it runs.
+            statement.uses_names = true;
+            statement.settled = false;
+        }
         Behind { by_message: true, ..self }
     }
 
@@ -97,20 +143,20 @@ impl Behind {
 
     /// The statements to judge again, each of which must be allowed.
     #[inline]
-    pub fn to_judge(&self) -> impl Iterator<Item = &Conditional> {
-        self.conditional.iter().map(|(_, statement)| &**statement)
+    pub fn to_judge(&self) -> impl Iterator<Item = &Statement> {
+        self.newest.iter().chain(&self.older).filter(|statement| !statement.settled)
     }
 
-    /// Too many different statements may stand behind the name.
+    /// A statement may stand behind the name that should be judged again and can't be.
     #[inline]
-    pub fn overflowed(&self) -> bool {
-        self.overflow.is_some()
+    pub fn is_lost(&self) -> bool {
+        self.lost.is_some()
     }
 
     /// Nothing to ask again: the common case, which allocates nothing.
     #[inline]
     pub fn is_settled(&self) -> bool {
-        self.conditional.is_empty() && self.overflow.is_none()
+        self.lost.is_none() && self.to_judge().next().is_none()
     }
 
     fn widen(&mut self, other: &Behind, now: Stamp) {
@@ -118,25 +164,60 @@ impl Behind {
         self.by_message = other.by_message;
         self.hold |= other.hold;
         self.encoding |= other.encoding;
-        if other.overflowed() {
-            self.overflow = Some(now);
+        self.lost = other.lost.map(|_| now).or(self.lost);
+        self.forgotten = other.forgotten.map(|_| now).or(self.forgotten);
+        for statement in other.older.iter().chain(&other.newest) {
+            self.add(statement, now);
         }
-        for (_, statement) in &other.conditional {
-            self.conditional.retain(|(_, known)| !Arc::ptr_eq(known, statement) && known != statement);
-            if self.conditional.len() == BEHIND_ONE_NAME {
-                self.overflow = self.overflow.or(Some(Stamp::ZERO));
-                self.conditional.remove(0);
-            }
-            self.conditional.push((now, Arc::clone(statement)));
+    }
+
+    fn add(&mut self, statement: &Statement, now: Stamp) {
+        if let Some(newest) = self.newest.as_mut().filter(|newest| newest.is_the_same(statement)) {
+            newest.at = now;
+            newest.settled = statement.settled;
+            return;
+        }
+        self.older.retain(|older| !older.is_the_same(statement));
+        let Some(previous) = self.newest.replace(Statement { at: now, ..statement.clone() }) else { return };
+        self.older.push(previous);
+        if self.older.len() == BEHIND_ONE_NAME {
+            let least = self.older.iter().position(|older| older.settled).unwrap_or(0);
+            let place = if self.older.remove(least).settled { &mut self.forgotten } else { &mut self.lost };
+            *place = place.or(Some(Stamp::ZERO));
         }
     }
 
     /// Only what was made last stands behind the name.
     fn narrow(&mut self) {
         let made = self.made;
-        self.conditional.retain(|(at, _)| *at == made);
-        self.overflow = self.overflow.filter(|at| *at == made);
+        self.newest.take_if(|newest| newest.at != made);
+        self.older.retain(|older| older.at == made);
+        self.lost = self.lost.filter(|at| *at == made);
+        self.forgotten = self.forgotten.filter(|at| *at == made);
     }
+
+    fn judge_again(&mut self, judge: &mut impl FnMut(&Facts) -> Again) {
+        let mut lost = self.lost.max(self.forgotten.take());
+        let mut keep = |statement: &mut Statement| {
+            let again = judge(statement.facts());
+            statement.settled = again == Again::Settled && !statement.uses_names;
+            if again == Again::Lost {
+                lost = lost.max(Some(statement.at));
+            }
+            again != Again::Lost
+        };
+        self.newest.take_if(|newest| !keep(newest));
+        self.older.retain_mut(keep);
+        self.lost = lost;
+    }
+}
+
+/// Whether a text runs what stands behind a name.
+fn runs_names(facts: &Facts) -> bool {
+    facts.statements.iter().flat_map(|statement| &statement.names).any(|used| match used {
+        NameUse::Execute(_) | NameUse::Fetch(_) => true,
+        NameUse::Prepare(_) | NameUse::Declare { .. } | NameUse::Deallocate(_) | NameUse::CloseCursor(_) => false,
+    })
 }
 
 /// The names of one kind: prepared statements, or portals and cursors.
@@ -175,6 +256,13 @@ impl Names {
     #[inline]
     pub fn synced(&mut self) {
         self.batch = self.now();
+    }
+
+    /// Other policies are in force: they judge everything that may stand behind any of the names.
+    pub fn judge_again(&mut self, mut judge: impl FnMut(&Facts) -> Again) {
+        for behind in self.unnamed.iter_mut().chain(self.named.values_mut()) {
+            behind.judge_again(&mut judge);
+        }
     }
 
     /// Everything sent up to that moment was done, without an error: an older unnamed one is gone.
@@ -239,6 +327,11 @@ impl Names {
         self.named.retain(|_, behind| behind.hold || behind.made > sent);
     }
 
+    /// How many named ones there are.
+    pub fn len(&self) -> usize {
+        self.named.len()
+    }
+
     /// No named ones.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
@@ -258,11 +351,16 @@ fn truncated(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::Statement;
+    use crate::session::held::Shelf;
+
+    fn made_of(parameters: u32, settled: bool) -> Behind {
+        let facts = Facts { statements: vec![crate::sql::Statement { parameters, ..Default::default() }] };
+        let held = Shelf::default().hold(&Arc::new(facts)).unwrap();
+        Behind { newest: Some(Statement { held, settled, uses_names: false, at: Stamp::ZERO }), ..Behind::nothing() }
+    }
 
     fn conditional(parameters: u32) -> Behind {
-        let facts = Facts { statements: vec![Statement { parameters, ..Statement::default() }] };
-        Behind::nothing().on_condition(Conditional { facts: facts.into() })
+        made_of(parameters, false)
     }
 
     #[test]
@@ -304,7 +402,7 @@ mod tests {
         for n in 0..9 {
             names.made("", &conditional(n)).unwrap();
         }
-        assert!(names.get("").unwrap().overflowed());
+        assert!(names.get("").unwrap().is_lost());
         assert!(!names.get("").unwrap().is_settled());
         names.gone("", names.now());
         assert_eq!(names.get(""), None);
@@ -337,5 +435,37 @@ mod tests {
             names.made(&n.to_string(), &Behind::nothing()).unwrap();
         }
         assert_eq!(names.made("one more", &Behind::nothing()), Err(TooMany));
+    }
+    #[test]
+    fn too_many_settled_ones_cost_nothing_until_they_are_judged_again() {
+        let mut names = Names::default();
+        names.made("s", &conditional(100)).unwrap();
+        for n in 0..20 {
+            names.made("s", &made_of(n, true)).unwrap();
+        }
+        assert_eq!(names.get("s").unwrap().to_judge().count(), 1, "the one to ask is kept before settled ones");
+        assert!(!names.get("s").unwrap().is_lost());
+        names.judge_again(|_| Again::Settled);
+        assert!(names.get("s").unwrap().is_lost(), "some of them weren't judged");
+        names.made("t", &made_of(1, true)).unwrap();
+        names.judge_again(|_| Again::Settled);
+        assert!(names.get("t").unwrap().is_settled());
+    }
+
+    #[test]
+    fn other_policies_judge_everything_behind_a_name() {
+        let mut names = Names::default();
+        names.made("", &made_of(1, true)).unwrap();
+        names.made("", &made_of(2, true)).unwrap();
+        names.judge_again(|facts| match facts.statements.first().unwrap().parameters {
+            1 => Again::Asked,
+            _ => Again::Settled,
+        });
+        assert_eq!(names.get("").unwrap().to_judge().count(), 1);
+        names.judge_again(|_| Again::Lost);
+        assert!(names.get("").unwrap().is_lost());
+        names.made("", &made_of(3, true)).unwrap();
+        names.done(names.now());
+        assert!(names.get("").unwrap().is_settled(), "made again");
     }
 }

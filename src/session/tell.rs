@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::detect::Signals;
 use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
@@ -152,7 +153,7 @@ impl Teller {
         }
     }
 
-    /// A FunctionCall or replication command.
+    /// A replication command.
     pub fn admin_statement(&mut self, judgement: &Judgement) {
         let verdict = label(judgement);
         self.handles(&judgement.policy).statement(Group::Admin as usize, verdict);
@@ -202,8 +203,25 @@ impl Teller {
     pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8], texts: &Texts) {
         self.event_of(refusal);
         if self.is_new(&(refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason)) {
+            if let RuleRef::Decoy { decoy, .. } = &refusal.rule {
+                self.decoy(decoy, "", None);
+            }
             self.line(asked, refusal, "", "would_refuse", &Told::of(text, texts));
         }
+    }
+
+    /// A decoy was touched, and the user is shut out for this long. The line that tells of the statement has the same event id.
+    pub fn decoy(&self, decoy: &str, event: &str, quarantine: Option<Duration>) {
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            decoy = ?decoy,
+            event,
+            quarantine = ?quarantine.unwrap_or_default(),
+            "decoy touched"
+        );
     }
 
     /// The stream or a message broke the protocol.
@@ -231,6 +249,21 @@ impl Teller {
         );
     }
 
+    /// The policies that are in force now don't admit the session any more.
+    pub fn closed(&self, why: &Refusal) {
+        self.metrics.refusal(&why.policy, why.rule.label());
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            policy = %why.policy,
+            rule = why.rule.label(),
+            "session closed to further statements: {}",
+            why.reason.escape_debug()
+        );
+    }
+
     fn event_of(&self, refusal: &Refusal) {
         match &refusal.rule {
             RuleRef::Guard if refusal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {
@@ -238,20 +271,17 @@ impl Teller {
             }
             RuleRef::Guard => self.metrics.event(Event::GuardedSetting),
             RuleRef::Limit(limit) => self.metrics.limit_exceeded(limit.as_str()),
-            RuleRef::Rule { .. } | RuleRef::Default | RuleRef::Require | RuleRef::Parse | RuleRef::Disagreement => {}
+            RuleRef::Decoy { .. } => self.metrics.event(Event::DecoyTouched),
+            RuleRef::Rule { .. }
+            | RuleRef::Default
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine => {}
         }
     }
 
     fn line(&self, asked: Asked, refusal: &Refusal, event: &str, verdict: &str, told: &Told) {
-        let place = match &refusal.rule {
-            RuleRef::Rule { file, line, .. } => format!("{file}:{line}"),
-            RuleRef::Default
-            | RuleRef::Guard
-            | RuleRef::Require
-            | RuleRef::Parse
-            | RuleRef::Limit(_)
-            | RuleRef::Disagreement => String::new(),
-        };
         tracing::warn!(
             session = self.session,
             user = ?self.user,
@@ -260,7 +290,7 @@ impl Teller {
             message_type = asked.as_str(),
             policy = %refusal.policy,
             rule = refusal.rule.label(),
-            place,
+            place = refusal.rule.place(),
             sqlstate = refusal.sqlstate,
             verdict,
             event,

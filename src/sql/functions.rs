@@ -5,6 +5,7 @@
 
 mod classes;
 mod names;
+mod oids;
 
 /// What a built-in does that a policy speaks about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,15 @@ pub fn builtin(name: &str) -> Option<Builtin> {
     let (_, any_row, _) = names::NAMES.get(found)?;
     let (class, sql_argument) = classes::class(name);
     Some(Builtin { class, sql_argument, any_row: *any_row })
+}
+
+/// The name of the function that has this OID on a server of this major version, as a FunctionCall message calls it. OIDs
+/// below 10000 are PostgreSQL's own and the same in every cluster. `None`: another OID, one that means different functions
+/// in different versions, or a server whose catalogs the table doesn't know.
+pub fn by_oid(oid: u32, server_major: u32) -> Option<&'static str> {
+    let oid = u16::try_from(oid).ok().filter(|_| oids::MAJORS.contains(&server_major))?;
+    let found = oids::OIDS.binary_search_by_key(&oid, |(candidate, _)| *candidate).ok()?;
+    oids::OIDS.get(found).map(|(_, name)| *name)
 }
 
 /// Whether information_schema has a function of this name. They are helpers of its views and compute, every one
@@ -181,6 +191,56 @@ mod tests {
         assert_eq!(builtin("table_to_xml").and_then(|b| b.sql_argument), Some(SqlArgument::Relation(0)));
         assert_eq!(builtin("pg_input_is_valid").and_then(|b| b.sql_argument), Some(SqlArgument::Type(1)));
         assert_eq!(builtin("lower").and_then(|b| b.sql_argument), None);
+    }
+
+    #[test]
+    fn functions_by_oid() {
+        // libpq's large objects first.
+        for (oid, name) in [
+            (952, "lo_open"),
+            (953, "lo_close"),
+            (954, "loread"),
+            (955, "lowrite"),
+            (956, "lo_lseek"),
+            (957, "lo_creat"),
+            (715, "lo_create"),
+            (958, "lo_tell"),
+            (1004, "lo_truncate"),
+            (3170, "lo_lseek64"),
+            (3171, "lo_tell64"),
+            (3172, "lo_truncate64"),
+            (964, "lo_unlink"),
+            (764, "lo_import"),
+            (765, "lo_export"),
+            (3826, "pg_read_file"),
+            (2078, "set_config"),
+            (1299, "now"),
+        ] {
+            for major in 14..=18 {
+                assert_eq!(by_oid(oid, major), Some(name), "{oid}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_oid_that_is_not_certain_is_no_function() {
+        // pg_read_file_old on 14, pg_get_shmem_allocations_numa on 18; pg_is_in_backup on 14, xmltext on 17.
+        for oid in [4100, 3813, 0, 10_000, 16_384, 952 + (1 << 16), u32::MAX] {
+            assert_eq!(by_oid(oid, 15), None, "{oid}");
+        }
+        // Freed OIDs are given to others: a server of an unknown version may have another function there.
+        for major in [0, 9, 13, 19] {
+            assert_eq!(by_oid(952, major), None, "PostgreSQL {major}");
+        }
+    }
+
+    #[test]
+    fn the_oids_are_sorted_and_every_name_of_theirs_is_a_built_in() {
+        assert!(oids::OIDS.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert!(oids::OIDS.len() > 3000, "{}", oids::OIDS.len());
+        for (oid, name) in oids::OIDS {
+            assert!(*oid < 10_000 && builtin(name).is_some(), "{oid} {name}");
+        }
     }
 
     #[test]

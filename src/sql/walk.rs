@@ -28,7 +28,7 @@ mod tests;
 use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 
-use super::{Facts, Reading, Statement, Unparsed};
+use super::{ActionName, Facts, Object, Reading, Statement, Unparsed};
 use scope::Frame;
 
 /// How many levels of the tree the walk goes down. The parser's own limit is lower for everything but shapes that nest
@@ -51,6 +51,25 @@ const MAX_EFFORT: u64 = 1_000_000;
 /// What the statements of a tree do.
 pub(super) fn facts(text: &str, tree: &ParseResult, reading: Reading) -> Result<Facts, Unparsed> {
     nested(text, tree, reading, 0)
+}
+
+/// What a FunctionCall message does; `name`: the built-in with that OID, where it is known.
+pub(super) fn function_call(oid: u32, name: Option<&str>) -> Statement {
+    let call = name.map(call::of_builtin);
+    let mut walker = Walker::new(Reading::default(), 0);
+    match &call {
+        Some(call) => {
+            let function = Object::Function { name: names::dotted(&call.funcname), builtin: true };
+            walker.push(ActionName::Fastpath, function);
+            walker.function_call(call);
+        }
+        None => {
+            // First, since it is what the refusal tells: allowing `fastpath` wouldn't help.
+            walker.unknown(&format!("function with OID {oid} in a FunctionCall message"));
+            walker.push(ActionName::Fastpath, Object::None);
+        }
+    }
+    walker.statement
 }
 
 fn nested(text: &str, tree: &ParseResult, reading: Reading, strings: u32) -> Result<Facts, Unparsed> {

@@ -2,7 +2,13 @@
 //!
 //! Each attack is tried past the firewall, where it must do harm; through an observing firewall, where every byte of both
 //! directions must be as without one; and through an enforcing one, where nothing may happen.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -29,11 +29,21 @@ pub struct Options {
     pub settings: Vec<String>,
     /// Replaces the lines of `pg_hba.conf`.
     pub hba: Option<String>,
+    /// Roles, databases and tables that it holds.
+    pub sql: &'static str,
+}
+
+impl Options {
+    /// A server that holds nothing.
+    #[allow(dead_code, reason = "not every test wants one")]
+    pub fn bare() -> Options {
+        Options { sql: "", ..Options::default() }
+    }
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { tls: true, hosts: vec!["localhost", "127.0.0.1"], settings: Vec::new(), hba: None }
+        Options { tls: true, hosts: vec!["localhost", "127.0.0.1"], settings: Vec::new(), hba: None, sql: SQL }
     }
 }
 
@@ -50,7 +60,7 @@ impl Cluster {
     /// A cluster with these options; panics where there is no PostgreSQL.
     pub fn start(options: Options) -> Cluster {
         let binaries = Binaries::find().unwrap_or_else(|error| panic!("{error}"));
-        let template = template(&binaries);
+        let template = template(&binaries, options.sql);
         let scratch = Scratch::new().unwrap();
         scratch.copy_from(&template).unwrap();
         fs::write(scratch.data().join("pg_hba.conf"), options.hba.as_deref().unwrap_or(HBA)).unwrap();
@@ -129,12 +139,12 @@ impl Default for Cluster {
     }
 }
 
-/// The data directory that all test clusters are copied from, made once for each version of PostgreSQL and of `SQL` by
+/// The data directory that all test clusters are copied from, made once for each version of PostgreSQL and of the SQL by
 /// whichever test process comes first; the others wait at the lock.
-fn template(binaries: &Binaries) -> PathBuf {
+fn template(binaries: &Binaries, sql: &str) -> PathBuf {
     let version = std::process::Command::new(binaries.tool("postgres")).arg("--version").output().unwrap();
     let version: String = String::from_utf8_lossy(&version.stdout).chars().filter(|c| c.is_alphanumeric()).collect();
-    let key = format!("{version}-{:016x}", fnv(SQL.as_bytes()));
+    let key = format!("{version}-{:016x}", fnv(sql.as_bytes()));
     let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
     fs::create_dir_all(place).unwrap();
     let ready = place.join(format!("cluster-{key}"));
@@ -144,7 +154,7 @@ fn template(binaries: &Binaries) -> PathBuf {
         let scratch = Scratch::new().unwrap();
         scratch.initdb(binaries).unwrap_or_else(|error| panic!("{error}"));
         let server = cluster::Cluster::start(binaries, scratch, &[]).unwrap_or_else(|error| panic!("{error}"));
-        server.execute("postgres", SQL).unwrap_or_else(|error| panic!("{error}"));
+        server.execute("postgres", sql).unwrap_or_else(|error| panic!("{error}"));
         let scratch = server.stop();
         let part = place.join(format!("cluster-{key}.part"));
         let _ = fs::remove_dir_all(&part);

@@ -206,6 +206,25 @@ impl Firewall {
         sum
     }
 
+    /// Puts this in the place of `Options::policy`'s file, sends SIGHUP and waits until it was read; the log of that.
+    pub fn reload(&self, yaml: &str) -> String {
+        let place = self.directory.path().join("policies").join("test.yaml");
+        let part = self.directory.path().join("part");
+        fs::write(&part, yaml).unwrap();
+        fs::rename(part, place).unwrap();
+        let before = self.log().len();
+        self.process.signal(Signal::HUP);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let log = self.log().split_off(before);
+            if log.contains("policies reloaded") || log.contains("policies not reloaded") {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "the policies were not read again:\n{log}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.process.signal(Signal::TERM);

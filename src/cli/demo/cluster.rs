@@ -24,6 +24,8 @@ pub const INSTALL: &str = "PostgreSQL's server programs (initdb, postgres) were 
 pub enum ClusterError {
     #[error("{INSTALL}")]
     NotInstalled,
+    #[error("PGBIN names {}, where there is no PostgreSQL server (initdb, postgres)", .0.display())]
+    NoServer(PathBuf),
     #[error("PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody` to run it as")]
     NoAccount,
     #[error("{what}: {source}")]
@@ -36,10 +38,16 @@ pub enum ClusterError {
 
 /// Where PostgreSQL's programs are.
 #[derive(Debug, Clone)]
-pub struct Binaries(PathBuf);
+pub struct Binaries {
+    /// `initdb`, `postgres`.
+    server: PathBuf,
+    /// `psql` and the other clients, which may be of another version.
+    client: PathBuf,
+}
 
 impl Binaries {
-    /// Looks in `PGBIN`, `PATH`, `pg_config --bindir`, Debian's versioned directories and Homebrew's, in this order.
+    /// Looks in `PGBIN`, `PATH`, `pg_config --bindir`, Debian's versioned directories and Homebrew's, in this order. What
+    /// `PGBIN` names must be a server; clients may come from one of the other places.
     ///
     /// # Errors
     /// They are nowhere: the error says how to install them.
@@ -48,18 +56,28 @@ impl Binaries {
         let given = std::env::var_os("PGBIN").map(PathBuf::from);
         let config = Command::new("pg_config").arg("--bindir").output().ok();
         let config = config.map(|out| PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()));
-        let mut candidates: Vec<PathBuf> = given.into_iter().chain(std::env::split_paths(&path)).collect();
+        let mut candidates: Vec<PathBuf> = given.iter().cloned().chain(std::env::split_paths(&path)).collect();
         candidates.extend(config);
         for parent in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
             candidates.extend(versions_in(Path::new(parent)));
         }
-        let complete = |dir: &PathBuf| ["initdb", "postgres", "psql"].iter().all(|tool| dir.join(tool).is_file());
-        candidates.into_iter().find(complete).map(Binaries).ok_or(ClusterError::NotInstalled)
+        let holds = |dir: &Path, tools: &[&str]| tools.iter().all(|tool| dir.join(tool).is_file());
+        let is_server = |dir: &Path| holds(dir, &["initdb", "postgres"]);
+        if let Some(given) = &given
+            && !is_server(given)
+        {
+            return Err(ClusterError::NoServer(given.clone()));
+        }
+        let server = candidates.iter().find(|dir| is_server(dir)).ok_or(ClusterError::NotInstalled)?;
+        let of_server = [server].into_iter().chain(&candidates).find(|dir| holds(dir, &["psql"]));
+        let client = of_server.ok_or(ClusterError::NotInstalled)?;
+        Ok(Binaries { server: server.clone(), client: client.clone() })
     }
 
     /// The path of one program.
     pub fn tool(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        let of_server = self.server.join(name);
+        if of_server.is_file() { of_server } else { self.client.join(name) }
     }
 }
 
@@ -260,6 +278,11 @@ impl Cluster {
     /// We may not.
     pub fn own(&self, path: &Path) -> Result<(), ClusterError> {
         self.scratch.own(path)
+    }
+
+    /// The password of the superuser `postgres`, where [`Scratch::initdb`] made the cluster.
+    pub fn password(&self) -> &str {
+        &self.scratch.password
     }
 
     /// The process id of the postmaster.

@@ -218,12 +218,14 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
     if let Some(refusal) = &answer.refusal {
         match &refusal.rule {
             RuleRef::Rule { name, file, line: at } => line("  rule", &format!("{name} ({file}:{at})")),
+            RuleRef::Decoy { decoy, file, line: at } => line("  rule", &format!("decoy {decoy} ({file}:{at})")),
             RuleRef::Default
             | RuleRef::Guard
             | RuleRef::Require
             | RuleRef::Parse
             | RuleRef::Limit(_)
-            | RuleRef::Disagreement => line("  rule", refusal.rule.label()),
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine => line("  rule", refusal.rule.label()),
         }
         line("  reason", &refusal.reason);
         if let Some(hint) = &refusal.hint {

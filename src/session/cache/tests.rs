@@ -45,7 +45,7 @@ fn a_text_is_known_to_all_sessions_of_its_class() {
     let mut second = Texts::new(Arc::clone(&cache), session(&set, "ann").class());
     for _ in 0..2 {
         let known = second.find(b"SELECT a FROM t", &read(), false).unwrap();
-        assert_eq!(known.facts, facts("SELECT a FROM t"));
+        assert_eq!(known.known.facts, facts("SELECT a FROM t"));
     }
     assert!(cache.bytes() > 0);
 }
@@ -139,7 +139,7 @@ fn a_session_keeps_little_alive_by_itself() {
         keep(&mut texts, &text, false);
         assert!(texts.find(text.as_bytes(), &read(), false).is_some());
     }
-    let kept: usize = texts.own.iter().flatten().map(|known| known.bytes).sum();
+    let kept: usize = texts.own.iter().flatten().map(|own| own.known.bytes).sum();
     assert!(kept < 2 * OWN_BYTES + size_of::<Known>() + size_of::<Statement>(), "{kept}");
 }
 

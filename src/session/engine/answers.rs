@@ -99,6 +99,7 @@ impl Engine {
     }
 
     fn ready_for_query(&mut self, idle: bool) {
+        self.idle = idle;
         if !self.ready {
             // The first one ends the login and answers no request.
             self.ready = true;

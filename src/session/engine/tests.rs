@@ -1,12 +1,19 @@
 //! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
 
+mod decoys;
+mod fastpath;
+mod names;
+mod renew;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::*;
 use crate::detect::Technique;
 use crate::metrics::Metrics;
 use crate::policy::{self, Identity};
+use crate::session::quarantine::Quarantine;
 use crate::sql::Group;
 use crate::wire::backend::error_fields;
 
@@ -64,23 +71,52 @@ fn sync() -> Vec<u8> {
     frame(b'S', b"")
 }
 
+fn set(policy: &str) -> policy::PolicySet {
+    policy::load_text("p.yaml", policy).unwrap()
+}
+
 /// An engine under these policies, just authenticated.
 pub(in crate::session) fn engine(policy: &str, replication: bool) -> Engine {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
-    let set = Arc::new(policy::load(directory.path()).unwrap());
-    let identity = Identity {
+    let policy = Arc::new(set(policy)).admit(&identity(replication)).unwrap();
+    engine_admitted(policy, replication)
+}
+
+fn identity(replication: bool) -> Identity {
+    Identity {
         user: "shop_app".into(),
         database: "shop".into(),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication,
-    };
-    let policy = set.admit(&identity).unwrap();
+    }
+}
+
+fn metrics() -> Arc<Metrics> {
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());
     let techniques: &'static [&'static str] = Vec::leak(Technique::ALL.iter().map(|t| t.as_str()).collect());
-    let tell = Teller::new(Arc::new(Metrics::new(groups, techniques)), &identity, 1);
-    Engine::new(policy, tell, Arc::new(Cache::new(1 << 20, 64 << 20)), replication, false)
+    Arc::new(Metrics::new(groups, techniques))
+}
+
+fn engine_admitted(admission: impl Into<Admission>, replication: bool) -> Engine {
+    let metrics = metrics();
+    let quarantine = Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics)));
+    engine_with(admission, &identity(replication), &metrics, quarantine)
+}
+
+fn engine_of(policy: &str, identity: &Identity, metrics: &Arc<Metrics>, quarantine: Arc<Quarantine>) -> Engine {
+    let policy = Arc::new(set(policy)).admit(identity).unwrap();
+    engine_with(policy, identity, metrics, quarantine)
+}
+
+fn engine_with(
+    admission: impl Into<Admission>,
+    identity: &Identity,
+    metrics: &Arc<Metrics>,
+    quarantine: Arc<Quarantine>,
+) -> Engine {
+    let tell = Teller::new(Arc::clone(metrics), identity, 1);
+    let cache = Arc::new(Cache::new(1 << 20, 64 << 20));
+    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
 }
 
 struct Session {
@@ -93,7 +129,11 @@ impl Session {
     }
 
     fn with(policy: &str, replication: bool) -> Session {
-        let mut session = Session { engine: engine(policy, replication) };
+        Session::of(engine(policy, replication))
+    }
+
+    fn of(engine: Engine) -> Session {
+        let mut session = Session { engine };
         session.server(&frame(b'S', b"client_encoding\0UTF8\0"));
         session.server(&frame(b'S', b"standard_conforming_strings\0on\0"));
         session.server(&frame(b'Z', b"I"));

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,7 +11,7 @@ use super::*;
 use crate::config::{ClientTls, Config, RunArgs, Upstream};
 use crate::net::tests::Authority;
 use crate::net::{Acceptor, Connector};
-use crate::policy;
+use crate::policy::{self, Store};
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
 use crate::wire::frame;
@@ -153,13 +152,15 @@ impl Proxy {
         config.handshake_timeout = Duration::from_secs(2);
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
+        let metrics = Arc::new(crate::metrics::Metrics::new(&[], &[]));
         let shared = Shared {
+            quarantine: Arc::new(crate::session::quarantine::Quarantine::new(config.quarantine, Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
             config: Arc::new(config),
-            policies: ArcSwap::from_pointee(policy::load(directory.path()).unwrap()),
-            metrics: Arc::new(crate::metrics::Metrics::new(&[], &[])),
+            policies: Arc::new(Store::new(policy::load(directory.path()).unwrap())),
+            metrics,
             cancels: Arc::new(Cancels::default()),
             sessions: AtomicU64::new(0),
             ending: watch::channel(false).1,
@@ -227,7 +228,7 @@ async fn fatal(mut client: Peer) -> (String, String) {
 
 fn session(opened: Result<Opened, HandshakeEnd>) -> Established {
     match opened {
-        Ok(Opened::Session(established)) => established,
+        Ok(Opened::Session(established)) => *established,
         other => panic!("no session: {other:?}"),
     }
 }

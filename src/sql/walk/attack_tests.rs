@@ -73,6 +73,9 @@ fn updating_pg_settings_is_set() {
         "UPDATE pg_settings SET setting = 'off' WHERE name = 'row_security'",
         "UPDATE pg_catalog.pg_settings s SET setting = 'off'",
         "EXPLAIN ANALYZE UPDATE pg_settings SET setting = 'off'",
+        // An UPDATE of such a view is one of pg_settings.
+        "CREATE VIEW v AS SELECT name, setting FROM pg_settings",
+        "CREATE TEMP VIEW v (a, b) AS SELECT s.name, s.setting FROM pg_catalog.pg_settings s WHERE true",
     ] {
         assert!(accesses(text).iter().any(|a| a == "set ?=?"), "{text}");
     }

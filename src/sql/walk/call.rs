@@ -246,6 +246,12 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// A call of a built-in by name, without the arguments: none of them is known.
+pub(super) fn of_builtin(name: &str) -> pb::FuncCall {
+    let part = |text: &str| Node { node: Some(NodeEnum::String(pb::String { sval: text.to_owned() })) };
+    pb::FuncCall { funcname: vec![part("pg_catalog"), part(name)], ..pb::FuncCall::default() }
+}
+
 /// The action of calling a built-in of a class; `None` where that depends on the arguments, or nobody knows.
 fn action(class: Class) -> Option<ActionName> {
     Some(match class {

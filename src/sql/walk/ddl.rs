@@ -6,8 +6,8 @@ use pg_query::{NodeEnum, NodeRef};
 use super::Walker;
 use super::emit::{Slot, action};
 use super::kinds::alter_kind;
-use super::names::{boxed, inner, range, string};
-use crate::sql::{ActionName, Name, Object};
+use super::names::{boxed, inner, may_be_builtin, range, string};
+use crate::sql::{ActionName, Name, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
     /// The name of a relation that is being made: temporary ones are in `pg_temp`, those of CREATE SCHEMA in it.
@@ -110,6 +110,10 @@ impl<'a> Walker<'a> {
 
     pub(super) fn create_view(&mut self, view: &'a pb::ViewStmt) {
         self.create_relation("view", view.view.as_ref());
+        // Whoever updates such a view sets.
+        if boxed(&view.query).is_some_and(selects_pg_settings) {
+            self.push(ActionName::Set, Object::Setting { name: Operand::Unknown, value: SettingValue::Unknown });
+        }
         self.boxed(&view.query);
         self.nodes(&view.options);
     }
@@ -280,4 +284,17 @@ impl<'a> Walker<'a> {
 
 fn string_list(node: &NodeEnum) -> bool {
     matches!(node, NodeEnum::List(list) if list.items.iter().all(|n| string(n).is_some()))
+}
+
+/// A query over nothing but `pg_settings`: a view of it can be updated, and hands the update down (rewriteHandler.c,
+/// view_query_is_auto_updatable).
+fn selects_pg_settings(query: &NodeEnum) -> bool {
+    let NodeEnum::SelectStmt(select) = query else { return false };
+    match select.from_clause.as_slice() {
+        [only] => match inner(only) {
+            Some(NodeEnum::RangeVar(relation)) => relation.relname == "pg_settings" && may_be_builtin(&range(relation)),
+            _ => false,
+        },
+        _ => false,
+    }
 }

@@ -5,10 +5,10 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, VariableSetKind, a_const::Val};
 
 use super::Walker;
-use super::names::{inner, last};
+use super::names::{boxed, dotted, inner, last, may_be_builtin, range};
 use crate::sql::functions::{Class, builtin};
 use crate::sql::settings::{canonical, is_baseline};
-use crate::sql::{Action, ActionName, Object, Operand, SettingValue};
+use crate::sql::{Action, ActionName, Name, Object, Operand, SettingValue};
 
 /// Settings whose value is a list of identifiers (`GUC_LIST_QUOTE` in guc_tables.c).
 pub(super) fn is_list(name: &str) -> bool {
@@ -41,7 +41,7 @@ pub(super) fn default_set(statement: &NodeEnum) -> bool {
     match statement {
         NodeEnum::VariableSetStmt(set) => match VariableSetKind::try_from(set.kind) {
             Ok(VariableSetKind::VarReset | VariableSetKind::VarResetAll | VariableSetKind::VarSetDefault) => true,
-            Ok(VariableSetKind::VarSetValue) => is_baseline(&set.name),
+            Ok(VariableSetKind::VarSetValue) => is_first_word(&set.name),
             Ok(VariableSetKind::VarSetCurrent | VariableSetKind::VarSetMulti | VariableSetKind::Undefined) | Err(_) => {
                 false
             }
@@ -49,24 +49,108 @@ pub(super) fn default_set(statement: &NodeEnum) -> bool {
         NodeEnum::DiscardStmt(_) | NodeEnum::UnlistenStmt(_) => true,
         NodeEnum::ClosePortalStmt(close) => close.portalname.is_empty(),
         NodeEnum::DeallocateStmt(deallocate) => deallocate.isall,
-        NodeEnum::SelectStmt(select) => {
-            let plain = select.from_clause.is_empty() && select.with_clause.is_none() && select.where_clause.is_none();
-            plain && select.into_clause.is_none() && matches!(select.target_list.as_slice(), [only] if unlocks(only))
+        NodeEnum::SelectStmt(select) => match only_target(select) {
+            Some(call) => match class(call) {
+                Some(Class::AdvisoryUnlock) => {
+                    call.args.is_empty() && select.from_clause.is_empty() && select.where_clause.is_none()
+                }
+                Some(Class::SetConfig) => sets_first_word(call) && is_of_settings(select),
+                _ => false,
+            },
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+/// What drivers set before they do anything: harmless settings, and the encoding, which the judge guards by itself.
+fn is_first_word(name: &str) -> bool {
+    is_baseline(name) || canonical(name) == "client_encoding"
+}
+
+/// The call in `SELECT f(…) [FROM …] [WHERE …]`; nothing where any other clause stands there.
+fn only_target(select: &pb::SelectStmt) -> Option<&pb::FuncCall> {
+    let more = [
+        &select.distinct_clause,
+        &select.group_clause,
+        &select.window_clause,
+        &select.values_lists,
+        &select.sort_clause,
+        &select.locking_clause,
+    ];
+    let alone = more.iter().all(|clause| clause.is_empty())
+        && select.with_clause.is_none()
+        && select.into_clause.is_none()
+        && select.having_clause.is_none()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none();
+    let [target] = select.target_list.as_slice() else { return None };
+    match inner(target) {
+        Some(NodeEnum::ResTarget(target)) if alone => plain_call(boxed(&target.val)?),
+        _ => None,
+    }
+}
+
+/// A call with arguments alone: no FILTER, OVER, ORDER BY …
+fn plain_call(node: &NodeEnum) -> Option<&pb::FuncCall> {
+    match node {
+        NodeEnum::FuncCall(call) => {
+            let plain = call.agg_order.is_empty() && call.agg_filter.is_none() && call.over.is_none();
+            plain.then_some(call)
+        }
+        _ => None,
+    }
+}
+
+fn class(call: &pb::FuncCall) -> Option<Class> {
+    let name = dotted(&call.funcname);
+    builtin(&name.name).filter(|_| may_be_builtin(&name)).map(|builtin| builtin.class)
+}
+
+/// `set_config` of constants.
+fn sets_first_word(call: &pb::FuncCall) -> bool {
+    let constants = call.args.iter().all(|arg| matches!(inner(arg), Some(NodeEnum::AConst(_))));
+    match call.args.first().and_then(inner) {
+        Some(NodeEnum::AConst(name)) if constants => match &name.val {
+            Some(Val::Sval(name)) => is_first_word(&name.sval),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// No FROM, or the one row of a setting, so that it is only set where the server knows it: pgAdmin begins so.
+fn is_of_settings(select: &pb::SelectStmt) -> bool {
+    match (select.from_clause.as_slice(), boxed(&select.where_clause)) {
+        ([], None) => true,
+        ([from], Some(NodeEnum::AExpr(filter))) => {
+            let of_settings = match inner(from) {
+                Some(NodeEnum::RangeVar(from)) => parts_of(&range(from)) == ("pg_settings", true),
+                Some(NodeEnum::RangeFunction(from)) => is_all_settings(from),
+                _ => false,
+            };
+            let column = matches!(boxed(&filter.lexpr), Some(NodeEnum::ColumnRef(_)));
+            let constant = matches!(boxed(&filter.rexpr), Some(NodeEnum::AConst(_)));
+            of_settings && column && constant
         }
         _ => false,
     }
 }
 
-fn unlocks(target: &Node) -> bool {
-    let Some(NodeEnum::ResTarget(target)) = inner(target) else { return false };
-    match super::names::boxed(&target.val) {
-        Some(NodeEnum::FuncCall(call)) => {
-            let name = super::names::dotted(&call.funcname);
-            let known = builtin(&name.name).filter(|_| super::names::may_be_builtin(&name));
-            call.args.is_empty() && known.is_some_and(|b| b.class == Class::AdvisoryUnlock)
-        }
-        _ => false,
-    }
+/// `FROM pg_show_all_settings()`.
+fn is_all_settings(from: &pb::RangeFunction) -> bool {
+    let [function] = from.functions.as_slice() else { return false };
+    let Some(NodeEnum::List(function)) = inner(function) else { return false };
+    let call = match function.items.first().and_then(inner).and_then(plain_call) {
+        Some(call) if call.args.is_empty() && from.coldeflist.is_empty() => call,
+        _ => return false,
+    };
+    parts_of(&dotted(&call.funcname)) == ("pg_show_all_settings", true)
+}
+
+/// The last part of a name, and whether it can be one of pg_catalog.
+fn parts_of(name: &Name) -> (&str, bool) {
+    (&name.name, may_be_builtin(name))
 }
 
 fn setting(name: &str, value: SettingValue) -> Object {

@@ -548,7 +548,31 @@ fn a_pools_release_batch_does_not_count() {
     assert!(set("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;"));
     assert!(set("RESET ROLE; DISCARD ALL; DEALLOCATE ALL; SET search_path TO DEFAULT"));
     assert!(set("SET DateStyle = ISO; SET LOCAL statement_timeout = '5s'; SET TIME ZONE 'UTC'"));
-    for text in ["SELECT 1", "SET search_path = x", "SET ROLE x", "CLOSE c", "SELECT pg_advisory_unlock_all() FROM t"] {
+    // pgAdmin's first text, and pg_dump's way to set what the server may not know.
+    assert!(set("SET DateStyle=ISO; SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() \
+                 WHERE name = 'bytea_output'; SET client_encoding='UTF8';"));
+    assert!(set("SELECT pg_catalog.set_config('TimeZone', 'UTC', true)"));
+    assert!(set("SELECT set_config('jit', 'off', false) FROM pg_catalog.pg_settings WHERE name = 'jit'"));
+    for text in [
+        "SELECT 1",
+        "SET search_path = x",
+        "SET ROLE x",
+        "CLOSE c",
+        "SELECT pg_advisory_unlock_all() FROM t",
+        "SELECT pg_advisory_unlock_all() ORDER BY (SELECT 1 FROM t)",
+        "SELECT pg_advisory_unlock_all() LIMIT (SELECT 1 FROM t)",
+        "SELECT set_config('search_path', '', false)",
+        "SELECT set_config('jit', note, false) FROM t",
+        "SELECT set_config('jit', 'off', false) FROM t WHERE name = 'jit'",
+        "SELECT set_config('jit', 'off', false) FROM public.pg_settings WHERE name = 'jit'",
+        "SELECT set_config('jit', 'off', false) FROM pg_settings WHERE name = (SELECT note FROM t)",
+        "SELECT set_config('jit', 'off', false) FROM pg_settings WHERE EXISTS (SELECT 1 FROM t)",
+        "SELECT set_config('jit', (SELECT note FROM t), false)",
+        "SELECT set_config('jit', 'off', false) HAVING (SELECT true FROM t)",
+        "SELECT set_config('jit', 'off', false), note FROM t",
+        "SELECT set_config('jit', 'off', false) FROM pg_settings, t WHERE name = 'jit'",
+        "SELECT x.set_config('jit', 'off', false)",
+    ] {
         assert!(!set(text), "{text}");
     }
 }

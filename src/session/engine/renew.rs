@@ -1,0 +1,86 @@
+//! Other policies come into force while the session is under way: its next message is judged by them, and so is everything
+//! that stands behind its names.
+
+use super::{End, Engine};
+use crate::policy::{Moment, Parameters, SessionPolicy, Verdict};
+use crate::session::judge::takes_values;
+use crate::session::statements::Again;
+use crate::sql::Facts;
+use crate::wire::frontend::Frontend;
+use crate::wire::sqlstate;
+
+/// More names than this are judged with other tasks moved off this worker thread, so that they stall nobody.
+const MANY: usize = 500;
+
+impl Engine {
+    /// Follows the policies in force, before a frame is judged. The end, where the session is closed and outside of a
+    /// transaction.
+    #[inline]
+    pub(super) fn follow(&mut self, kind: Frontend) -> Option<End> {
+        match kind {
+            Frontend::Query
+            | Frontend::Parse
+            | Frontend::FunctionCall
+            | Frontend::Bind
+            | Frontend::Describe
+            | Frontend::Execute => {}
+            Frontend::Close
+            | Frontend::Sync
+            | Frontend::Flush
+            | Frontend::CopyData
+            | Frontend::CopyDone
+            | Frontend::CopyFail
+            | Frontend::Terminate => return None,
+        }
+        if self.admission.is_stale() {
+            self.renew();
+        }
+        let closed = self.policy.closed()?;
+        // Where the answers can't be told apart any more the session stays: nothing is allowed to it.
+        let outside = self.idle && self.requests == self.answered && !self.extended;
+        outside.then(|| End::Fatal {
+            sqlstate: sqlstate::ADMIN_SHUTDOWN,
+            message: match closed.terse || self.terse {
+                true => "terminating connection: this session is not admitted any more".to_owned(),
+                false => format!("terminating connection: {}", closed.reason),
+            },
+            hint: None,
+        })
+    }
+
+    #[cold]
+    fn renew(&mut self) {
+        let was_open = self.policy.closed().is_none();
+        self.admission.renew();
+        let policy = self.admission.policy().clone();
+        if let Some(closed) = policy.closed().filter(|_| was_open) {
+            self.tell.closed(closed);
+        }
+        self.enforces = policy.enforces();
+        self.statement_bytes = policy.statement_bytes();
+        self.texts.renew(policy.class());
+        if self.statements.len() + self.portals.len() > MANY {
+            tokio::task::block_in_place(|| self.judge_names(&policy));
+        } else {
+            self.judge_names(&policy);
+        }
+        self.policy = policy;
+    }
+
+    fn judge_names(&mut self, policy: &SessionPolicy) {
+        self.statements.judge_again(|facts| again(policy, facts));
+        // The values of a portal were judged when they were bound, and are gone.
+        self.portals.judge_again(|facts| if takes_values(facts) { Again::Lost } else { again(policy, facts) });
+    }
+}
+
+/// What these policies make of a statement that others allowed.
+fn again(policy: &SessionPolicy, facts: &Facts) -> Again {
+    let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
+    let judgement = policy.judge(facts, moment);
+    let always = !judgement.at_bind && !judgement.timed && judgement.would.is_none();
+    match judgement.verdict {
+        Verdict::Allow(_) if always => Again::Settled,
+        Verdict::Allow(_) | Verdict::Refuse(_) => Again::Asked,
+    }
+}
