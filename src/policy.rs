@@ -291,6 +291,25 @@ impl SessionPolicy {
         self.judgement(class.enforcing.as_ref().map(refuse), refuse)
     }
 
+    /// Judges a type that a Parse gives a parameter by its OID and that isn't PostgreSQL's own: its input function runs, and
+    /// the CHECKs of a domain. Which type it is can't be known, so it takes a rule with `call` that speaks of every object,
+    /// or names the OID among its `objects`.
+    pub fn judge_parameter_type(&self, oid: u32) -> Judgement {
+        let name = Name::bare(&oid.to_string());
+        let mut judgement = self.judge_access(ActionName::Call, Object::Other { kind: "type oid", name });
+        let told = match &mut judgement.verdict {
+            Verdict::Refuse(refusal) => Some(refusal),
+            Verdict::Allow(_) => judgement.would.as_mut(),
+        };
+        if let Some(refusal) = told
+            && refusal.hint.is_none()
+        {
+            refusal.hint =
+                Some(format!("name the type in the text instead: $1::type, or allow call on \"{oid}\"").into());
+        }
+        judgement
+    }
+
     /// Judges a replication command (action `replication`, object its first word, folded to lower case).
     pub fn judge_replication(&self, command: &str) -> Judgement {
         let name = Name::bare(&command.to_ascii_lowercase());

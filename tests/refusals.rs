@@ -336,6 +336,20 @@ fn the_starter_policies_stand_side_by_side() {
 }
 
 #[test]
+fn a_refused_login_is_a_warning_with_user_database_address_and_rule() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, firewall::Options::shipped("application.yaml"));
+    let login = [("user", "app_rw"), ("database", "shop"), ("options", "-c role=shop_owner")];
+    let answer = firewall.connect().try_login(&login);
+    let detail = error(&answer).field('D');
+    let event = detail.rsplit(' ').next().unwrap();
+    firewall.log_line(&["WARN", "app_rw", "\"shop\"", "127.0.0.1", "guard", "role", event]);
+    drop(firewall.connect());
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(!firewall.log().contains("closed before its first byte"), "a port check is no news");
+}
+
+#[test]
 fn a_prepared_execute_is_judged_by_what_its_name_means_when_it_runs() {
     let cluster = Cluster::default();
     let firewall = Firewall::start(&cluster, firewall::Options::shipped("application.yaml"));

@@ -172,6 +172,16 @@ fn a_server_that_is_not_who_it_should_be_gets_no_session() {
 }
 
 #[test]
+fn inside_tls_every_statement_is_judged() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, both_legs(&cluster, cluster.server_identity(), "passthrough"));
+    let mut command = client(&cluster, "psql", firewall.port(), "trust_user", "shop");
+    command.env("PGHOST", "localhost").env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", cluster.ca());
+    let output = run(command.args(["-X", "-v", "VERBOSITY=verbose", "-c", "DELETE FROM orders"]));
+    assert!(output.stderr.contains("42501: statement refused by policy \"everyone\""), "{}", output.stderr);
+}
+
+#[test]
 fn plaintext_behind_an_ssl_request_closes_the_session() {
     let cluster = Cluster::default();
     let own = cluster.server_identity();

@@ -1,5 +1,283 @@
-//! Group F: wire protocol.
+//! Group F: the wire protocol.
 
-use super::Attack;
+mod copying;
+mod framing;
+mod names;
+mod startups;
+mod values;
 
-pub const ATTACKS: &[Attack] = &[];
+use super::{Attack, Seen};
+
+pub const ATTACKS: &[Attack] = &[
+    Attack {
+        code: "F1",
+        name: "function_call",
+        title: "a function called by its number in a FunctionCall message, without any SQL",
+        stopped_by: "every FunctionCall is judged by its OID (policy.rs, judge_fastpath)",
+        seen: Seen::Wire(values::FUNCTION_CALLS),
+    },
+    Attack {
+        code: "F2",
+        name: "startup_parameters",
+        title: "a role, a search_path or a guard's value in the startup packet",
+        stopped_by: "startup parameters and options are judged as SET, and the packet is rebuilt (policy/startup.rs)",
+        seen: Seen::Wire(startups::PARAMETERS),
+    },
+    Attack {
+        code: "F3",
+        name: "replication_connection",
+        title: "a session that speaks to a walsender: the log of every table, the files of the cluster",
+        stopped_by: "replication sessions match policies that say so only, and each command is judged (policy/admit.rs)",
+        seen: Seen::Wire(startups::REPLICATION),
+    },
+    Attack {
+        code: "F4",
+        name: "prepared_statements_share_names",
+        title: "a statement prepared by SQL and run by the protocol, or the other way round",
+        stopped_by: "one name, one set of statements that may stand behind it, for both (session/statements.rs)",
+        seen: Seen::Wire(names::STATEMENTS),
+    },
+    Attack {
+        code: "F5",
+        name: "portals_are_cursors",
+        title: "a cursor read by Execute, a portal by FETCH, or one that a function has opened",
+        stopped_by: "one namespace for both; a cursor nobody saw made needs a rule that names it (session/statements.rs)",
+        seen: Seen::Wire(names::PORTALS),
+    },
+    Attack {
+        code: "F6",
+        name: "parse_that_was_skipped",
+        title: "a Close and a Parse that the server skips after an error, so that a name keeps its old statement",
+        stopped_by: "only the server's acknowledgement takes a statement away from a name (session/ledger.rs)",
+        seen: Seen::Wire(names::SKIPPED),
+    },
+    Attack {
+        code: "F7",
+        name: "verdict_overwritten",
+        title: "an allowed statement behind a refused one, in one breath",
+        stopped_by: "each message is judged and replaced by itself; no verdict is kept for a batch (session/engine.rs)",
+        seen: Seen::Wire(framing::OVERWRITTEN),
+    },
+    Attack {
+        code: "F8",
+        name: "too_long_to_be_read",
+        title: "a statement longer than what is read",
+        stopped_by: "over the limit is refused unread (session/engine.rs, too_long)",
+        seen: Seen::Wire(framing::LONG),
+    },
+    Attack {
+        code: "F9",
+        name: "off_switch",
+        title: "an order to the firewall itself, in SQL, in a comment or at startup",
+        stopped_by: "the data port takes no orders: there is nothing to switch",
+        seen: Seen::Wire(startups::SWITCHES),
+    },
+    Attack {
+        code: "F10",
+        name: "unparsed_is_forwarded",
+        title: "a text that the firewall can't read and the server can",
+        stopped_by: "what does not parse is refused and counted (policy.rs, judge_unparsed)",
+        seen: Seen::Wire(framing::UNPARSED),
+    },
+    Attack {
+        code: "F11",
+        name: "length_overflow",
+        title: "a value of over four gigabytes whose length wraps around: its tail is read as messages",
+        stopped_by: "messages end where the server says they end, and each one is judged (session/engine.rs)",
+        seen: Seen::Wire(framing::WRAPPED),
+    },
+    Attack {
+        code: "F12",
+        name: "impossible_lengths",
+        title: "a length of 3, or of two gigabytes",
+        stopped_by: "lengths are the server's or the session ends; memory grows by bytes that came (wire/frame.rs)",
+        seen: Seen::Build(&[
+            "src/wire/frame.rs::a_length_that_does_not_count_itself_is_impossible",
+            "src/session/engine/tests.rs::impossible_lengths_end_the_session_without_a_word",
+            "src/session/relay/tests.rs::an_overlong_statement_is_dropped_without_being_kept",
+            "tests/bad_input.rs::garbage_inside_a_session_ends_that_session_only",
+        ]),
+    },
+    Attack {
+        code: "F13",
+        name: "copy_desynchronisation",
+        title: "Syncs that COPY swallows, and data behind a COPY that is over",
+        stopped_by: "no state turns judging off, and uncertain answers settle no name (session/ledger.rs)",
+        seen: Seen::Wire(copying::DESYNCHRONISED),
+    },
+    Attack {
+        code: "F14",
+        name: "plaintext_behind_ssl_request",
+        title: "bytes sent in the clear behind an SSLRequest, to be taken for something said inside TLS",
+        stopped_by: "no byte is read ahead before TLS is decided, in either direction (session/handshake.rs, net/connect.rs)",
+        seen: Seen::Build(&[
+            "tests/tls.rs::plaintext_behind_an_ssl_request_closes_the_session",
+            "src/session/handshake/tests.rs::words_in_the_clear_behind_an_ssl_request_are_never_read_as_said_inside_tls",
+            "src/net/tests.rs::from_require_up_only_tls_opens_the_way",
+        ]),
+    },
+    Attack {
+        code: "F15",
+        name: "gssapi_encryption",
+        title: "GSSENCRequest: what follows could not be read",
+        stopped_by: "it is answered N (session/handshake.rs)",
+        seen: Seen::Build(&["src/session/handshake/tests.rs::encryption_that_is_not_there_is_answered_no"]),
+    },
+    Attack {
+        code: "F16",
+        name: "direct_tls",
+        title: "TLS from the first byte on, or another protocol's TLS",
+        stopped_by: "what is no startup packet is closed (wire/startup.rs)",
+        seen: Seen::Build(&[
+            "src/session/handshake/tests.rs::what_is_no_startup_packet_gets_what_the_server_gives",
+            "tests/bad_input.rs::garbage_on_the_port_harms_nobody",
+        ]),
+    },
+    Attack {
+        code: "F17",
+        name: "tls_through_the_firewall",
+        title: "TLS from the client to the server itself, so that nothing can be read",
+        stopped_by: "TLS ends at the firewall, or there is none: no mode passes it through (session/handshake.rs)",
+        seen: Seen::Build(&[
+            "tests/tls.rs::inside_tls_every_statement_is_judged",
+            "tests/tls.rs::over_a_plain_client_leg_every_login_passes_through",
+        ]),
+    },
+    Attack {
+        code: "F18",
+        name: "sslmode_downgrade",
+        title: "somebody between firewall and server says that there is no TLS",
+        stopped_by: "sslmode to the letter: from require up nothing else opens the way (net/connect.rs)",
+        seen: Seen::Build(&[
+            "src/net/tests.rs::from_require_up_only_tls_opens_the_way",
+            "src/net/tests.rs::certificates_are_checked_as_the_mode_says",
+            "src/net/tests.rs::a_cancel_of_a_tls_session_never_goes_plain",
+            "src/session/handshake/tests.rs::under_prefer_and_allow_an_error_at_once_means_the_other_way",
+            "tests/tls.rs::a_server_that_is_not_who_it_should_be_gets_no_session",
+        ]),
+    },
+    Attack {
+        code: "F19",
+        name: "cancel_request",
+        title: "cancelling other people's statements by guessed or stolen keys",
+        stopped_by: "an unknown key goes nowhere, a known one to its own session's server only (session/cancel.rs)",
+        seen: Seen::Build(&[
+            "tests/sessions.rs::a_cancel_request_with_a_wrong_key_stops_nothing",
+            "tests/sessions.rs::a_cancel_request_stops_a_running_query",
+            "src/wire/startup/tests.rs::cancel_keys_have_4_to_256_bytes",
+            "src/session/handshake/tests.rs::cancels_are_told_apart",
+        ]),
+    },
+    Attack {
+        code: "F20",
+        name: "protocol_options",
+        title: "protocol versions and _pq_ options that change what the bytes after them mean",
+        stopped_by: "versions above 3.2 are asked for as 3.2; unknown options are not sent on (session/handshake.rs)",
+        seen: Seen::Build(&[
+            "src/session/handshake/tests.rs::newer_minors_are_asked_for_as_3_2_and_the_client_is_told_once",
+            "src/session/handshake/tests.rs::what_a_3_2_client_asks_goes_as_it_is",
+            "src/wire/startup/tests.rs::minor_versions_are_kept_and_other_majors_refused_in_the_servers_words",
+        ]),
+    },
+    Attack {
+        code: "F21",
+        name: "payload_in_bind",
+        title: "the harm is in the bound values, not in the text",
+        stopped_by: "what depends on a value is judged at Bind, as text and as binary (session/judge.rs, bind)",
+        seen: Seen::Wire(values::BOUND),
+    },
+    Attack {
+        code: "F22",
+        name: "parameter_types_by_oid",
+        title: "a parameter of a type that runs somebody's code, declared by its number",
+        stopped_by: "a type that isn't PostgreSQL's own needs a rule when it comes by OID (policy.rs, judge_parameter_type)",
+        seen: Seen::Wire(values::TYPES),
+    },
+    Attack {
+        code: "F23",
+        name: "answers_shifted_by_one",
+        title: "a refusal with one answer too many, after which everybody reads somebody else's rows",
+        stopped_by: "the server itself fails in the place of what was refused (session/refusal.rs)",
+        seen: Seen::Build(&[
+            "tests/framing.rs::a_refusal_is_answered_as_a_failure_of_the_server_in_its_place",
+            "tests/framing.rs::the_end_of_a_copy_is_answered_as_the_server_does",
+            "src/session/engine/tests/framing.rs::a_refused_frame_becomes_one_frame_that_is_answered_alike",
+            "tests/refusals.rs::in_a_pipeline_the_insert_before_a_refusal_is_rolled_back",
+        ]),
+    },
+    Attack {
+        code: "F24",
+        name: "half_a_batch",
+        title: "the harmless half of a message runs before the other half is refused",
+        stopped_by: "all statements of a message are judged before a byte of it is sent (session/engine.rs)",
+        seen: Seen::Wire(framing::HALVES),
+    },
+    Attack {
+        code: "F25",
+        name: "statement_older_than_the_policy",
+        title: "a statement prepared while it was allowed, run when it no longer is",
+        stopped_by: "names are judged again when the policy has changed (session/statements.rs)",
+        seen: Seen::Wire(names::OLDER),
+    },
+    Attack {
+        code: "F26",
+        name: "describe_tells",
+        title: "Describe tells names and types of columns without an Execute",
+        stopped_by: "a statement is judged before it is parsed by the server, and its name at Describe (session/engine.rs)",
+        seen: Seen::Wire(names::DESCRIBED),
+    },
+    Attack {
+        code: "F27",
+        name: "wrong_phase",
+        title: "messages that have no place where they are sent, to make the firewall lose its",
+        stopped_by: "only types that exist, and every Query, Parse and FunctionCall judged in every phase (session/engine.rs)",
+        seen: Seen::Wire(copying::MISPLACED),
+    },
+    Attack {
+        code: "F28",
+        name: "channel_binding_removed",
+        title: "SCRAM without channel binding, because somebody in between took it from the offer",
+        stopped_by: "offered where it can work; where it can't, the proxy does not start unless told so (session/auth)",
+        seen: Seen::Build(&[
+            "src/session/handshake/tests.rs::channel_binding_is_offered_only_where_it_can_work",
+            "src/session/handshake/tests.rs::two_certificates_are_noticed_at_the_start",
+            "tests/tls.rs::with_one_certificate_on_both_legs_passthrough_binds_the_channel",
+            "tests/tls.rs::with_two_certificates_passthrough_does_not_start",
+        ]),
+    },
+    Attack {
+        code: "F29",
+        name: "the_proxys_own_queries",
+        title: "questions that a proxy asks in the client's session, under settings that the client chose",
+        stopped_by: "it asks none: the server hears the client's messages and nothing else (session/relay.rs)",
+        seen: Seen::Build(&["tests/framing.rs::the_server_hears_nothing_of_the_firewalls_own"]),
+    },
+    Attack {
+        code: "F30",
+        name: "broken_messages",
+        title: "messages of a client or server that make a proxy's parser fail",
+        stopped_by: "views that return an error and never panic; arithmetic that can't overflow (wire)",
+        seen: Seen::Build(&[
+            "src/session/engine/tests/framing.rs::no_bytes_of_either_side_make_it_panic",
+            "src/session/engine/tests/framing.rs::an_error_without_fields_passes",
+            "src/session/handshake/tests.rs::a_login_that_ends_in_broken_messages_ends",
+            "src/session/relay/tests.rs::a_server_that_talks_nonsense_is_left",
+            "src/wire/frontend.rs::views_never_panic",
+            "src/wire/startup/tests.rs::no_bytes_make_it_panic",
+        ]),
+    },
+    Attack {
+        code: "F31",
+        name: "segmentation",
+        title: "messages cut into bytes, or ten thousand of them in one segment",
+        stopped_by: "verdicts are on messages, wherever segments end (session/engine.rs)",
+        seen: Seen::Wire(framing::MANY),
+    },
+    Attack {
+        code: "F32",
+        name: "connection_as_identity",
+        title: "an application_name that promises trust",
+        stopped_by: "who may do what depends on the login only (policy/admit.rs)",
+        seen: Seen::Wire(startups::NAMES),
+    },
+];

@@ -63,6 +63,7 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "extension",
     "file",
     "foreign_data_wrapper",
+    "type oid",
     "language",
     "large_object",
     "library",

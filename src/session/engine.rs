@@ -6,19 +6,20 @@
 
 mod answers;
 mod renew;
+mod wording;
 
 use std::sync::Arc;
 
-use crate::policy::{Admission, Approved, Judgement, Refusal, RuleRef, SessionPolicy, UnknownName, Verdict};
+use crate::policy::{Admission, Approved, Judgement, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
 use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Boundary, Ledger, Outstanding};
 use crate::session::quarantine::Watch;
-use crate::session::refusal::{Pending, Reference, Wording};
+use crate::session::refusal::{Pending, Reference};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
-use crate::sql::{Facts, NameUse, Unparsed};
+use crate::sql::{Facts, NameUse};
 use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
 use crate::wire::frontend::{self, Frontend, Target};
 use crate::wire::reply::{self, Severity};
@@ -29,6 +30,9 @@ const BESIDES: usize = 1 << 10;
 
 /// The types that a Parse may hold behind its text: as many as there may be parameters.
 const TYPES: usize = 4 * u16::MAX as usize;
+
+/// `FirstNormalObjectId` of `src/include/access/transam.h`: types below it are PostgreSQL's own.
+const FIRST_NORMAL_OBJECT_ID: u32 = 16384;
 
 /// Bytes in which the names of a Bind must end.
 const BIND_NAMES: usize = 4096;
@@ -366,13 +370,22 @@ impl Engine {
             let name = name_of_parse(turn.rest);
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
-        let Ok(frontend::Parse { name, text }) = frontend::parse(turn.body()?) else {
-            return Ok(self.malformed(Asked::Parse, turn));
-        };
+        let Ok(parse) = frontend::parse(turn.body()?) else { return Ok(self.malformed(Asked::Parse, turn)) };
+        let frontend::Parse { name, text, .. } = parse;
         if text.len() > self.statement_bytes {
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
         let mut judged = self.judge().text(text, Asked::Parse);
+        if matches!(judged.judgement.verdict, Verdict::Allow(_))
+            && let Some(oid) = parse.types().find(|oid| *oid >= FIRST_NORMAL_OBJECT_ID)
+        {
+            let by_type = self.policy.judge_parameter_type(oid);
+            self.tell.parameter_type(&by_type);
+            match by_type.verdict {
+                Verdict::Refuse(_) => judged.judgement = by_type,
+                Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),
+            }
+        }
         if let Some(behind) = judged.behind().map(Behind::by_message) {
             // The name is known from now on: drivers send Bind and Execute right behind.
             match self.judge().name(name) {
@@ -612,36 +625,6 @@ impl Engine {
                 NameUse::CloseCursor(None) => self.ledger.sent(Outstanding::CloseCursors(self.portals.now())),
                 NameUse::Execute(_) | NameUse::Fetch(_) => {}
             }
-        }
-    }
-
-    fn wording(
-        &self,
-        refusal: &Refusal,
-        unparsed: Option<&Unparsed>,
-        as_server: Option<String>,
-        reference: &Reference,
-    ) -> Wording {
-        let newer = (self.lexing.server_major > crate::sql::GRAMMAR_MAJOR).then(|| {
-            format!(
-                "Portcullis reads the grammar of PostgreSQL {}, this server is PostgreSQL {}",
-                crate::sql::GRAMMAR_MAJOR,
-                self.lexing.server_major
-            )
-        });
-        match (unparsed, as_server) {
-            (Some(Unparsed::Syntax { message, position }), _) => Wording {
-                position: *position,
-                hint: newer,
-                ..Wording::as_server(sqlstate::SYNTAX_ERROR, message.clone())
-            },
-            (Some(Unparsed::TooDeep), _) => {
-                Wording::as_server(sqlstate::STATEMENT_TOO_COMPLEX, "stack depth limit exceeded".to_owned())
-            }
-            (Some(Unparsed::Internal(_)), _) | (None, None) => Wording::of(refusal, reference),
-            // What stands in a policy speaks for itself; otherwise the client hears what the server would say.
-            (None, Some(_)) if !refusal.rule.place().is_empty() => Wording::of(refusal, reference),
-            (None, Some(message)) => Wording::as_server(refusal.sqlstate, message),
         }
     }
 

@@ -159,6 +159,12 @@ impl Teller {
         self.handles(&judgement.policy).statement(Group::Admin as usize, verdict);
     }
 
+    /// A type that a Parse gives a parameter by its OID.
+    pub fn parameter_type(&mut self, judgement: &Judgement) {
+        let verdict = label(judgement);
+        self.handles(&judgement.policy).statement(Group::Call as usize, verdict);
+    }
+
     /// The signals of an injection, with the verdict that the message got.
     pub fn signals(&self, signals: &Signals, judgement: &Judgement) {
         if signals.signals.is_empty() {

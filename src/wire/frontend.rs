@@ -79,6 +79,15 @@ pub enum Target<'a> {
 pub struct Parse<'a> {
     pub name: &'a [u8],
     pub text: &'a [u8],
+    /// The OIDs of parameter types, four bytes each.
+    types: &'a [u8],
+}
+
+impl Parse<'_> {
+    /// The types that the client gives its parameters; 0 leaves one to the server.
+    pub fn types(&self) -> impl Iterator<Item = u32> {
+        self.types.chunks_exact(4).map(|oid| oid.try_into().map_or(0, u32::from_be_bytes))
+    }
 }
 
 /// The text of a Query.
@@ -103,7 +112,7 @@ pub fn parse(body: &[u8]) -> Result<Parse<'_>, Malformed> {
     if types.len() != 4 * usize::from(u16::from_be_bytes(*count)) {
         return Err(Malformed);
     }
-    Ok(Parse { name, text })
+    Ok(Parse { name, text, types })
 }
 
 /// Portal and statement name of a Bind, and the bytes behind them; `None` while they are not all there.
@@ -214,7 +223,9 @@ mod tests {
 
     #[test]
     fn a_parse_fills_its_body() {
-        assert_eq!(parse(b"s\0SELECT $1\0\0\x01\0\0\0\x17"), Ok(Parse { name: b"s", text: b"SELECT $1" }));
+        let one = parse(b"s\0SELECT $1\0\0\x01\0\0\0\x17").unwrap();
+        assert_eq!((one.name, one.text), (&b"s"[..], &b"SELECT $1"[..]));
+        assert_eq!(one.types().collect::<Vec<_>>(), [23]);
         assert_eq!(parse(b"s\0SELECT $1\0\0\x01\0\0\0"), Err(Malformed));
         assert_eq!(parse(b"s\0SELECT $1\0\0\0x"), Err(Malformed));
         assert_eq!(parse(b"s\0SELECT"), Err(Malformed));

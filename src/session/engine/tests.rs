@@ -17,6 +17,10 @@ use crate::session::quarantine::Quarantine;
 use crate::sql::Group;
 use crate::wire::backend::error_fields;
 
+mod framing;
+mod grammar;
+mod types;
+
 pub(in crate::session) const SHOP: &str = "
 policy: shop
 applies_to: {users: [shop_app]}

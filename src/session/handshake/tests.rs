@@ -666,6 +666,23 @@ async fn a_server_that_skips_its_scram_proof_gets_no_session() {
 }
 
 #[tokio::test]
+async fn a_login_that_ends_in_broken_messages_ends() {
+    for broken in [
+        frame(b'E', b""),
+        frame(b'E', b"SFATAL"),
+        frame(b'R', b"\0\0"),
+        frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256"),
+        frame(b'R', b"\0\0\0\x0br=,s=,i=99999999999999999999"),
+        frame(b'R', b"\0\0\0\x0c\xff"),
+        b"R\0\0\0\x03".to_vec(),
+        b"R\xff\xff\xff\xff".to_vec(),
+    ] {
+        let (opened, _, _) = by_password("disable", Script::send(&broken), b"secret\0").await;
+        assert!(opened.is_err(), "{}", broken.escape_ascii());
+    }
+}
+
+#[tokio::test]
 async fn the_frame_helper_agrees_with_the_wire() {
     let header = frame::header(OK).unwrap().unwrap();
     assert_eq!((header.kind, header.frame()), (b'R', OK.len()));
