@@ -31,9 +31,6 @@ const BESIDES: usize = 1 << 10;
 /// The types that a Parse may hold behind its text: as many as there may be parameters.
 const TYPES: usize = 4 * u16::MAX as usize;
 
-/// `FirstNormalObjectId` of `src/include/access/transam.h`: types below it are PostgreSQL's own.
-const FIRST_NORMAL_OBJECT_ID: u32 = 16384;
-
 /// Bytes in which the names of a Bind must end.
 const BIND_NAMES: usize = 4096;
 
@@ -375,17 +372,7 @@ impl Engine {
         if text.len() > self.statement_bytes {
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
-        let mut judged = self.judge().text(text, Asked::Parse);
-        if matches!(judged.judgement.verdict, Verdict::Allow(_))
-            && let Some(oid) = parse.types().find(|oid| *oid >= FIRST_NORMAL_OBJECT_ID)
-        {
-            let by_type = self.policy.judge_parameter_type(oid);
-            self.tell.parameter_type(&by_type);
-            match by_type.verdict {
-                Verdict::Refuse(_) => judged.judgement = by_type,
-                Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),
-            }
-        }
+        let mut judged = self.judge().parse(&parse);
         if let Some(behind) = judged.behind().map(Behind::by_message) {
             // The name is known from now on: drivers send Bind and Execute right behind.
             match self.judge().name(name) {

@@ -14,8 +14,11 @@ use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{self, Facts, NameUse, Object, Operand, Reading, Unparsed};
-use crate::wire::frontend::Value;
+use crate::wire::frontend::{self, Value};
 use crate::wire::sqlstate;
+
+/// `FirstNormalObjectId` of `src/include/access/transam.h`: types below it are PostgreSQL's own.
+const FIRST_NORMAL_OBJECT_ID: u32 = 16384;
 
 /// How the session's bytes are to be read, followed by what the server reports.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +101,22 @@ impl Judge<'_> {
         let judgement = self.policy.judge(&facts, moment);
         self.tell.statements(&judgement, Some(&facts));
         Judged { facts: Some(facts), ..Judged::plain(judgement) }
+    }
+
+    /// Judges a Parse: its text, and the types that it gives its parameters.
+    pub fn parse(&mut self, parse: &frontend::Parse<'_>) -> Judged {
+        let mut judged = self.text(parse.text, Asked::Parse);
+        if matches!(judged.judgement.verdict, Verdict::Allow(_))
+            && let Some(oid) = parse.types().find(|oid| *oid >= FIRST_NORMAL_OBJECT_ID)
+        {
+            let by_type = self.policy.judge_parameter_type(oid);
+            self.tell.parameter_type(&by_type);
+            match by_type.verdict {
+                Verdict::Refuse(_) => judged.judgement = by_type,
+                Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),
+            }
+        }
+        judged
     }
 
     /// Judges a Bind again, where what it binds has verdicts that depend on values or time.
