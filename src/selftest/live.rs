@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::attacks::{Fence, Harm, Step, Target, Way};
-use crate::config::{Config, ConfigError, RunArgs};
+use crate::config::{Config, ConfigError, RunArgs, SslMode, Upstream};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
 use crate::selftest::Outcome;
@@ -30,6 +30,19 @@ pub struct Server {
     /// A superuser and, where the server asks for one, the password.
     pub user: String,
     pub password: Option<String>,
+}
+
+impl Server {
+    /// Where it is reached without TLS, if that is how.
+    fn plain_address(&self) -> Result<Option<SocketAddr>, LiveError> {
+        let upstream = Upstream::parse(&self.upstream)
+            .map_err(|source| ConfigError::Upstream { origin: "--upstream".to_owned(), source })?;
+        if upstream.sslmode != SslMode::Disable {
+            return Ok(None);
+        }
+        let addresses = (upstream.host.as_str(), upstream.port).to_socket_addrs();
+        Ok(addresses.map_err(|error| LiveError::Stage(ClientError::Io(error).into()))?.next())
+    }
 }
 
 /// Why nothing could be played.
@@ -159,17 +172,24 @@ impl Live {
         let set = Arc::new(load().map_err(LiveError::Policies)?.waive_requirements());
         let policies = load().map_err(LiveError::Policies)?.waive_requirements();
         let firewall = Firewall::start(&runtime, server, policies)?;
-        let watched = policy::load_text("watched.yaml", WATCHED).map_err(LiveError::Policies)?;
-        let open = Firewall::start(&runtime, server, watched)?;
-        let superuser =
-            Superuser { address: open.address, user: server.user.clone(), password: server.password.clone() };
+        let mut own = HashMap::new();
+        let open = match server.plain_address()? {
+            Some(address) => address,
+            // A firewall that only observes speaks TLS for us.
+            None => {
+                let watched = policy::load_text("watched.yaml", WATCHED).map_err(LiveError::Policies)?;
+                let watched = Firewall::start(&runtime, server, watched)?;
+                let address = watched.address;
+                own.insert(WATCHED, watched);
+                address
+            }
+        };
+        let superuser = Superuser { address: open, user: server.user.clone(), password: server.password.clone() };
         let mut subject = subject.clone();
         let mut stage = Stage::open(&superuser, &mut subject.target)?;
         let major = stage.major()?;
         let before = stage.snapshot()?;
-        let address = open.address;
-        let own = HashMap::from([(WATCHED, open)]);
-        Ok(Live { runtime, server: server.clone(), stage, subject, set, open: address, firewall, own, major, before })
+        Ok(Live { runtime, server: server.clone(), stage, subject, set, open, firewall, own, major, before })
     }
 
     /// Tries one way: past the firewall first, where it must do harm, then through it by each protocol.

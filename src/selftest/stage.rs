@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use crate::attacks::{STAGE, Target};
 use crate::selftest::client::{Client, ClientError};
 
+/// The database from which others are made and dropped.
+const MAINTENANCE: &str = "postgres";
+
 /// One line for each catalog and each table.
 const SNAPSHOT: &str = include_str!("snapshot.sql");
 
@@ -52,6 +55,9 @@ pub struct Stage {
     /// What was made, to be dropped in the end: roles, databases.
     roles: Vec<String>,
     databases: Vec<String>,
+    /// In a database that nobody drops.
+    server: Client,
+    /// In the attacked one.
     session: Option<Client>,
 }
 
@@ -61,7 +67,7 @@ impl Stage {
     /// # Errors
     /// They exist already, or the server refuses.
     pub fn open(superuser: &Superuser, target: &mut Target) -> Result<Stage, StageError> {
-        let mut server = superuser.session("postgres")?;
+        let mut server = superuser.session(MAINTENANCE)?;
         if server.sql("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")? != "t" {
             return Err(StageError::NoSuperuser(superuser.user.clone()));
         }
@@ -76,17 +82,19 @@ impl Stage {
             template: template.clone(),
             roles: Vec::new(),
             databases: Vec::new(),
+            server,
             session: None,
         };
         for role in [target.role.as_str(), BOSS] {
             if role == superuser.user {
                 continue;
             }
-            let known = server.sql(&format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(role)))?;
+            let known =
+                stage.server.sql(&format!("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = {}", literal(role)))?;
             if !known.is_empty() {
                 return Err(StageError::Exists { kind: "role", name: role.to_owned() });
             }
-            server.sql(&format!(
+            stage.server.sql(&format!(
                 "CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}",
                 identifier(role),
                 literal(&target.password)
@@ -94,13 +102,14 @@ impl Stage {
             stage.roles.push(role.to_owned());
         }
         for database in [template.as_str(), target.database.as_str()] {
-            let known =
-                server.sql(&format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(database)))?;
+            let known = stage
+                .server
+                .sql(&format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {}", literal(database)))?;
             if !known.is_empty() {
                 return Err(StageError::Exists { kind: "database", name: database.to_owned() });
             }
         }
-        server.sql(&format!("CREATE DATABASE {} TEMPLATE template0", identifier(&template)))?;
+        stage.server.sql(&format!("CREATE DATABASE {} TEMPLATE template0", identifier(&template)))?;
         stage.databases.push(template.clone());
         superuser.session(&template)?.sql(&target.fill(STAGE))?;
         stage.reset()?;
@@ -113,40 +122,30 @@ impl Stage {
     /// The server's.
     pub fn reset(&mut self) -> Result<(), StageError> {
         self.session = None;
+        let database = identifier(&self.target.database);
         if self.databases.contains(&self.target.database) {
             self.forget_prepared_transactions()?;
-        }
-        let mut server = self.superuser.session(&self.template)?;
-        let database = identifier(&self.target.database);
-        server.sql(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
-        drop(server);
-        // A template must have no session: this one stands in another database.
-        let mut server = self.superuser.session("template1")?;
-        let mut made = Ok(String::new());
-        for _ in 0..50 {
-            made = server.sql(&format!("CREATE DATABASE {database} TEMPLATE {}", identifier(&self.template)));
-            // 55006: the session that has just left is still there.
-            match &made {
-                Err(ClientError::Sql { sqlstate, .. }) if sqlstate == "55006" => {
-                    std::thread::sleep(std::time::Duration::from_millis(20));
-                }
-                Ok(_) | Err(_) => break,
-            }
-        }
-        made?;
-        if !self.databases.contains(&self.target.database) {
+            self.server.sql(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
+        } else {
             self.databases.push(self.target.database.clone());
         }
+        self.server.sql(&format!("CREATE DATABASE {database} TEMPLATE {}", identifier(&self.template)))?;
         Ok(())
     }
 
     /// A prepared transaction keeps its database from being dropped.
     fn forget_prepared_transactions(&mut self) -> Result<(), StageError> {
-        const PREPARED: &str = "SELECT pg_catalog.string_agg(pg_catalog.quote_literal(gid), E'\\n') \
-             FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()";
-        let mut database = self.superuser.session(&self.target.database)?;
-        for transaction in database.sql(PREPARED)?.lines() {
-            database.sql(&format!("ROLLBACK PREPARED {transaction}"))?;
+        let prepared = format!(
+            "SELECT pg_catalog.string_agg(pg_catalog.quote_literal(gid), E'\\n') FROM pg_catalog.pg_prepared_xacts \
+             WHERE database = {}",
+            literal(&self.target.database)
+        );
+        let prepared = self.server.sql(&prepared)?;
+        if !prepared.is_empty() {
+            let mut database = self.superuser.session(&self.target.database)?;
+            for transaction in prepared.lines() {
+                database.sql(&format!("ROLLBACK PREPARED {transaction}"))?;
+            }
         }
         Ok(())
     }
@@ -187,12 +186,11 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.session = None;
         // Nobody is left to tell of an error, and a scratch server is thrown away.
-        let Ok(mut server) = self.superuser.session("template1") else { return };
         for database in &self.databases {
-            let _ = server.sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(database)));
+            let _ = self.server.sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(database)));
         }
         for role in &self.roles {
-            let _ = server.sql(&format!("DROP ROLE IF EXISTS {}", identifier(role)));
+            let _ = self.server.sql(&format!("DROP ROLE IF EXISTS {}", identifier(role)));
         }
     }
 }
