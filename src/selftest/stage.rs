@@ -2,6 +2,7 @@
 //! everything that an attack may change.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::attacks::{STAGE, Target};
 use crate::selftest::client::{Client, ClientError};
@@ -125,11 +126,27 @@ impl Stage {
         let database = identifier(&self.target.database);
         if self.databases.contains(&self.target.database) {
             self.forget_prepared_transactions()?;
+            self.await_departures()?;
             self.server.sql(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
         } else {
             self.databases.push(self.target.database.clone());
         }
         self.server.sql(&format!("CREATE DATABASE {database} TEMPLATE {}", identifier(&self.template)))?;
+        Ok(())
+    }
+
+    /// Waits a moment for the sessions that were just closed: for those it still finds, DROP DATABASE waits much longer.
+    fn await_departures(&mut self) -> Result<(), StageError> {
+        let here = format!(
+            "SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datname = {}",
+            literal(&self.target.database)
+        );
+        for _ in 0..25 {
+            if self.server.sql(&here)? == "0" {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
         Ok(())
     }
 
