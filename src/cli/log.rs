@@ -29,7 +29,9 @@ fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn tra
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_target(false);
+    // A line that can't be written is told on stderr by default, which panics where stderr is what can't be written.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
+    let builder = builder.with_target(false);
     match format {
         LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
         LogFormat::Text => {

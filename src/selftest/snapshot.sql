@@ -20,6 +20,7 @@ WITH catalogs(name, rows) AS (VALUES
     ('pg_ts_template', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_ts_template x'),
     ('pg_am', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_am x'),
     ('pg_extension', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_extension x'),
+    ('pg_depend', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_depend x WHERE deptype = ''e'''),
     ('pg_publication', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_publication x'),
     ('pg_subscription', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_subscription x'),
     ('pg_foreign_server', 'SELECT to_jsonb(x) r FROM pg_catalog.pg_foreign_server x'),

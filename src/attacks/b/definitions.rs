@@ -318,11 +318,9 @@ pub const EXTENSIONS: &[Way] = &[
     extension("pages on disk", &[Step::Query("CREATE EXTENSION pageinspect")]),
     extension("what others ask", &[Step::Query("CREATE EXTENSION pg_stat_statements SCHEMA {schema}")]),
     extension("DROP EXTENSION", &[Step::Query("DROP EXTENSION plpgsql CASCADE")]),
-    Way::new(
+    extension(
         "ALTER EXTENSION takes a function out",
-        Fence::Always,
         &[Step::Query("ALTER EXTENSION plpgsql DROP FUNCTION plpgsql_validator(oid)")],
-        Harm::Runs,
     ),
     extension("ALTER EXTENSION moves its objects", &[Step::Query("ALTER EXTENSION citext SET SCHEMA evil")])
         .setup("CREATE EXTENSION citext"),
