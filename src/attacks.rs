@@ -155,6 +155,9 @@ pub enum Step {
     Bound(&'static str, &'static [&'static str]),
     /// Bytes, and so many ReadyForQuery to wait for.
     Bytes(fn(&Target) -> Vec<u8>, usize),
+    /// The same, going on with the COPY that a Query began: where that was refused, nobody answers the end of its data, and one
+    /// less is waited for.
+    CopyRest(fn(&Target) -> Vec<u8>, usize),
     /// A superuser's SQL on another connection, past the firewall.
     Elsewhere(&'static str),
     /// Another set of policies comes into force ([`Fence::Own`] only).
@@ -245,7 +248,7 @@ impl Step {
             Step::Sql(sql) if extended => ([frames::run(&target.fill(sql), &[]), frames::sync()].concat(), 1),
             Step::Sql(sql) | Step::Query(sql) => (frames::query(&target.fill(sql)), 1),
             Step::Bound(sql, values) => ([frames::run(&target.fill(sql), values), frames::sync()].concat(), 1),
-            Step::Bytes(bytes, ready) => (bytes(target), *ready),
+            Step::Bytes(bytes, ready) | Step::CopyRest(bytes, ready) => (bytes(target), *ready),
         })
     }
 }

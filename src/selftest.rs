@@ -15,6 +15,7 @@ use crate::attacks::{self, Attack, Fence, Way};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
 
+use live::Controls;
 pub use live::{Live, LiveError, Played, Server};
 pub use play::{Protocol, Transcript};
 pub use subject::{Subject, allows, own_subject, subjects};
@@ -54,24 +55,25 @@ pub struct Tried {
 pub const OWN_POLICY: &str = "catalogue";
 
 /// What is to be tried at a subject: its policy's ways, or those that bring their own.
-fn ways(subject: &Subject) -> impl Iterator<Item = (&'static Attack, &'static Way)> {
+fn ways(subject: &Subject, wanted: &[&str]) -> impl Iterator<Item = (&'static Attack, &'static Way)> {
     let own = *subject.policy == *OWN_POLICY;
     attacks::all()
+        .filter(|attack| wanted.is_empty() || wanted.contains(&attack.code))
         .flat_map(|attack| attack.ways().iter().map(move |way| (attack, way)))
         .filter(move |(_, way)| matches!(way.fence, Fence::Own(_)) == own)
 }
 
-/// Judges the catalogue against a set of policies, and the catalogue's own policies by the way. Needs a stack for the
+/// Judges the catalogue, or the attacks with the wanted codes where there are any, against a set of policies, and the catalogue's own policies by the way. Needs a stack for the
 /// deepest statement ([`crate::sql::STACK`]).
 ///
 /// # Errors
 /// A policy of the catalogue's own is not one any more.
-pub fn offline(set: &Arc<PolicySet>, metrics: &Arc<Metrics>) -> Result<Vec<Tried>, String> {
+pub fn offline(set: &Arc<PolicySet>, metrics: &Arc<Metrics>, wanted: &[&str]) -> Result<Vec<Tried>, String> {
     let mut results = Vec::new();
     let mut own: HashMap<&'static str, Arc<PolicySet>> = HashMap::new();
     let enforcing = subjects(set).into_iter().filter(|subject| subject.enforces);
     for subject in enforcing.chain([own_subject()]) {
-        for (attack, way) in ways(&subject) {
+        for (attack, way) in ways(&subject, wanted) {
             let set = match way.fence {
                 Fence::Always | Fence::Deed(_) => set,
                 Fence::Own(yaml) => {
@@ -90,23 +92,25 @@ pub fn offline(set: &Arc<PolicySet>, metrics: &Arc<Metrics>) -> Result<Vec<Tried
     Ok(results)
 }
 
-/// Plays the catalogue in front of a scratch server; `load` reads the policies, `told` hears of each attack as it begins.
+/// Plays the catalogue, or the attacks with the wanted codes where there are any, in front of a scratch server; `load` reads the policies, `told` hears of each attack as it begins.
 ///
 /// # Errors
 /// The server can't be used, or a firewall not be started.
 pub fn live(
     server: &Server,
+    wanted: &[&str],
     load: impl Fn() -> Result<PolicySet, String>,
     mut told: impl FnMut(&Subject, &Attack),
 ) -> Result<Vec<Tried>, LiveError> {
     let set = Arc::new(load().map_err(LiveError::Policies)?);
     let mut results = Vec::new();
+    let mut controls = Controls::default();
     let enforcing = subjects(&set).into_iter().filter(|subject| subject.enforces);
     for subject in enforcing.chain([own_subject()]) {
         let mut live = Live::open(server, &subject, &load)?;
-        for (attack, way) in ways(&subject) {
+        for (attack, way) in ways(&subject, wanted) {
             told(&subject, attack);
-            for (protocol, outcome) in live.attack(way) {
+            for (protocol, outcome) in live.attack(way, &mut controls) {
                 results.push(Tried { policy: subject.policy.clone(), attack, way, protocol, outcome });
             }
         }

@@ -322,14 +322,14 @@ pub const ATTACKS: &[Attack] = &[
                 Harm::Changes,
             )
             .startup(FENCED)
-            .undo("COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_a10'"),
+            .undo("COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_a10'"),
             Way::new(
                 "COPY table TO PROGRAM",
                 Fence::Always,
                 &[Step::Sql("COPY {schema}.{users} TO PROGRAM 'cat > portcullis_a10' WITH (FORMAT csv)")],
                 Harm::Changes,
             )
-            .undo("COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_a10'"),
+            .undo("COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_a10'"),
             Way::new(
                 "COPY FROM PROGRAM",
                 Fence::Always,
@@ -441,7 +441,7 @@ pub const ATTACKS: &[Attack] = &[
                 Harm::Changes,
             )
             .setup("SELECT lo_create(4711)")
-            .undo("COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_a14'"),
+            .undo("COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_a14'"),
         ]),
     },
     Attack {
@@ -457,7 +457,7 @@ pub const ATTACKS: &[Attack] = &[
                 Harm::Changes,
             )
             .setup("CREATE EXTENSION adminpack")
-            .undo("COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_a15'")
+            .undo("COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_a15'")
             .majors(0, 16),
             Way::new(
                 "pg_file_rename",
@@ -466,7 +466,7 @@ pub const ATTACKS: &[Attack] = &[
                 Harm::Changes,
             )
             .setup("CREATE EXTENSION adminpack; SELECT pg_catalog.pg_file_write('portcullis_a15', 'x', false)")
-            .undo("COPY (SELECT 1) TO PROGRAM 'rm -f portcullis_a15 portcullis_b15'")
+            .undo("COPY (SELECT 1) TO PROGRAM 'cat; rm -f portcullis_a15 portcullis_b15'")
             .majors(0, 16),
             Way::new(
                 "pg_stat_file and pg_ls_dir look around",

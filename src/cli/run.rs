@@ -106,7 +106,7 @@ fn judge_attacks(policies: Arc<PolicySet>, metrics: Arc<Metrics>) {
     let judge = move || {
         let quiet = tracing::subscriber::NoSubscriber::default();
         let scratch = Arc::new(server::metrics());
-        let results = tracing::subscriber::with_default(quiet, || selftest::offline(&policies, &scratch));
+        let results = tracing::subscriber::with_default(quiet, || selftest::offline(&policies, &scratch, &[]));
         match results {
             Ok(results) => {
                 let open = selftest::open(&results);

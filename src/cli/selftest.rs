@@ -50,6 +50,9 @@ pub struct Args {
     /// Attacks that may pass: A20, or oncall/A20 for one policy
     #[arg(long, value_name = "CODES", value_delimiter = ',')]
     accept: Vec<String>,
+    /// Only these attacks: A20,C3
+    #[arg(long, value_name = "CODES", value_delimiter = ',')]
+    only: Vec<String>,
     /// How results are written
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -88,8 +91,8 @@ enum SelftestError {
     Live(#[from] LiveError),
     #[error("can't write: {0}")]
     Write(io::Error),
-    #[error("--accept {0}: there is no such attack in the catalogue")]
-    Accept(String),
+    #[error("{option} {code}: there is no such attack in the catalogue (--list shows it)")]
+    NoSuchAttack { option: &'static str, code: String },
     #[error("--format markdown is for --list")]
     Markdown,
     #[error("can't start a thread: {0}")]
@@ -125,18 +128,20 @@ fn selftest(args: &Args) -> Result<u8, SelftestError> {
         return Err(SelftestError::Markdown);
     }
     let accepted = Accepted::new(&args.accept)?;
+    let only: Vec<&str> = args.only.iter().map(|code| known("--only", code)).collect::<Result<_, _>>()?;
     let load = || policy::load(&args.policies);
     let set = Arc::new(load().map_err(SelftestError::Policies)?);
     let (results, how) = if args.scratch {
         let scratch = ScratchServer::open(args.upstream.as_deref())?;
-        let results = selftest::live(&scratch.server, load, progress())?;
+        let results = selftest::live(&scratch.server, &only, load, progress())?;
         erase_progress();
         (results, format!("played in front of {}", scratch.name))
     } else {
         let metrics = Arc::new(server::metrics());
-        let results = selftest::offline(&set, &metrics).map_err(SelftestError::Policies)?;
+        let results = selftest::offline(&set, &metrics, &only).map_err(SelftestError::Policies)?;
         (results, "judged without a server (--scratch plays them)".to_owned())
     };
+    let how = if only.is_empty() { how } else { format!("of which {} {how}", only.join(" ")) };
     let report = report::Report::new(&set, &results, &accepted, how);
     print(&match args.format {
         Format::Text | Format::Markdown => report.text(args.verbose),
@@ -173,8 +178,14 @@ fn erase_progress() {
     }
 }
 
+/// The code of an attack as the catalogue writes it.
+fn known(option: &'static str, code: &str) -> Result<&'static str, SelftestError> {
+    let attack = attacks::all().find(|attack| attack.code.eq_ignore_ascii_case(code.trim()));
+    attack.map(|attack| attack.code).ok_or_else(|| SelftestError::NoSuchAttack { option, code: code.to_owned() })
+}
+
 /// What may pass, as whoever runs the self-test says: codes of attacks, some for one policy only.
-struct Accepted(Vec<(Option<String>, String)>);
+struct Accepted(Vec<(Option<String>, &'static str)>);
 
 impl Accepted {
     fn new(given: &[String]) -> Result<Accepted, SelftestError> {
@@ -184,18 +195,14 @@ impl Accepted {
                 Some((policy, code)) => (Some(policy.to_owned()), code),
                 None => (None, text.as_str()),
             };
-            let code = code.trim().to_ascii_uppercase();
-            if !attacks::all().any(|attack| attack.code == code) {
-                return Err(SelftestError::Accept(text.clone()));
-            }
-            accepted.push((policy, code));
+            accepted.push((policy, known("--accept", code)?));
         }
         Ok(Accepted(accepted))
     }
 
     fn accepts(&self, tried: &Tried) -> bool {
         let named = |policy: &Option<String>| policy.as_ref().is_none_or(|policy| **policy == *tried.policy);
-        self.0.iter().any(|(policy, code)| named(policy) && code == tried.attack.code)
+        self.0.iter().any(|(policy, code)| named(policy) && *code == tried.attack.code)
     }
 }
 

@@ -131,6 +131,11 @@ pub struct Played {
     pub refusals: f64,
 }
 
+/// What the ways come to where nothing is in their way: why they do no harm there, for those that don't. That has nothing
+/// to do with the policy under test, and is most of the work.
+#[derive(Debug, Default)]
+pub struct Controls(HashMap<*const Way, Option<String>>);
+
 /// A self-test in front of a scratch server, for one subject.
 #[derive(Debug)]
 pub struct Live {
@@ -192,8 +197,8 @@ impl Live {
         Ok(Live { runtime, server: server.clone(), stage, subject, set, open, firewall, own, major, before })
     }
 
-    /// Tries one way: past the firewall first, where it must do harm, then through it by each protocol.
-    pub fn attack(&mut self, way: &'static Way) -> Vec<(Protocol, Outcome)> {
+    /// Tries one way: past the firewall first, where it must do harm, unless that is known; then through it by each protocol.
+    pub fn attack(&mut self, way: &'static Way, controls: &mut Controls) -> Vec<(Protocol, Outcome)> {
         let (first, last) = way.majors;
         let all = Protocol::of(way);
         let everywhere = |outcome: Outcome| all.iter().map(|protocol| (*protocol, outcome.clone())).collect();
@@ -206,13 +211,15 @@ impl Live {
         {
             return everywhere(Outcome::Permitted(deed));
         }
-        match self.control(way) {
-            Err(problem) => return everywhere(Outcome::Failed(problem)),
-            Ok(Played { harm: None, transcript, .. }) => {
-                let said = transcript.first_error().map_or_else(String::new, |error| format!(": {error}"));
-                return everywhere(Outcome::NotHere(format!("it does nothing even without a firewall{said}")));
-            }
-            Ok(Played { harm: Some(_), .. }) => {}
+        let control = match controls.0.entry(way) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => match self.control(way) {
+                Ok(idle) => unknown.insert(idle),
+                Err(problem) => return everywhere(Outcome::Failed(problem)),
+            },
+        };
+        if let Some(why) = control {
+            return everywhere(Outcome::NotHere(why.clone()));
         }
         all.iter().map(|protocol| (*protocol, self.through(way, *protocol))).collect()
     }
@@ -222,10 +229,15 @@ impl Live {
         self.major
     }
 
-    /// Plays a way where nothing is refused.
-    fn control(&mut self, way: &'static Way) -> Result<Played, String> {
+    /// Plays a way where nothing is refused: why it does no harm even there, if so.
+    fn control(&mut self, way: &'static Way) -> Result<Option<String>, String> {
         let protocol = Protocol::of(way).first().copied().unwrap_or(Protocol::Simple);
-        self.play(way, protocol, Door::At(self.open))
+        let Played { harm, transcript, .. } = self.play(way, protocol, Door::At(self.open))?;
+        if harm.is_some() {
+            return Ok(None);
+        }
+        let said = transcript.first_error().map_or_else(String::new, |error| format!(": {error}"));
+        Ok(Some(format!("it does nothing even without a firewall{said}")))
     }
 
     /// Plays a way at any address, without a verdict on it.

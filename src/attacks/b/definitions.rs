@@ -166,8 +166,8 @@ const GRANT: Fence = Fence::Deed("GRANT SELECT ON {schema}.{users} TO PUBLIC");
 /// A server to connect to: this one.
 const LOOP: &str = "CREATE EXTENSION postgres_fdw; DO $$BEGIN \
     EXECUTE format('CREATE SERVER loop FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host ''127.0.0.1'', port %L, dbname %L)', \
-    current_setting('port'), current_database()); \
-    EXECUTE format('CREATE USER MAPPING FOR {role} SERVER loop OPTIONS (user %L)', current_user); END$$";
+    current_setting('port'), current_database()); END$$; \
+    CREATE USER MAPPING FOR {role} SERVER loop OPTIONS (user '{role}', password '{password}')";
 
 /// A definition that no sane policy lets an application make.
 const fn rare(how: &'static str, steps: &'static [Step]) -> Way {

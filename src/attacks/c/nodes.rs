@@ -1,6 +1,7 @@
 //! C3: the same function in every place of the grammar that takes an expression. By Query only: that both protocols are judged
 //! alike is what the other groups show, and these are many.
 
+use super::super::frames::{copy_data, copy_done};
 use super::super::{Fence, Harm, Step, Way};
 
 /// Policies that don't let this function run: it writes.
@@ -257,15 +258,7 @@ pub const C3: &[Way] = &[
         Step::Query("INSERT INTO {schema}.whole VALUES ('a')"),
     ]),
     fixed("the condition of COPY FROM", &[
-        Step::Bytes(
-            |target| {
-                super::super::frames::query(&target.fill("COPY {schema}.log FROM STDIN WHERE evil.fixed(msg) = ''"))
-            },
-            1,
-        ),
-        Step::Bytes(
-            |_| [super::super::frames::copy_data("a\n"), super::super::frames::copy_done(), super::super::frames::query("SELECT")].concat(),
-            1,
-        ),
+        Step::Query("COPY {schema}.log FROM STDIN WHERE evil.fixed(msg) = ''"),
+        Step::CopyRest(|_| [copy_data("a\n"), copy_done()].concat(), 1),
     ]),
 ];

@@ -53,7 +53,7 @@ pub const C1: &[Way] = &[
         Fence::Always,
         &[Step::Sql(
             "SELECT FROM (VALUES (1)) v, dblink_exec(\
-             'host=127.0.0.1 user={role} dbname={database} port=' || current_setting('port'), \
+             'host=127.0.0.1 user={role} password={password} dbname={database} port=' || current_setting('port'), \
              'INSERT INTO {schema}.log VALUES (''linked'')')",
         )],
         Harm::Changes,
@@ -204,7 +204,7 @@ pub const C14: &[Way] = &[
 /// Where this very server listens, for one that connects to itself.
 macro_rules! here {
     () => {
-        "'host=127.0.0.1 user={role} dbname={database} port=' || current_setting('port')"
+        "'host=127.0.0.1 user={role} password={password} dbname={database} port=' || current_setting('port')"
     };
 }
 
@@ -326,4 +326,5 @@ pub const C15: &[Way] = &[
 /// A server of postgres_fdw that is this one.
 const HERE: &str = "CREATE EXTENSION postgres_fdw; DO $$BEGIN EXECUTE format('CREATE SERVER here FOREIGN DATA WRAPPER \
                     postgres_fdw OPTIONS (host ''127.0.0.1'', dbname %L, port %L)', current_database(), \
-                    current_setting('port')); END$$; CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user '{role}')";
+                    current_setting('port')); END$$; CREATE USER MAPPING FOR PUBLIC SERVER here OPTIONS (user '{role}', \
+                    password '{password}')";

@@ -13,13 +13,13 @@ fn copy_fail() -> Vec<u8> {
     frame(b'f', b"no\0")
 }
 
-/// COPY by the extended protocol, up to where the server wants data.
+/// COPY by the extended protocol, up to where the server wants data, or to the end of all three where it was refused.
 const COPY: Step = Step::Bytes(
     |target| {
         let copy = target.fill("COPY {schema}.log FROM STDIN");
         [parse("", &copy), bind("", "", &[]), execute(""), sync(), sync(), sync()].concat()
     },
-    1,
+    3,
 );
 
 /// The same behind a COPY into the table, which everybody may do.
@@ -50,21 +50,21 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
         "a COPY that fails at its first row, and a Query behind the data",
         &[
             Step::Query("COPY {schema}.{users} FROM STDIN"),
-            Step::Bytes(|target| [copy_data("no number\n"), copy_done(), query(&drop_table(target))].concat(), 2),
+            Step::CopyRest(|target| [copy_data("no number\n"), copy_done(), query(&drop_table(target))].concat(), 2),
         ],
     ),
     drops_behind(
         "a COPY that the client gives up, and a Query behind",
         &[
             Step::Query("COPY {schema}.log FROM STDIN"),
-            Step::Bytes(|target| [copy_fail(), query(&drop_table(target))].concat(), 2),
+            Step::CopyRest(|target| [copy_fail(), query(&drop_table(target))].concat(), 2),
         ],
     ),
     drops_behind(
         "data in several messages, and a Query behind it",
         &[
             Step::Query("COPY {schema}.log FROM STDIN"),
-            Step::Bytes(
+            Step::CopyRest(
                 |target| {
                     let statement = query(&drop_table(target));
                     [copy_data("x\n"), copy_data("y\n"), copy_done(), statement].concat()
@@ -77,8 +77,8 @@ pub(super) const DESYNCHRONISED: &[Way] = &[
         "a COPY of a second statement in the same message",
         &[
             Step::Query("COPY {schema}.log FROM STDIN; COPY {schema}.log FROM STDIN"),
-            Step::Bytes(|_| [copy_data("x\n"), copy_done()].concat(), 1),
-            Step::Bytes(|target| [copy_done(), query(&drop_table(target))].concat(), 2),
+            Step::CopyRest(|_| [copy_data("x\n"), copy_done()].concat(), 1),
+            Step::CopyRest(|target| [copy_done(), query(&drop_table(target))].concat(), 2),
         ],
     ),
 ];

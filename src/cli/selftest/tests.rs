@@ -16,5 +16,5 @@ fn the_page_of_known_attacks_is_in_step() {
 #[test]
 fn only_attacks_of_the_catalogue_are_accepted() {
     assert!(Accepted::new(&["A1".to_owned(), "oncall/a2".to_owned()]).is_ok());
-    assert!(matches!(Accepted::new(&["Z9".to_owned()]), Err(SelftestError::Accept(_))));
+    assert!(matches!(Accepted::new(&["Z9".to_owned()]), Err(SelftestError::NoSuchAttack { .. })));
 }
