@@ -41,7 +41,7 @@ use crate::policy::decide::Outcome;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
-use crate::sql::{Access, ActionName, Columns, Facts, Name, Object, Unparsed};
+use crate::sql::{Access, Action, ActionName, Columns, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use sample::SampleSession;
@@ -292,20 +292,22 @@ impl SessionPolicy {
     }
 
     /// Judges a type that a Parse gives a parameter by its OID and that isn't PostgreSQL's own: its input function runs, and
-    /// the CHECKs of a domain. Which type it is can't be known, so it takes a rule with `call` that speaks of every object,
+    /// the CHECKs of a domain. Which type it is can't be known, so it takes a rule with `call:type` that speaks of every object,
     /// or names the OID among its `objects`.
     pub fn judge_parameter_type(&self, oid: u32) -> Judgement {
         let name = Name::bare(&oid.to_string());
-        let mut judgement = self.judge_access(ActionName::Call, Object::Other { kind: "type oid", name });
+        let action = Action { name: ActionName::Call, kind: Some("type") };
+        let mut judgement = self.judge_access(action, Object::Other { kind: "type oid", name });
         let told = match &mut judgement.verdict {
             Verdict::Refuse(refusal) => Some(refusal),
             Verdict::Allow(_) => judgement.would.as_mut(),
         };
         if let Some(refusal) = told
-            && refusal.hint.is_none()
+            && matches!(refusal.rule, RuleRef::Default)
         {
-            refusal.hint =
-                Some(format!("name the type in the text instead: $1::type, or allow call on \"{oid}\"").into());
+            let hint = "name the type in the text ($1::type) instead of sending its number, or have the DBA allow all types: \
+                        {rule: types, actions: [\"call:type\"]}";
+            refusal.hint = Some(hint.into());
         }
         judgement
     }
@@ -369,7 +371,7 @@ impl SessionPolicy {
         startup::alarm(&self.session, name, value)
     }
 
-    fn judge_access(&self, action: ActionName, object: Object) -> Judgement {
+    fn judge_access(&self, action: impl Into<Action>, object: Object) -> Judgement {
         let access = Access { action: action.into(), object, columns: Columns::default(), where_missing: false };
         let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
         let outcome = self.session.class.enforcing.as_ref().map(|bench| bench.judge_one(&access, &moment));

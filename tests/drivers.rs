@@ -32,6 +32,21 @@ fn psycopg() {
 }
 
 #[test]
+fn psycopg_sends_types_by_number() {
+    let cluster = Cluster::default();
+    cluster.execute(
+        "shop",
+        "CREATE TYPE colour AS ENUM ('red', 'blue'); CREATE FUNCTION painted(int) RETURNS int RETURN $1",
+    );
+    for (policy, mode) in
+        [(POLICY.to_owned(), "refused"), (format!("{POLICY}  - {{rule: types, actions: ['call:type']}}\n"), "allowed")]
+    {
+        let firewall = Firewall::start(&cluster, firewall::Options::policy(&policy));
+        scenario(&cluster, firewall.port(), "app_rw", "psycopg_types_scenario.py", mode);
+    }
+}
+
+#[test]
 fn asyncpg() {
     everywhere("asyncpg_scenario.py");
 }

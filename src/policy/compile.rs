@@ -503,7 +503,12 @@ fn needs_no_selector(actions: &Actions) -> bool {
         ActionName::SignalBackend,
         ActionName::Replication,
     ];
-    ActionName::ALL.iter().all(|name| !actions.mentions(*name) || NAMELESS.contains(name))
+    let nameless = |name: &ActionName| match name {
+        // Of `call:type`, without types: they have only numbers where a driver sends those.
+        ActionName::Call => !actions.contains_whole(ActionName::Call),
+        _ => NAMELESS.contains(name),
+    };
+    ActionName::ALL.iter().all(|name| !actions.mentions(*name) || nameless(name))
 }
 
 /// Why a setting can't be pinned, in the right words, and what to do.

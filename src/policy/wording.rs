@@ -64,11 +64,7 @@ pub(crate) fn lacking(access: &Access, lack: Lack, moment: &Moment<'_>) -> Strin
 
 /// What to do about it: the smallest rule that would allow it.
 pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> Option<Arc<str>> {
-    let action = match access.action.name {
-        // The kind (a type) is no word of the language.
-        ActionName::Call => ActionName::Call.as_str().to_owned(),
-        _ => yaml(&access.action.to_string()),
-    };
+    let action = yaml(&access.action.to_string());
     let hint = match (&access.object, lack) {
         (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
         (_, Lack::Guarded) if access.action.name == ActionName::AlterSystem => {
@@ -121,6 +117,7 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
         Object::Function { name, .. } if action.name == ActionName::Call => format!("call of {name}"),
         Object::Function { name, .. } => format!("call of {name} ({action})"),
         Object::Relation(name) => format!("{} on {name}", verb(action)),
+        Object::Other { kind: "type oid", name } => format!("use of the type with number {name}"),
         // A command line may hold anything; and a reason goes to the log.
         Object::Other { kind: "program", .. } => verb(action),
         Object::Other { kind, name } if action.kind == Some(kind) => format!("{} {name}", verb(action)),

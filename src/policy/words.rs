@@ -161,6 +161,11 @@ fn add_with_kind(set: &mut Actions, word: &str, name: &str, kind: &str) -> Resul
     };
     let plain = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     match action.group() {
+        // A call that isn't one in the text: what runs where a value is made a value of a type.
+        _ if word == "call:type" => {
+            set.add_kind(action, kind);
+            Ok(())
+        }
         Group::Ddl | Group::Dcl if plain => {
             set.add_kind(action, kind);
             Ok(())
@@ -248,6 +253,14 @@ mod tests {
         assert!(ddl.contains(Action { name: ActionName::Create, kind: Some("table") }));
         assert!(add(&mut Actions::default(), "select:x", List::Allow).is_err());
         assert!(add(&mut Actions::default(), "create:", List::Allow).is_err());
+    }
+
+    #[test]
+    fn the_one_kind_of_call_is_type() {
+        let types = set("call:type", List::Allow);
+        assert!(types.contains(Action { name: ActionName::Call, kind: Some("type") }));
+        assert!(!types.contains(ActionName::Call.into()));
+        assert!(add(&mut Actions::default(), "call:function", List::Allow).is_err());
     }
 
     #[test]
