@@ -197,6 +197,8 @@ impl Client {
                 Ok(false)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                // An answer that comes later would be taken for that of the next question.
+                self.closed = true;
                 Err(ClientError::Silence)
             }
             Err(error) => Err(error.into()),
@@ -262,6 +264,10 @@ impl Client {
             let (sqlstate, message) = (error.field(b'C'), error.field(b'M'));
             let sql = sql.chars().take(80).collect();
             return Err(ClientError::Sql { sql, sqlstate, message });
+        }
+        // No answer must not look like an empty one.
+        if self.closed {
+            return Err(ClientError::Io(io::ErrorKind::UnexpectedEof.into()));
         }
         let row = answers.iter().find(|frame| frame.kind == b'D').map(Frame::columns);
         Ok(row.and_then(|row| row.into_iter().next()).unwrap_or_default())

@@ -127,11 +127,11 @@ impl Stage {
         if self.databases.contains(&self.target.database) {
             self.forget_prepared_transactions()?;
             self.await_departures()?;
-            self.server.sql(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
+            self.maintain(&format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"))?;
         } else {
             self.databases.push(self.target.database.clone());
         }
-        self.server.sql(&format!("CREATE DATABASE {database} TEMPLATE {}", identifier(&self.template)))?;
+        self.maintain(&format!("CREATE DATABASE {database} TEMPLATE {}", identifier(&self.template)))?;
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl Stage {
             literal(&self.target.database)
         );
         for _ in 0..25 {
-            if self.server.sql(&here)? == "0" {
+            if self.maintain(&here)? == "0" {
                 break;
             }
             std::thread::sleep(Duration::from_millis(2));
@@ -157,7 +157,7 @@ impl Stage {
              WHERE database = {}",
             literal(&self.target.database)
         );
-        let prepared = self.server.sql(&prepared)?;
+        let prepared = self.maintain(&prepared)?;
         if !prepared.is_empty() {
             let mut database = self.superuser.session(&self.target.database)?;
             for transaction in prepared.lines() {
@@ -165,6 +165,14 @@ impl Stage {
             }
         }
         Ok(())
+    }
+
+    /// SQL of the superuser in the database of maintenance.
+    fn maintain(&mut self, sql: &str) -> Result<String, ClientError> {
+        if self.server.closed {
+            self.server = self.superuser.session(MAINTENANCE)?;
+        }
+        self.server.sql(sql)
     }
 
     /// SQL of the superuser in the attacked database.
@@ -203,11 +211,11 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.session = None;
         // Nobody is left to tell of an error, and a scratch server is thrown away.
-        for database in &self.databases {
-            let _ = self.server.sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(database)));
+        for database in std::mem::take(&mut self.databases) {
+            let _ = self.maintain(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(&database)));
         }
-        for role in &self.roles {
-            let _ = self.server.sql(&format!("DROP ROLE IF EXISTS {}", identifier(role)));
+        for role in std::mem::take(&mut self.roles) {
+            let _ = self.maintain(&format!("DROP ROLE IF EXISTS {}", identifier(&role)));
         }
     }
 }
