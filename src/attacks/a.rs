@@ -100,6 +100,7 @@ pub const ATTACKS: &[Attack] = &[
                 &[Step::Sql("BEGIN"), Step::Sql("RESET transaction_read_only"), INSERT, Step::Sql("COMMIT")],
                 Harm::Changes,
             )
+            .majors(14, 15)
             .startup(FENCED),
             Way::new(
                 "READ WRITE beside another mode",

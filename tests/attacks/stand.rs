@@ -208,6 +208,8 @@ fn masked(frames: &[Frame]) -> Vec<String> {
         .iter()
         .map(|frame| match frame.kind {
             b'K' => "K".to_owned(),
+            // From 18 on EXPLAIN ANALYZE tells what was in memory already.
+            b'D' if frame.holds("Buffers: shared") => "D: buffers".to_owned(),
             _ => {
                 let text = without_oids(frame).escape_ascii().to_string();
                 let mut shape = String::new();
