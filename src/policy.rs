@@ -258,6 +258,12 @@ impl SessionPolicy {
         judgement
     }
 
+    /// Whether the server's errors must not tell of rows: a rule denies columns, and an error may name those that the
+    /// statement did not.
+    pub fn withholds_rows(&self) -> bool {
+        self.session.class.enforcing.as_ref().is_some_and(|bench| bench.deny.iter().any(|rule| rule.denies_columns()))
+    }
+
     /// The longest text that is read, in bytes: `statement_bytes` of the policies that hold (the observing ones, where no
     /// other does).
     pub fn statement_bytes(&self) -> usize {

@@ -13,6 +13,7 @@ pub mod refusal;
 pub mod relay;
 pub mod statements;
 pub mod tell;
+mod withheld;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -110,7 +110,7 @@ pub const ATTACKS: &[Attack] = &[
         code: "D15",
         name: "error_oracle",
         title: "A protected value in the text of an error",
-        stopped_by: "a column rule refuses every mention of the column, cast or not (policy/rule.rs)",
+        stopped_by: "a column rule refuses every mention of the column, cast or not (policy/rule.rs); the rows that errors of constraints tell are withheld (session/withheld.rs)",
         seen: Seen::Wire(columns::D15),
     },
     Attack {

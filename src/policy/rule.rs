@@ -128,6 +128,11 @@ impl Rule {
         RuleRef::Rule { name: self.name.clone(), file: self.file.clone(), line: self.line }
     }
 
+    /// Whether this `deny` rule keeps columns from being read.
+    pub fn denies_columns(&self) -> bool {
+        !self.observe && !self.selectors.columns.is_empty() && self.actions.contains(ActionName::Select.into())
+    }
+
     /// Whether this `allow` rule covers the access as one candidate of what its name may mean. Settings and roles are
     /// not asked here (`settings`).
     pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>) -> bool {

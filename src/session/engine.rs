@@ -174,6 +174,8 @@ pub struct Engine {
     lexing: Lexing,
     /// The longest text, in bytes.
     statement_bytes: usize,
+    /// Errors of the server's don't tell of rows.
+    withholds_rows: bool,
     texts: Texts,
     statements: Names,
     portals: Names,
@@ -217,6 +219,7 @@ impl Engine {
             quarantine,
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
+            withholds_rows: policy.withholds_rows(),
             texts: Texts::new(cache, policy.class()),
             policy,
             terse,

@@ -224,6 +224,26 @@ pub const D15: &[Way] = &[
         &[Step::Sql("ALTER TABLE users ALTER COLUMN ssn TYPE int USING ssn::int")],
     )
     .setup("DROP VIEW {schema}.everybody"),
+    tells("the row that a constraint refuses", COLUMN, &[Step::Sql("UPDATE users SET name = NULL WHERE id = 1")])
+        .harmless(),
+    tells(
+        "the row that a check refuses, at the end of the transaction",
+        COLUMN,
+        &[Step::Sql("BEGIN"), Step::Sql("UPDATE users SET name = 'x'"), Step::Sql("COMMIT")],
+    )
+    .setup(
+        "CREATE FUNCTION {schema}.no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN \
+         RAISE check_violation USING DETAIL = 'Failing row contains ' || NEW::text; END$$; \
+         CREATE CONSTRAINT TRIGGER no AFTER UPDATE ON {schema}.{users} DEFERRABLE INITIALLY DEFERRED \
+         FOR EACH ROW EXECUTE FUNCTION {schema}.no()",
+    )
+    .harmless(),
+    tells("a key that is still in use", COLUMN, &[Step::Sql("DELETE FROM users WHERE id = 1")])
+        .setup(
+            "ALTER TABLE {schema}.{users} ADD UNIQUE (ssn); CREATE TABLE {schema}.uses (ssn text REFERENCES {schema}.{users} (ssn)); \
+             INSERT INTO {schema}.uses VALUES ('ssn-1')",
+        )
+        .harmless(),
     tells("a check", COLUMN_DDL, &[Step::Sql("ALTER TABLE users ADD CHECK (ssn::int > 0)")]),
 ];
 

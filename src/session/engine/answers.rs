@@ -3,13 +3,15 @@
 use super::{End, Engine, Look, Then};
 use crate::session::ledger::{Answered, Outstanding};
 use crate::session::refusal::body;
+use crate::session::withheld;
 use crate::sql::encoding::Encoding;
 use crate::wire::backend;
 use crate::wire::frame::{HEADER, Header, header};
 use crate::wire::sqlstate;
 
-/// The longest ErrorResponse that is gathered for rewriting; a longer one is the server's own.
-const ERROR_BYTES: usize = 1 << 16;
+/// The longest ErrorResponse that is gathered for rewriting; a longer one is the server's own. One that tells of a row has 64
+/// bytes of a name and 64 of a value for each of 1,600 columns (`ExecBuildSlotValueDescription`), and four times that in UTF-8.
+const ERROR_BYTES: usize = 1 << 20;
 
 /// The longest ParameterStatus that is looked at: `search_path` may be long.
 const PARAMETER_BYTES: usize = 1 << 20;
@@ -55,7 +57,7 @@ impl Engine {
     #[inline]
     fn watches(&self, head: Header) -> bool {
         match head.kind {
-            backend::ERROR_RESPONSE => !self.pending.is_empty() && head.body <= ERROR_BYTES,
+            backend::ERROR_RESPONSE => (!self.pending.is_empty() || self.withholds_rows) && head.body <= ERROR_BYTES,
             backend::READY_FOR_QUERY => head.body == 1,
             backend::PARAMETER_STATUS => head.body <= PARAMETER_BYTES,
             backend::BACKEND_KEY_DATA => head.body <= 4 + 256,
@@ -71,6 +73,9 @@ impl Engine {
             backend::ERROR_RESPONSE => {
                 let encoding = self.lexing.client_encoding;
                 if self.pending.rewrite(body, |text| encoding.encode(text), insert) {
+                    return Answer::Reworded;
+                }
+                if self.withholds_rows && withheld::rewrite(body, insert) {
                     return Answer::Reworded;
                 }
             }

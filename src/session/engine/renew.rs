@@ -58,6 +58,7 @@ impl Engine {
         }
         self.enforces = policy.enforces();
         self.statement_bytes = policy.statement_bytes();
+        self.withholds_rows = policy.withholds_rows();
         self.texts.renew(policy.class());
         if self.statements.len() + self.portals.len() > MANY {
             tokio::task::block_in_place(|| self.judge_names(&policy));
