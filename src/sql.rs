@@ -27,11 +27,13 @@ pub use facts::{
 pub struct Reading {
     /// False where `server_encoding` is not UTF8: unquoted non-ASCII identifiers are then `unknown` (DESIGN §5).
     pub server_utf8: bool,
+    /// Major version of the server; 0 where it isn't known, and then the newest.
+    pub server_major: u32,
 }
 
 impl Default for Reading {
     fn default() -> Self {
-        Reading { server_utf8: true }
+        Reading { server_utf8: true, server_major: 0 }
     }
 }
 

@@ -104,7 +104,7 @@ pub const ATTACKS: &[Attack] = &[
     Attack {
         code: "B12",
         name: "destruction_without_names",
-        title: "DROP OWNED, REASSIGN OWNED",
+        title: "DROP OWNED, REASSIGN OWNED, TRUNCATE CASCADE",
         stopped_by: "both are accesses to the role, which no rule for tables covers (sql/walk/objects.rs)",
         seen: Seen::Wire(definitions::OWNED),
     },

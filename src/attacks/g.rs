@@ -14,6 +14,41 @@ allow: [{rule: rows, actions: [select, insert, update, delete, cursor], tables: 
 ",
 );
 
+/// All settings may be set.
+const SETTINGS: Fence = Fence::Own(
+    "policy: settings
+applies_to: {users: [attacker]}
+search_path: [public]
+allow: [{rule: settings, actions: [set], settings: ['*']}, {rule: rows, actions: [select], tables: ['public.*']}]
+",
+);
+
+/// All roles but one may be taken on.
+const OTHER_ROLES: Fence = Fence::Own(
+    "policy: other-roles
+applies_to: {users: [attacker]}
+search_path: [public]
+allow: [{rule: roles, actions: [set_role], roles: ['*']}]
+deny: [{rule: not-the-boss, actions: [set_role], roles: [boss]}]
+",
+);
+
+/// Temporary tables may be made.
+const TEMPORARY: Fence = Fence::Own(
+    "policy: rows
+applies_to: {users: [attacker]}
+search_path: [public]
+temp_tables: allow
+allow: [{rule: rows, actions: [read], tables: ['public.*']}]
+",
+);
+
+/// Parse with types, Bind, Execute, Sync.
+fn typed(sql: &str, types: &[u32], values: &[&str]) -> Vec<u8> {
+    use super::frames::{bind, execute, parse_typed, sync};
+    [parse_typed("", sql, types), bind("", "", values), execute(""), sync()].concat()
+}
+
 /// What comes into force later.
 const NOTHING: Step = Step::Reload(
     "policy: rows
@@ -49,6 +84,44 @@ pub const ATTACKS: &[Attack] = &[
                 "set_config with bound values",
                 Fence::Always,
                 &[Step::Bound("SELECT set_config($1, $2, false)", &["session_authorization", "boss"])],
+                BOSS,
+            ),
+            Way::new(
+                "a name with a blank, bound as bpchar",
+                SETTINGS,
+                &[Step::Bytes(|_| typed("SELECT set_config($1, $2, false)", &[1042, 25], &["role ", "boss"]), 1)],
+                BOSS,
+            ),
+            Way::new(
+                "a role with a blank, bound as bpchar",
+                OTHER_ROLES,
+                &[Step::Bytes(|_| typed("SELECT set_config('role', $1, false)", &[1042], &["boss "]), 1)],
+                BOSS,
+            ),
+            Way::new(
+                "a role by another spelling, bound as regrole",
+                OTHER_ROLES,
+                &[Step::Bytes(|_| typed("SELECT set_config('role', $1::text, false)", &[4096], &["BOSS"]), 1)],
+                BOSS,
+            ),
+            Way::new(
+                "a parameter that is bpchar elsewhere",
+                SETTINGS,
+                &[Step::Bound("SELECT $1::bpchar IS NULL, set_config($1, $2, false)", &["role ", "boss"])],
+                BOSS,
+            ),
+            Way::new(
+                "a temporary pg_settings, the path without pg_temp",
+                TEMPORARY,
+                &[
+                    Step::Sql("SET search_path = public"),
+                    Step::Sql("CREATE TEMP VIEW pg_settings AS SELECT current_setting('application_name') AS name"),
+                    Step::Sql("SET application_name = 'jit'"),
+                    Step::Sql(
+                        "SELECT set_config('application_name', 'role', false), set_config(name, 'boss', false) \
+                               FROM pg_settings WHERE name = 'jit'",
+                    ),
+                ],
                 BOSS,
             ),
             Way::new("a startup parameter", Fence::Always, &[], BOSS).startup(&[("role", "boss")]),
@@ -176,6 +249,23 @@ pub const ATTACKS: &[Attack] = &[
                     Step::Query("DECLARE k CURSOR FOR SELECT ssn FROM users"),
                     NOTHING,
                     Step::Query("FETCH ALL FROM k"),
+                ],
+                Harm::Tells("ssn-1"),
+            ),
+            Way::new(
+                "a temporary view of what may not be read any more",
+                TEMPORARY,
+                &[
+                    Step::Query("CREATE TEMP VIEW v AS SELECT ssn FROM users LIMIT 3"),
+                    Step::Reload(
+                        "policy: rows
+applies_to: {users: [attacker]}
+search_path: [public]
+temp_tables: allow
+allow: [{rule: rows, actions: [read], tables: [public.log]}]
+",
+                    ),
+                    Step::Query("SELECT ssn FROM v"),
                 ],
                 Harm::Tells("ssn-1"),
             ),

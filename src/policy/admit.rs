@@ -124,6 +124,10 @@ pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<Strin
     if old.scope.temp && !new.scope.temp {
         return Some("temporary tables, which it may have, are not allowed any more".to_owned());
     }
+    // A temporary view goes on showing what it was made of, whoever may read that now.
+    if old.scope.temp && narrower(old, new) {
+        return Some("its temporary views may show what is not allowed any more".to_owned());
+    }
     let sets = |rule: &Rule| rule.actions.contains(ActionName::Set.into());
     let becomes = |rule: &Rule| rule.actions.contains(ActionName::SetRole.into());
     let mut free = false;
@@ -151,6 +155,17 @@ pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<Strin
     let denied =
         new.deny.iter().find(|rule| free && !rule.observe && (sets(rule) || becomes(rule)) && !was_denied(rule));
     denied.map(|rule| format!("rule \"{}\" denies what it may have set, or become", rule.name))
+}
+
+/// Whether the new rules may refuse what the old ones let pass: one of these is gone, or one of those is new.
+fn narrower(old: &Bench, new: &Bench) -> bool {
+    let same = |a: &Rule, b: &Rule| {
+        a.actions == b.actions && a.selectors == b.selectors && a.when == b.when && a.observe == b.observe
+    };
+    let gone = old.allow.iter().any(|rule| !new.allow.iter().any(|other| same(rule, other)));
+    let denied = new.deny.iter().any(|rule| !old.deny.iter().any(|other| same(rule, other)));
+    let decoys = new.decoys.iter().any(|decoy| !old.decoys.iter().any(|other| decoy.pattern == other.pattern));
+    gone || denied || decoys
 }
 
 /// Worded like pg_hba's refusal.

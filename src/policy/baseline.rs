@@ -81,7 +81,6 @@ pub(crate) fn is_temporary_work(action: Action) -> bool {
             | ActionName::CopyFrom
             | ActionName::Nextval
             | ActionName::SelectForUpdate
-            | ActionName::LockTable
             | ActionName::Create
             | ActionName::Alter
             | ActionName::Rename

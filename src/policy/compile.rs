@@ -461,6 +461,12 @@ impl Compiler<'_, '_> {
 /// Why a path can't be allowed.
 const CATALOG_LATE: &str = "pg_catalog can't come after other schemas: theirs would hide PostgreSQL's own functions";
 
+/// Whether a rule may name a guarded setting with this value.
+pub(crate) fn allowable(name: &str, values: &[&str]) -> bool {
+    let value = values.join(",");
+    lexes_safely(name, &value) && (name != "search_path" || bad_path(&value).is_none())
+}
+
 /// What is wrong with a value of `search_path=`.
 fn bad_path(value: &str) -> Option<String> {
     let Some(schemas) = names::split_identifiers(value) else {

@@ -63,6 +63,8 @@ pub(crate) enum Lack {
     Pinned,
     /// A setting whose name can't be known.
     Nameless,
+    /// A search_path that lets temporary tables, which the session may make, go before everything else.
+    Temporary,
 }
 
 impl Bench {
@@ -357,6 +359,9 @@ impl Bench {
                 return None;
             }
         }
+        if name == "search_path" && self.scope.temp && settings::leaves_temp_first(value) {
+            return Some(Lack::Temporary);
+        }
         let standing = settings::standing(name, value, self.path.as_deref());
         if standing == Standing::Baseline && self.baseline {
             return None;
@@ -452,7 +457,7 @@ impl Bench {
         let spoken = self.spoken(access);
         let rule = match lack {
             Lack::Rule => RuleRef::Default,
-            Lack::Guarded | Lack::Pinned | Lack::Nameless => RuleRef::Guard,
+            Lack::Guarded | Lack::Pinned | Lack::Nameless | Lack::Temporary => RuleRef::Guard,
         };
         Refusal {
             policy: self.policy.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::policy::glob::Glob;
 use crate::policy::names::{Meaning, Pattern, Scope, is_system_schema, spelled_out};
-use crate::policy::rule::struck;
+use crate::policy::rule::{moved_schema, reaches_into, struck};
 use crate::policy::verdict::RuleRef;
 use crate::sql::relations::is_catalog_relation_name;
 use crate::sql::{Access, Object};
@@ -44,6 +44,9 @@ impl Decoy {
     /// Whether an access is one to the decoy, in any sense that its name may have: whatever is done to it. Describing it from
     /// the catalogs is none.
     pub fn is_touched(&self, scope: &Scope, access: &Access) -> bool {
+        if let Some(schema) = moved_schema(access) {
+            return reaches_into(scope, &self.pattern, schema);
+        }
         let Object::Relation(name) = &access.object else { return false };
         let meaning = scope.relation(name);
         let of_server = match meaning {

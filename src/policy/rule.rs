@@ -60,6 +60,7 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "channel",
     "database",
     "event_trigger",
+    "everything in schema",
     "extension",
     "file",
     "foreign_data_wrapper",
@@ -208,7 +209,15 @@ impl Rule {
                 })
             }
             Object::Other { kind, name } if WITHOUT_SCHEMA.contains(kind) => {
+                let columns = s.columns.iter().map(|pattern| &pattern.table);
                 s.objects.iter().any(|p| p.schema.is_none() && p.name.matches(&name.name))
+                    || moved_schema(access).is_some_and(|schema| {
+                        s.tables
+                            .iter()
+                            .chain(columns)
+                            .chain(&s.objects)
+                            .any(|pattern| reaches_into(scope, pattern, schema))
+                    })
             }
             Object::Other { name, .. } => struck(scope, &s.objects, name, scope.meaning(name, false)),
             Object::Cursor(name) => s.cursors.iter().any(|glob| glob.matches(name)),
@@ -224,6 +233,26 @@ impl Rule {
             (access.columns.all || access.columns.named.iter().any(|column| touched(column)))
                 && struck(scope, std::slice::from_ref(&pattern.table), name, meaning)
         })
+    }
+}
+
+/// The schema whose relations an access takes along without naming them: they get another name, go, or are opened to somebody.
+pub(crate) fn moved_schema(access: &Access) -> Option<&str> {
+    let Object::Other { kind, name } = &access.object else { return None };
+    let whole = matches!(access.action.name, ActionName::Rename | ActionName::Drop);
+    match *kind {
+        "schema" if whole => Some(&name.name),
+        "everything in schema" => Some(&name.name),
+        _ => None,
+    }
+}
+
+/// Whether a deny pattern means something in this schema.
+pub(crate) fn reaches_into(scope: &Scope, pattern: &Pattern, schema: &str) -> bool {
+    match (&pattern.schema, &scope.path) {
+        (Some(wanted), _) => wanted.matches(schema),
+        (None, Some(path)) => path.iter().any(|of_path| **of_path == *schema),
+        (None, None) => true,
     }
 }
 

@@ -204,6 +204,17 @@ fn is_path(elements: &[&str], wanted: &[String]) -> bool {
     }
 }
 
+/// Whether a search_path doesn't say where temporary tables stand: the server then looks for them before everything else,
+/// pg_catalog too (the manual's *search_path*).
+pub(crate) fn leaves_temp_first(value: &Given<'_>) -> bool {
+    let Given::Elements(elements) = value else { return false };
+    let says = |element: &str| {
+        truncate(element) == "pg_temp"
+            || split_identifiers(element).is_some_and(|names| names.iter().any(|n| n == "pg_temp"))
+    };
+    !elements.iter().any(|element| says(element))
+}
+
 /// What becomes of a change of a setting before any rule is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -220,7 +231,9 @@ pub(crate) fn standing(name: &str, value: &Given<'_>, path: Option<&[Box<str>]>)
     if is_guarded(name) {
         return if is_safe(name, value, path) { Standing::Baseline } else { Standing::Guarded };
     }
-    if is_read_only(name) && value.is(name, "on") {
+    // `off` as well: where a policy pins it, that is judged before; where none does, READ WRITE passes in every other
+    // spelling, and drivers go back to it.
+    if is_read_only(name) && (value.is(name, "on") || value.is(name, "off")) {
         return Standing::Baseline;
     }
     if is_baseline(name) { Standing::Baseline } else { Standing::Ordinary }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::policy::Moment;
+use crate::policy::compile::allowable;
 use crate::policy::decide::Lack;
 use crate::policy::rule::Rule;
 use crate::policy::settings::{Given, Known, given, known};
-use crate::sql::{Access, Action, ActionName, Object};
+use crate::sql::{Access, Action, ActionName, Name, Object};
 
 /// Why a text is refused that two parsers read differently, and what to do about it.
 pub(crate) const READ_DIFFERENTLY: &str = "two parsers read the statement differently";
@@ -59,6 +60,7 @@ pub(crate) fn lacking(access: &Access, lack: Lack, moment: &Moment<'_>) -> Strin
         Lack::Guarded => format!("no rule allows {what}, which is guarded"),
         Lack::Pinned => format!("{what} would change what the policy pins"),
         Lack::Nameless => "which setting it changes can't be known before it runs".to_owned(),
+        Lack::Temporary => format!("{what} would let temporary tables hide others"),
     }
 }
 
@@ -67,23 +69,27 @@ pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> 
     let action = yaml(&access.action.to_string());
     let hint = match (&access.object, lack) {
         (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
+        (_, Lack::Temporary) => "end the path with pg_temp, or RESET search_path".to_owned(),
         (_, Lack::Guarded) if access.action.name == ActionName::AlterSystem => {
             "change it in the server's own configuration".to_owned()
         }
         (_, Lack::Nameless) => "write the setting's name as a constant".to_owned(),
         (Object::Unknown(_), _) => "write it in another way; no rule can allow what is not understood".to_owned(),
         (Object::None, _) => ask(&format!("actions: [{action}]")),
-        (Object::Relation(name), _) => ask(&format!("actions: [{action}], tables: [{}]", yaml(&name.to_string()))),
+        (Object::Relation(name), _) => ask(&format!("actions: [{action}], tables: [{}]", yaml(&pattern(name)))),
         (Object::Function { name, .. }, _) => {
-            ask(&format!("actions: [{action}], functions: [{}]", yaml(&name.to_string())))
+            ask(&format!("actions: [{action}], functions: [{}]", yaml(&pattern(name))))
         }
-        (Object::Other { name, .. }, _) => ask(&format!("actions: [{action}], objects: [{}]", yaml(&name.to_string()))),
+        (Object::Other { name, .. }, _) => ask(&format!("actions: [{action}], objects: [{}]", yaml(&pattern(name)))),
         (Object::Role(Some(role)), _) => ask(&format!("actions: [{action}], roles: [{}]", yaml(role))),
         (Object::Role(None) | Object::AnyRole, _) => "name the role as a constant".to_owned(),
         (Object::Cursor(name), _) => ask(&format!("actions: [cursor], cursors: [{}]", yaml(name))),
         (Object::Setting { name, value }, _) => match (known(name, moment), given(value, moment)) {
             (Known::Text("role" | "session_authorization"), Given::Elements(roles)) => {
                 ask(&format!("actions: [set_role], roles: [{}]", yaml(&roles.join(", "))))
+            }
+            (Known::Text(name), Given::Elements(values)) if lack == Lack::Guarded && !allowable(name, &values) => {
+                "leave the setting as it is: no rule can allow this value".to_owned()
             }
             (Known::Text(name), Given::Elements(values)) if lack == Lack::Guarded => {
                 ask(&format!("actions: [set], settings: [{}]", yaml(&format!("{name}={}", values.join(",")))))
@@ -97,6 +103,17 @@ pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> 
 
 fn ask(rule: &str) -> String {
     format!("ask the DBA to allow it: - {{rule: NAME, {rule}}}")
+}
+
+/// The pattern that means this name and no other: quoted where it would be folded or read as a wildcard.
+fn pattern(name: &Name) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '$');
+    let part = |part: &str| match !part.is_empty() && part.chars().all(plain) {
+        true => part.to_owned(),
+        false => format!("\"{}\"", part.replace('"', "\"\"")),
+    };
+    let schema = name.schema.as_deref().map(|schema| format!("{}.", part(schema)));
+    schema.unwrap_or_default() + &part(&name.name)
 }
 
 /// A scalar for a flow sequence, quoted where YAML would read it otherwise.

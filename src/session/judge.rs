@@ -116,6 +116,18 @@ impl Judge<'_> {
                 Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),
             }
         }
+        if let Some(facts) = &judged.facts
+            && judged.judgement.at_bind
+            && binds_other_than_text(facts, parse)
+        {
+            // What is bound to it isn't the text that the server makes of it: blanks at its end, numbers for names.
+            let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::None };
+            let unknown = self.policy.judge(facts, moment);
+            match unknown.verdict {
+                Verdict::Refuse(_) => judged.judgement = unknown,
+                Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(unknown.would),
+            }
+        }
         judged
     }
 
@@ -197,7 +209,7 @@ impl Judge<'_> {
 
     /// Reads and judges a text that nobody remembers.
     fn unmet(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
-        let reading = Reading { server_utf8: self.lexing.server_utf8 };
+        let reading = Reading { server_utf8: self.lexing.server_utf8, server_major: self.lexing.server_major };
         let read = || {
             let analysis = sql::analyse(text, reading)?;
             let opinion = self.texts.second_opinion(text, &analysis);
@@ -352,13 +364,27 @@ enum By {
     Name,
 }
 
-/// Whether what a text does depends on bound values.
-pub fn takes_values(facts: &Facts) -> bool {
-    let bound = |operand: &Operand| matches!(operand, Operand::Parameter(_));
-    facts.statements.iter().flat_map(|statement| &statement.accesses).any(|access| match &access.object {
-        Object::Setting { name, value } => {
-            bound(name) || matches!(value, sql::SettingValue::List(operands) if operands.iter().any(bound))
+/// Whether a value that the verdict depends on is bound as something else than text: any type but `text`, `varchar`, and
+/// those that the server makes text of (none, `unknown`). The OIDs are those of `src/include/catalog/pg_type.dat`.
+fn binds_other_than_text(facts: &Facts, parse: &frontend::Parse<'_>) -> bool {
+    const TEXTS: [u32; 4] = [0, 25, 705, 1043];
+    let types: Vec<u32> = parse.types().collect();
+    let other = |operand: &Operand| match operand {
+        Operand::Parameter(number) => {
+            let place = usize::try_from(*number).ok().and_then(|number| number.checked_sub(1));
+            place.and_then(|place| types.get(place)).is_some_and(|oid| !TEXTS.contains(oid))
         }
+        Operand::Constant(_) | Operand::Unknown => false,
+    };
+    settings(facts).any(|(name, value)| {
+        other(name) || matches!(value, sql::SettingValue::List(operands) if operands.iter().any(other))
+    })
+}
+
+/// The settings that a text changes.
+fn settings(facts: &Facts) -> impl Iterator<Item = (&Operand, &sql::SettingValue)> {
+    facts.statements.iter().flat_map(|statement| &statement.accesses).filter_map(|access| match &access.object {
+        Object::Setting { name, value } => Some((name, value)),
         Object::None
         | Object::Relation(_)
         | Object::Function { .. }
@@ -366,7 +392,15 @@ pub fn takes_values(facts: &Facts) -> bool {
         | Object::AnyRole
         | Object::Cursor(_)
         | Object::Other { .. }
-        | Object::Unknown(_) => false,
+        | Object::Unknown(_) => None,
+    })
+}
+
+/// Whether what a text does depends on bound values.
+pub fn takes_values(facts: &Facts) -> bool {
+    let bound = |operand: &Operand| matches!(operand, Operand::Parameter(_));
+    settings(facts).any(|(name, value)| {
+        bound(name) || matches!(value, sql::SettingValue::List(operands) if operands.iter().any(bound))
     })
 }
 

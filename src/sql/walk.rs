@@ -25,6 +25,8 @@ mod canary_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 
@@ -115,6 +117,8 @@ struct Walker<'a> {
     /// How many strings of SQL are around this one.
     strings: u32,
     effort: u64,
+    /// How often each parameter is written.
+    parameters: HashMap<u32, u32>,
 }
 
 impl<'a> Walker<'a> {
@@ -130,6 +134,7 @@ impl<'a> Walker<'a> {
             too_deep: false,
             strings,
             effort: 0,
+            parameters: HashMap::new(),
         }
     }
 
@@ -140,6 +145,7 @@ impl<'a> Walker<'a> {
         if self.effort > MAX_EFFORT {
             self.unknown("too many names to tell whose columns they are");
         }
+        self.forget_shared_parameters();
         self.deduplicate();
         Ok(self.statement)
     }

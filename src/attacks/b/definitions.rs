@@ -72,6 +72,21 @@ pub const SCHEMA: &[Way] = &[
 const OWNED_BY_ROLE: &str = "ALTER TABLE {schema}.{users} OWNER TO {role}";
 
 pub const OWNED: &[Way] = &[
+    Way::new(
+        "TRUNCATE CASCADE",
+        Fence::Own(
+            "policy: truncates
+applies_to: {users: [attacker]}
+search_path: [public]
+allow: [{rule: one, actions: [truncate], tables: [users]}]
+",
+        ),
+        &[Step::Sql("TRUNCATE users CASCADE")],
+        Harm::Server("SELECT count(*) = 0 FROM {schema}.orders"),
+    )
+    .setup(
+        "CREATE TABLE {schema}.orders (who int REFERENCES {schema}.{users}); INSERT INTO {schema}.orders VALUES (1)",
+    ),
     Way::new("DROP OWNED", DROP, &[Step::Sql("DROP OWNED BY {role} CASCADE")], Harm::Changes).setup(OWNED_BY_ROLE),
     Way::new("DROP OWNED BY CURRENT_USER", DROP, &[Step::Sql("DROP OWNED BY CURRENT_USER CASCADE")], Harm::Changes)
         .setup(OWNED_BY_ROLE),

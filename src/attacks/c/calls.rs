@@ -347,7 +347,42 @@ allow:
 ",
 );
 
+/// Everything is allowed but some functions.
+const DENIED: Fence = Fence::Own(
+    "
+policy: denied
+applies_to: {users: [attacker]}
+search_path: [public]
+allow: [{rule: everything, actions: [all]}]
+deny: [{rule: dangerous, functions: [json_value, json_scalar, merge_action, danger]}]
+",
+);
+
 pub const C19: &[Way] = &[
+    writes("what is grammar by now: json_value", DENIED, &[Step::Sql("SELECT json_value('a', 'b')")])
+        .setup("CREATE FUNCTION {schema}.json_value(text, text) RETURNS text LANGUAGE sql AS $$SELECT evil.boom($1)$$")
+        .majors(14, 16),
+    writes("what is grammar by now: json_scalar", DENIED, &[Step::Sql("SELECT json_scalar('a')")])
+        .setup("CREATE FUNCTION {schema}.json_scalar(text) RETURNS text LANGUAGE sql AS $$SELECT evil.boom($1)$$")
+        .majors(14, 15),
+    writes("what is grammar by now: merge_action", DENIED, &[Step::Sql("SELECT merge_action()")])
+        .setup("CREATE FUNCTION {schema}.merge_action() RETURNS text LANGUAGE sql AS $$SELECT evil.boom('m')$$")
+        .majors(14, 16),
+    writes(
+        "a support function of an operator class",
+        DENIED,
+        &[
+            Step::Sql(
+                "CREATE OPERATOR CLASS mine FOR TYPE int4 USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, \
+                       OPERATOR 4 >=, OPERATOR 5 >, FUNCTION 1 danger(int4, int4)",
+            ),
+            Step::Sql("CREATE INDEX ON {schema}.{users} (id mine)"),
+        ],
+    )
+    .setup(
+        "CREATE FUNCTION {schema}.danger(int4, int4) RETURNS int4 IMMUTABLE LANGUAGE plpgsql AS \
+         $$BEGIN PERFORM evil.boom('d'); RETURN $1 - $2; END$$",
+    ),
     writes("count", CALL, &[Step::Sql("SELECT evil.count('a')")]),
     writes("lower in quotes", CALL, &[Step::Sql("SELECT \"evil\".\"lower\"('a')")]),
     writes("a name of three parts", CALL, &[Step::Sql("SELECT {database}.evil.lower('a')")]),

@@ -2,7 +2,7 @@
 
 use super::super::frames::{bind_as, describe, execute, parse, sync};
 use super::super::{Fence, Harm, Step, Way};
-use super::policies::{COLUMN, COLUMN_ANYWHERE, COLUMN_DDL};
+use super::policies::{COLUMN, COLUMN_ANYWHERE, COLUMN_DDL, COLUMN_READ, WRITES};
 
 /// One value of the protected column.
 const VALUE: Harm = Harm::Tells("ssn-1");
@@ -327,6 +327,25 @@ pub const D16: &[Way] = &[
 ];
 
 pub const D17: &[Way] = &[
+    tells(
+        "RETURNING, where only reading is denied",
+        COLUMN_READ,
+        &[Step::Sql("UPDATE users SET id = id RETURNING ssn")],
+    ),
+    tells("RETURNING *, where only writing is allowed", WRITES, &[Step::Sql("UPDATE users SET id = id RETURNING *")]),
+    Way::new(
+        "a trigger that gets the row",
+        COLUMN_DDL,
+        &[
+            Step::Sql(
+                "CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION \
+                       tsvector_update_trigger(words, 'pg_catalog.simple', ssn)",
+            ),
+            Step::Sql("UPDATE users SET name = 'x' WHERE id = 1"),
+        ],
+        Harm::Server("SELECT words::text LIKE '%ssn%' FROM {schema}.{users} WHERE id = 1"),
+    )
+    .setup("ALTER TABLE {schema}.{users} ADD words tsvector"),
     tells("RETURNING", COLUMN, &[Step::Sql("UPDATE users SET name = name RETURNING ssn")]),
     tells("RETURNING *", COLUMN_ANYWHERE, &[Step::Sql("DELETE FROM users RETURNING *")]),
     tells("RETURNING the row", COLUMN, &[Step::Sql("UPDATE users AS u SET name = name RETURNING u")]),

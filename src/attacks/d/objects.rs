@@ -1,7 +1,9 @@
 //! D1–D8 and D20: a table is forbidden, by whatever name it is reached.
 
 use super::super::{Fence, Harm, Step, Way};
-use super::policies::{COLUMN, COLUMN_ANYWHERE, COLUMN_DDL, LISTED, TABLE, TABLE_ANYWHERE, TEMPORARY};
+use super::policies::{
+    COLUMN, COLUMN_ANYWHERE, COLUMN_DDL, LISTED, SCHEMA, TABLE, TABLE_ANYWHERE, TEMPORARY, TEMPORARY_READS,
+};
 
 /// What the forbidden table holds.
 const SALARY: Harm = Harm::Tells("salary-1");
@@ -255,6 +257,47 @@ const PARENT: &str = "CREATE TABLE {schema}.above (id int NOT NULL, name text NO
 const SSN: Harm = Harm::Tells("ssn-1");
 
 pub const D7: &[Way] = &[
+    Way::new(
+        "a write through a temporary view",
+        TEMPORARY_READS,
+        &[
+            Step::Sql("CREATE TEMP VIEW v AS SELECT id, name FROM users"),
+            Step::Sql("UPDATE pg_temp.v SET name = 'x' WHERE id = 1"),
+        ],
+        Harm::Changes,
+    ),
+    Way::new(
+        "a write through a temporary view of a catalog",
+        TEMPORARY_READS,
+        &[
+            Step::Sql("CREATE TEMP VIEW v AS SELECT * FROM pg_catalog.pg_proc"),
+            Step::Sql("UPDATE pg_temp.v SET procost = 777 WHERE proname = 'onrow'"),
+        ],
+        Harm::Changes,
+    ),
+    Way::new(
+        "a lock through a temporary view",
+        TEMPORARY_READS,
+        &[
+            Step::Query("CREATE TEMP VIEW v AS SELECT u.id FROM users u, log"),
+            Step::Query("BEGIN; LOCK TABLE pg_temp.v IN ACCESS EXCLUSIVE MODE"),
+        ],
+        Harm::Server(
+            "SELECT count(*) > 0 FROM pg_locks WHERE relation = '{schema}.{users}'::regclass AND mode = 'AccessExclusiveLock'",
+        ),
+    ),
+    salary(
+        "the schema renamed, where all of DDL is allowed",
+        SCHEMA,
+        &[Step::Sql("ALTER SCHEMA hr RENAME TO rh"), Step::Sql("TABLE rh.salaries")],
+    ),
+    Way::new("the schema dropped, a decoy in it", SCHEMA, &[Step::Sql("DROP SCHEMA hr CASCADE")], Harm::Changes),
+    Way::new(
+        "all tables of the schema opened",
+        SCHEMA,
+        &[Step::Sql("GRANT SELECT ON ALL TABLES IN SCHEMA hr TO PUBLIC")],
+        Harm::Changes,
+    ),
     salary("a view", TABLE, &[Step::Sql("CREATE VIEW v AS TABLE hr.salaries"), Step::Sql("SELECT amount FROM v")]),
     salary(
         "a view without a path",

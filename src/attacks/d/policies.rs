@@ -49,6 +49,36 @@ deny:
 ",
 );
 
+/// Everything may be read and written; one column not be read.
+pub const COLUMN_READ: Fence = Fence::Own(
+    "
+policy: column-read
+applies_to: {users: [attacker]}
+search_path: [public]
+allow:
+  - rule: rows
+    actions: [read, write]
+    tables: ['public.*']
+deny:
+  - rule: no-ssn
+    actions: [select]
+    columns: [users.ssn]
+",
+);
+
+/// Rows may be written, and nothing be read.
+pub const WRITES: Fence = Fence::Own(
+    "
+policy: writes
+applies_to: {users: [attacker]}
+search_path: [public]
+allow:
+  - rule: rows
+    actions: [write]
+    tables: ['public.*']
+",
+);
+
 /// Every schema may be read and defined anew, one table not.
 pub const TABLE: Fence = Fence::Own(
     "
@@ -90,6 +120,36 @@ allow:
   - rule: people
     actions: [select]
     tables: [public.users]
+",
+);
+
+/// Temporary tables are allowed, and otherwise only reading.
+pub const TEMPORARY_READS: Fence = Fence::Own(
+    "
+policy: temporary-reads
+applies_to: {users: [attacker]}
+search_path: [public]
+temp_tables: allow
+allow:
+  - rule: rows
+    actions: [read]
+    tables: ['*.*']
+",
+);
+
+/// Everything is allowed, but one schema's tables.
+pub const SCHEMA: Fence = Fence::Own(
+    "
+policy: schema
+applies_to: {users: [attacker]}
+search_path: [public]
+allow:
+  - rule: everything
+    actions: [all]
+deny:
+  - rule: no-salaries
+    tables: [hr.salaries]
+decoys: ['hr.users']
 ",
 );
 

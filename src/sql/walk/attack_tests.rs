@@ -1,7 +1,7 @@
 //! Ways past the walk that were found by attacking it, each confirmed on a server (15).
 
-use super::tests::{accesses, columns, statement, table};
-use crate::sql::ActionName;
+use super::tests::{accesses, columns, statement, table, word};
+use crate::sql::{ActionName, Reading, analyse};
 
 #[test]
 fn a_name_hidden_by_a_sibling_that_is_not_in_sight_is_the_outer_one() {
@@ -48,6 +48,52 @@ fn pg_catalog_has_no_procedures() {
 }
 
 #[test]
+fn what_is_grammar_by_now_was_the_call_of_a_function() {
+    table(&[
+        ("SELECT json_value('a', 'b')", &["call json_value[b]"]),
+        ("SELECT json_scalar('a'), merge_action()", &["call json_scalar[b]", "call merge_action[b]"]),
+        ("SELECT json_serialize('a'), json('a')", &["call json_serialize[b]", "call json[b]"]),
+        ("SELECT json_array('a')", &["call json_array[b]"]),
+    ]);
+}
+
+#[test]
+fn on_older_servers_it_still_is() {
+    let of = |major| {
+        let reading = Reading { server_major: major, ..Reading::default() };
+        let facts = analyse("SELECT json_value('a', 'b'), json_array('c')", reading).expect("it parses").facts;
+        facts.statements.iter().flat_map(|s| &s.accesses).map(word).collect::<Vec<_>>()
+    };
+    assert_eq!(of(15), ["call json_value", "call json_array"]);
+    assert_eq!(of(16), ["call json_value", "call json_array[b]"]);
+    assert_eq!(of(17), ["call json_value[b]", "call json_array[b]"]);
+}
+
+#[test]
+fn a_parameter_that_is_written_twice_is_not_known() {
+    table(&[
+        ("SELECT set_config($1, $2, false)", &["set $1=$2"]),
+        ("SELECT $1::bpchar IS NULL, set_config($1, $2, false)", &["set ?=$2"]),
+        ("SELECT set_config('role', $1, false), $1::bpchar", &["set role=?"]),
+    ]);
+}
+
+#[test]
+fn sequences_of_tables_go_by_the_table() {
+    table(&[
+        (
+            "SELECT setval(pg_get_serial_sequence('\"Site\"','id'), 1)",
+            &["nextval Site", "call pg_get_serial_sequence[b]"],
+        ),
+        (
+            "SELECT nextval(pg_get_serial_sequence('s.t','id')::regclass)",
+            &["nextval s.t", "call pg_get_serial_sequence[b]"],
+        ),
+        ("SELECT nextval(pg_get_serial_sequence($1,'id'))", &["nextval nextval[b]", "call pg_get_serial_sequence[b]"]),
+    ]);
+}
+
+#[test]
 fn what_installs_a_function_calls_it() {
     for (text, access) in [
         ("CREATE OPERATOR public.@@@ (rightarg = text, procedure = pg_read_file)", "file_function pg_read_file[b]"),
@@ -57,6 +103,10 @@ fn what_installs_a_function_calls_it() {
         ("CREATE TYPE r AS RANGE (subtype = float8, subtype_diff = public.f)", "call public.f"),
         ("CREATE CONVERSION public.c FOR 'LATIN1' TO 'UTF8' FROM s.f", "call s.f"),
         ("CREATE CAST (text AS mine) WITH FUNCTION pg_read_file(text)", "file_function pg_read_file[b]"),
+        ("CREATE OPERATOR CLASS c FOR TYPE int USING btree AS FUNCTION 1 danger(int, int)", "call danger"),
+        ("ALTER OPERATOR FAMILY f USING btree ADD FUNCTION 1 (int, int) danger(int, int)", "call danger"),
+        ("CREATE TRANSFORM FOR int LANGUAGE sql (FROM SQL WITH FUNCTION s.f(internal))", "call s.f"),
+        ("CREATE ACCESS METHOD m TYPE INDEX HANDLER s.handler", "call s.handler"),
         ("CREATE OPERATOR @@@ (leftarg = int, procedure = nextval)", "nextval nextval[b]"),
         (
             "CREATE OPERATOR @@@ (leftarg = text, procedure = set_config)",

@@ -52,6 +52,23 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// What servers read as grammar from this major version on, and before it as the call of a user's function of that name.
+    pub(super) fn newer_function(&mut self, name: &str, since: u32, node: NodeRef<'a>) {
+        let builtin = self.reading.server_major == 0 || self.reading.server_major >= since;
+        self.push(ActionName::Call, Object::Function { name: Name::bare(name), builtin });
+        self.rest(node);
+    }
+
+    /// A support function runs whenever the index or the sort that uses the class asks it.
+    pub(super) fn operator_class_item(&mut self, item: &'a pb::CreateOpClassItem, node: NodeRef<'a>) {
+        /// `OPCLASS_ITEM_FUNCTION` of `src/include/nodes/parsenodes.h`.
+        const FUNCTION: i32 = 2;
+        if let (FUNCTION, Some(function)) = (item.itemtype, &item.name) {
+            self.installs(&function.objname);
+        }
+        self.rest(node);
+    }
+
     fn builtin(&mut self, call: &'a pb::FuncCall, name: Name, known: Builtin) {
         match known.class {
             Class::Nextval => self.sequence(call, name),
@@ -72,7 +89,8 @@ impl<'a> Walker<'a> {
             Operand::Constant(text) => from_text(&text),
             Operand::Parameter(_) | Operand::Unknown => None,
         });
-        let object = match sequence {
+        let of_table = || call.args.first().and_then(serial_table);
+        let object = match sequence.or_else(of_table) {
             Some(sequence) => Object::Relation(sequence),
             None => Object::Function { name, builtin: true },
         };
@@ -109,7 +127,7 @@ impl<'a> Walker<'a> {
         let setting = match setting.map(operand).unwrap_or(Operand::Unknown) {
             Operand::Constant(name) => Operand::Constant(canonical(&name).into()),
             Operand::Parameter(n) => Operand::Parameter(n),
-            Operand::Unknown => match setting.and_then(|node| self.pg_settings_row(node)) {
+            Operand::Unknown => match setting.and_then(|node| self.pg_settings_row(node, value)) {
                 Some(name) => Operand::Constant(canonical(name).into()),
                 None => Operand::Unknown,
             },
@@ -148,8 +166,9 @@ impl<'a> Walker<'a> {
         self.push(ActionName::Set, Object::Setting { name: setting, value });
     }
 
-    /// `set_config(name, …) FROM pg_settings WHERE name = 'x'`, as pg_dump writes it: the name is the constant.
-    fn pg_settings_row(&self, node: &'a Node) -> Option<&'a str> {
+    /// `set_config(name, …) FROM pg_settings WHERE name = 'x'`, as pg_dump writes it: the name is the constant. Without a schema
+    /// it may be a temporary view with rows of its own, so that only the very statement of pg_dump is taken for what it says.
+    fn pg_settings_row(&self, node: &'a Node, value: Option<&Node>) -> Option<&'a str> {
         let Some(NodeEnum::ColumnRef(column)) = inner(node) else { return None };
         let select = self.frames.last()?.select?;
         let [from] = select.from_clause.as_slice() else { return None };
@@ -166,10 +185,10 @@ impl<'a> Walker<'a> {
         let is_name = |c: &pb::ColumnRef| matches!(c.fields.as_slice(), [name] if string(name) == Some("name"));
         match (boxed(&filter.lexpr), boxed(&filter.rexpr)) {
             (Some(NodeEnum::ColumnRef(left)), Some(NodeEnum::AConst(right))) if is_name(left) && is_name(column) => {
-                match &right.val {
-                    Some(pb::a_const::Val::Sval(s)) => Some(&s.sval),
-                    _ => None,
-                }
+                let Some(pb::a_const::Val::Sval(name)) = &right.val else { return None };
+                let of_pg_dump = name.sval == "restrict_nonsystem_relation_kind"
+                    && value.map(operand) == Some(Operand::Constant("view, foreign-table".into()));
+                (of_pg_dump || !from.schemaname.is_empty()).then_some(&name.sval)
             }
             _ => None,
         }
@@ -284,6 +303,27 @@ pub(super) fn operand(node: &Node) -> Operand {
         }
         Some(NodeEnum::NamedArgExpr(named)) => named.arg.as_deref().map_or(Operand::Unknown, operand),
         _ => Operand::Unknown,
+    }
+}
+
+/// The table in `pg_get_serial_sequence('table', …)`, as ORMs write it: its sequence is in the same schema and has the same owner
+/// (the manual's ALTER SEQUENCE, *OWNED BY*), so that it goes by the table's name.
+fn serial_table(node: &Node) -> Option<Name> {
+    match inner(node)? {
+        NodeEnum::TypeCast(cast) if cast.type_name.as_ref().is_some_and(|t| is_builtin_type(t, "regclass")) => {
+            serial_table(cast.arg.as_deref()?)
+        }
+        NodeEnum::FuncCall(call) => {
+            let name = dotted(&call.funcname);
+            if &*name.name != "pg_get_serial_sequence" || !may_be_builtin(&name) || call.func_variadic {
+                return None;
+            }
+            match call.args.first().map(operand) {
+                Some(Operand::Constant(text)) => from_text(&text),
+                Some(Operand::Parameter(_) | Operand::Unknown) | None => None,
+            }
+        }
+        _ => None,
     }
 }
 

@@ -1,13 +1,13 @@
 //! DDL about relations: tables, indexes, views, sequences, triggers, rules, row security, schemas.
 
 use pg_query::protobuf::{self as pb, AlterTableType, ObjectType};
-use pg_query::{NodeEnum, NodeRef};
+use pg_query::{Node, NodeEnum, NodeRef};
 
 use super::Walker;
 use super::emit::{Slot, action};
 use super::kinds::alter_kind;
 use super::names::{boxed, inner, may_be_builtin, range, string};
-use crate::sql::{ActionName, Name, Object, Operand, SettingValue};
+use crate::sql::{Access, ActionName, Name, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
     /// The name of a relation that is being made: temporary ones are in `pg_temp`, those of CREATE SCHEMA in it.
@@ -116,6 +116,23 @@ impl<'a> Walker<'a> {
         }
         self.boxed(&view.query);
         self.nodes(&view.options);
+        if let Some(base) = boxed(&view.query).and_then(written_through) {
+            self.writes_through(&range(base));
+        }
+    }
+
+    /// Whoever writes to such a view writes to its base, by the view's name and with the rights of its owner.
+    fn writes_through(&mut self, base: &Name) {
+        let read = |access: &&Access| {
+            access.action.name == ActionName::Select && access.object == Object::Relation(base.clone())
+        };
+        let columns = self.statement.accesses.iter().rev().find(read).map(|access| access.columns.clone());
+        for write in [ActionName::Insert, ActionName::Update, ActionName::Delete] {
+            let slot = self.relation(write, base.clone());
+            if let (Some(access), Some(columns)) = (self.statement.accesses.get_mut(slot), &columns) {
+                access.columns.clone_from(columns);
+            }
+        }
     }
 
     pub(super) fn create_index(&mut self, index: &'a pb::IndexStmt) {
@@ -206,6 +223,8 @@ impl<'a> Walker<'a> {
             self.relation(ActionName::Select, range(other));
         }
         self.installs(&trigger.funcname);
+        // The function gets whole rows.
+        self.all_columns(trigger_slot);
         let slots = vec![slot, trigger_slot];
         self.about("new", slots.clone(), |walker| {
             walker.add_item("old", "", slots);
@@ -286,6 +305,36 @@ impl<'a> Walker<'a> {
 
 fn string_list(node: &NodeEnum) -> bool {
     matches!(node, NodeEnum::List(list) if list.items.iter().all(|n| string(n).is_some()))
+}
+
+/// The one relation that a view of this query lets its users write to, if there is one (rewriteHandler.c,
+/// view_query_is_auto_updatable). Aggregates, window functions and functions that return sets would make it read-only, too,
+/// but which functions those are isn't known here.
+fn written_through(query: &NodeEnum) -> Option<&pb::RangeVar> {
+    let NodeEnum::SelectStmt(select) = query else { return None };
+    let plain = select.distinct_clause.is_empty()
+        && select.group_clause.is_empty()
+        && select.having_clause.is_none()
+        && select.limit_count.is_none()
+        && select.limit_offset.is_none()
+        && select.with_clause.is_none()
+        && !select.target_list.iter().any(only_reads);
+    match select.from_clause.as_slice() {
+        [only] if plain => match inner(only) {
+            Some(NodeEnum::RangeVar(relation)) => Some(relation),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// An output of a query that can only be read for it: one of the aggregates that everybody writes.
+fn only_reads(output: &Node) -> bool {
+    const AGGREGATES: [&str; 8] = ["count", "sum", "avg", "min", "max", "array_agg", "string_agg", "json_agg"];
+    let Some(NodeEnum::ResTarget(target)) = inner(output) else { return false };
+    let Some(NodeEnum::FuncCall(call)) = boxed(&target.val) else { return false };
+    call.over.is_none()
+        && matches!(call.funcname.as_slice(), [name] if string(name).is_some_and(|n| AGGREGATES.contains(&n)))
 }
 
 /// A query over nothing but `pg_settings`: a view of it can be updated, and hands the update down (rewriteHandler.c,

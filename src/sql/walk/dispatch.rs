@@ -1,7 +1,7 @@
 //! Who handles which node. Every kind of node is named here: there is no wildcard, so that a grammar with a new kind
 //! does not compile until somebody decides what it does.
 
-use pg_query::protobuf::ObjectType;
+use pg_query::protobuf::{JsonExprOp, ObjectType};
 use pg_query::{Node, NodeRef};
 
 use super::names::dotted;
@@ -44,7 +44,7 @@ impl<'a> Walker<'a> {
             | NodeRef::SetToDefault(_) | NodeRef::SqlvalueFunction(_) | NodeRef::CurrentOfExpr(_)
             | NodeRef::JsonFormat(_) | NodeRef::ReturningOption(_) | NodeRef::TriggerTransition(_)
             | NodeRef::ReplicaIdentityStmt(_) | NodeRef::AtalterConstraint(_) | NodeRef::LockingClause(_)
-            | NodeRef::CtesearchClause(_) | NodeRef::MergeSupportFunc(_)
+            | NodeRef::CtesearchClause(_)
             // Signatures and privileges: they name, they do not run.
             | NodeRef::ObjectWithArgs(_) | NodeRef::AccessPriv(_) => {}
 
@@ -69,6 +69,28 @@ impl<'a> Walker<'a> {
             NodeRef::RangeTableSample(n) => self.table_sample(n),
             NodeRef::TableLikeClause(n) => self.table_like(n),
 
+            // What is grammar on newer servers and the call of a user's function on older ones.
+            NodeRef::MergeSupportFunc(_) => self.newer_function("merge_action", 17, node),
+            NodeRef::JsonScalarExpr(_) => self.newer_function("json_scalar", 17, node),
+            NodeRef::JsonSerializeExpr(_) => self.newer_function("json_serialize", 17, node),
+            NodeRef::JsonParseExpr(_) => self.newer_function("json", 17, node),
+            NodeRef::JsonObjectConstructor(_) => self.newer_function("json_object", 16, node),
+            NodeRef::JsonArrayConstructor(_) | NodeRef::JsonArrayQueryConstructor(_) => {
+                self.newer_function("json_array", 16, node);
+            }
+            NodeRef::JsonObjectAgg(_) => self.newer_function("json_objectagg", 16, node),
+            NodeRef::JsonArrayAgg(_) => self.newer_function("json_arrayagg", 16, node),
+            NodeRef::JsonFuncExpr(n) => {
+                let name = match JsonExprOp::try_from(n.op) {
+                    Ok(JsonExprOp::JsonExistsOp) => "json_exists",
+                    Ok(JsonExprOp::JsonQueryOp) => "json_query",
+                    Ok(JsonExprOp::JsonValueOp) => "json_value",
+                    Ok(JsonExprOp::JsonTableOp | JsonExprOp::Undefined) | Err(_) => "json_table",
+                };
+                self.newer_function(name, 17, node);
+            }
+            NodeRef::CreateOpClassItem(n) => self.operator_class_item(n, node),
+
             // Expressions and clauses that do nothing of their own: what is in them counts.
             NodeRef::NamedArgExpr(_) | NodeRef::BoolExpr(_) | NodeRef::CaseExpr(_) | NodeRef::CaseWhen(_)
             | NodeRef::RowExpr(_) | NodeRef::CoalesceExpr(_) | NodeRef::MinMaxExpr(_) | NodeRef::XmlExpr(_)
@@ -80,14 +102,11 @@ impl<'a> Walker<'a> {
             | NodeRef::CommonTableExpr(_) | NodeRef::CtecycleClause(_) | NodeRef::MergeWhenClause(_)
             | NodeRef::ReturningClause(_) | NodeRef::FunctionParameter(_) | NodeRef::StatsElem(_)
             | NodeRef::PartitionSpec(_) | NodeRef::PartitionBoundSpec(_) | NodeRef::PartitionRangeDatum(_)
-            | NodeRef::PartitionCmd(_) | NodeRef::IntoClause(_) | NodeRef::CreateOpClassItem(_)
+            | NodeRef::PartitionCmd(_) | NodeRef::IntoClause(_)
             | NodeRef::JsonReturning(_) | NodeRef::JsonValueExpr(_) | NodeRef::JsonIsPredicate(_)
-            | NodeRef::JsonOutput(_) | NodeRef::JsonKeyValue(_) | NodeRef::JsonObjectConstructor(_)
-            | NodeRef::JsonArrayConstructor(_) | NodeRef::JsonArrayQueryConstructor(_)
-            | NodeRef::JsonAggConstructor(_) | NodeRef::JsonObjectAgg(_) | NodeRef::JsonArrayAgg(_)
-            | NodeRef::JsonBehavior(_) | NodeRef::JsonArgument(_) | NodeRef::JsonFuncExpr(_)
-            | NodeRef::JsonTablePathSpec(_) | NodeRef::JsonTableColumn(_) | NodeRef::JsonParseExpr(_)
-            | NodeRef::JsonScalarExpr(_) | NodeRef::JsonSerializeExpr(_) | NodeRef::ReturnStmt(_)
+            | NodeRef::JsonOutput(_) | NodeRef::JsonKeyValue(_)
+            | NodeRef::JsonAggConstructor(_) | NodeRef::JsonBehavior(_) | NodeRef::JsonArgument(_)
+            | NodeRef::JsonTablePathSpec(_) | NodeRef::JsonTableColumn(_) | NodeRef::ReturnStmt(_)
             | NodeRef::VacuumRelation(_) | NodeRef::PublicationObjSpec(_) | NodeRef::PublicationTable(_)
             | NodeRef::RawStmt(_)
             // An assignment in a body of PL/pgSQL: subscripts and the value.
@@ -233,8 +252,16 @@ impl<'a> Walker<'a> {
                 self.dotted(Create, ObjectType::ObjectConversion, &n.conversion_name, node);
                 self.installs(&n.func_name);
             }
-            NodeRef::CreateTransformStmt(n) => self.named(Create, ObjectType::ObjectTransform, &n.lang, node),
-            NodeRef::CreateAmStmt(n) => self.named(Create, ObjectType::ObjectAccessMethod, &n.amname, node),
+            NodeRef::CreateTransformStmt(n) => {
+                self.named(Create, ObjectType::ObjectTransform, &n.lang, node);
+                for function in [&n.fromsql, &n.tosql].into_iter().flatten() {
+                    self.installs(&function.objname);
+                }
+            }
+            NodeRef::CreateAmStmt(n) => {
+                self.named(Create, ObjectType::ObjectAccessMethod, &n.amname, node);
+                self.installs(&n.handler_name);
+            }
             NodeRef::AlterTsdictionaryStmt(n) => self.dotted(Alter, ObjectType::ObjectTsdictionary, &n.dictname, node),
             NodeRef::AlterTsconfigurationStmt(n) => {
                 self.dotted(Alter, ObjectType::ObjectTsconfiguration, &n.cfgname, node);

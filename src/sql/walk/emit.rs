@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Walker;
-use crate::sql::{Access, Action, ActionName, Columns, Name, Object};
+use crate::sql::{Access, Action, ActionName, Columns, Name, Object, Operand, SettingValue};
 
 /// The index of an access in the statement: columns found later are added to it.
 pub(super) type Slot = usize;
@@ -83,6 +83,25 @@ impl Walker<'_> {
 
     pub(super) fn name_column(&mut self, slot: Slot, column: &str) {
         name_column(&mut self.statement.accesses, slot, column);
+    }
+
+    /// A parameter that is written twice has the type that the server gave it at the other place (`$1::bpchar`), and its text
+    /// there is not the bytes that are bound.
+    pub(super) fn forget_shared_parameters(&mut self) {
+        let shared = |number: &u32| self.parameters.get(number).is_none_or(|times| *times > 1);
+        let forget = |operand: &mut Operand| {
+            if matches!(operand, Operand::Parameter(number) if shared(number)) {
+                *operand = Operand::Unknown;
+            }
+        };
+        for access in &mut self.statement.accesses {
+            if let Object::Setting { name, value } = &mut access.object {
+                forget(name);
+                if let SettingValue::List(operands) = value {
+                    operands.iter_mut().for_each(forget);
+                }
+            }
+        }
     }
 
     /// Merges equal accesses, uniting their columns.

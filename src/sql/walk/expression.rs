@@ -16,6 +16,7 @@ impl<'a> Walker<'a> {
     pub(super) fn parameter(&mut self, parameter: &ParamRef) {
         let number = u32::try_from(parameter.number).unwrap_or(0);
         self.statement.parameters = self.statement.parameters.max(number);
+        *self.parameters.entry(number).or_default() += 1;
     }
 
     pub(super) fn operator_expression(&mut self, expression: &'a AExpr) {

@@ -320,7 +320,7 @@ impl<'a> Walker<'a> {
         };
         for node in &grant.objects {
             let object = match inner(node) {
-                Some(named) if all_in_schema => Object::Other { kind: "schema", name: name_of(named) },
+                Some(named) if all_in_schema => Object::Other { kind: "everything in schema", name: name_of(named) },
                 named => object(kind, named),
             };
             let slot = self.push(verb, object);
@@ -489,7 +489,7 @@ impl<'a> Walker<'a> {
                     self.about(&relation.relname, vec![slot], |walker| walker.boxed(where_clause));
                 }
                 _ => {
-                    self.other(action(verb, "publication"), "schema", Name::bare(&spec.name));
+                    self.other(action(verb, "publication"), "everything in schema", Name::bare(&spec.name));
                 }
             }
         }

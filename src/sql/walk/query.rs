@@ -212,7 +212,7 @@ impl<'a> Walker<'a> {
             }
             self.boxed(&conflict.where_clause);
         }
-        self.returning(returning_clause, &slots);
+        self.returning(returning_clause, relation, &slots);
         self.frames.pop();
         self.ctes.truncate(ctes);
     }
@@ -233,14 +233,20 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn returning(&mut self, clause: &'a Option<pb::ReturningClause>, slots: &[Slot]) {
+    /// RETURNING reads the rows that were written, as SELECT does (the server asks for the same privilege).
+    fn returning(&mut self, clause: &'a Option<pb::ReturningClause>, relation: &pb::RangeVar, slots: &[Slot]) {
         let Some(pb::ReturningClause { options, exprs }) = clause else { return };
+        let mut slots = slots.to_vec();
+        slots.push(self.relation(ActionName::Select, range(relation)));
+        if let Some(target) = self.frames.last_mut().and_then(|frame| frame.items.first_mut()) {
+            target.slots.clone_from(&slots);
+        }
         for name in ["old", "new"] {
-            self.add_item(name, "", slots.to_vec());
+            self.add_item(name, "", slots.clone());
         }
         for option in options.iter().filter_map(inner) {
             if let NodeEnum::ReturningOption(option) = option {
-                self.add_item(&option.value, "", slots.to_vec());
+                self.add_item(&option.value, "", slots.clone());
             }
         }
         self.nodes(exprs);
@@ -265,7 +271,7 @@ impl<'a> Walker<'a> {
         self.nodes(from_clause);
         self.assignments(target_list, &[slot]);
         self.boxed(where_clause);
-        self.returning(returning_clause, &[slot]);
+        self.returning(returning_clause, relation, &[slot]);
         self.frames.pop();
         self.ctes.truncate(ctes);
     }
@@ -283,7 +289,7 @@ impl<'a> Walker<'a> {
         self.frames.push(frame);
         self.nodes(using_clause);
         self.boxed(where_clause);
-        self.returning(returning_clause, &[slot]);
+        self.returning(returning_clause, relation, &[slot]);
         self.frames.pop();
         self.ctes.truncate(ctes);
     }
@@ -325,7 +331,7 @@ impl<'a> Walker<'a> {
             self.assignments(&clause.target_list, &written);
             self.nodes(&clause.values);
         }
-        self.returning(returning_clause, &slots);
+        self.returning(returning_clause, relation, &slots);
         self.frames.pop();
         self.ctes.truncate(ctes);
     }

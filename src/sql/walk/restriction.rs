@@ -1,6 +1,6 @@
 //! Does a WHERE restrict (POLICY 8, `where: missing`)? It must hold a predicate that compares a column of the target with
 //! something that is not the same column: `WHERE true`, `1=1`, `id=id`, `id IS NOT NULL`, `EXISTS (SELECT 1)` and
-//! `random()<=1` do not.
+//! `random()<=1` do not. What is never true (`false`, `1=0`: an empty list, as ORMs write it) does.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,12 @@ pub(super) fn restricts(condition: Option<&NodeEnum>, target: &Target<'_>) -> bo
 fn holds(node: &NodeEnum, target: Target<'_>, negated: bool) -> bool {
     match node {
         NodeEnum::BoolExpr(b) => connective(b, target, negated),
-        NodeEnum::AExpr(e) => comparison(e, target),
+        NodeEnum::AExpr(e) => match constant(e) {
+            Some(holds) => holds == negated,
+            None => comparison(e, target),
+        },
+        // What is never true restricts to nothing: an empty list, as ORMs write it.
+        NodeEnum::AConst(c) => c.isnull || is_false(c) != negated && (is_false(c) || is_true(c)),
         NodeEnum::NullTest(t) => {
             let is_null = t.nulltesttype == NullTestType::IsNull as i32;
             is_null != negated && !side(boxed(&t.arg), target).columns.is_empty()
@@ -130,6 +135,33 @@ fn case(c: &pb::CaseExpr, target: Target<'_>) -> bool {
         NodeEnum::CaseWhen(when) => boxed(&when.expr).is_some_and(|expr| holds(expr, target, false)),
         _ => false,
     })
+}
+
+/// What a comparison of two numbers or two strings comes to, whatever the rows are: `1 = 0`.
+fn constant(e: &pb::AExpr) -> Option<bool> {
+    use pb::a_const::Val;
+    let value = |side| match boxed(side) {
+        Some(NodeEnum::AConst(constant)) => constant.val.as_ref(),
+        _ => None,
+    };
+    let equal = match (value(&e.lexpr)?, value(&e.rexpr)?) {
+        (Val::Ival(a), Val::Ival(b)) => a.ival == b.ival,
+        (Val::Sval(a), Val::Sval(b)) => a.sval == b.sval,
+        (Val::Boolval(a), Val::Boolval(b)) => a.boolval == b.boolval,
+        _ => return None,
+    };
+    match e.name.as_slice() {
+        [operator] if e.kind == AExprKind::AexprOp as i32 => match string(operator) {
+            Some("=") => Some(equal),
+            Some("<>") => Some(!equal),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_false(constant: &pb::AConst) -> bool {
+    matches!(&constant.val, Some(pb::a_const::Val::Boolval(b)) if !b.boolval)
 }
 
 fn is_true(constant: &pb::AConst) -> bool {

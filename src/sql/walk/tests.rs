@@ -18,7 +18,7 @@ pub(super) fn statement(text: &str) -> Statement {
 }
 
 /// `select s.t(a,b)`, `delete t(*) !where`, `set x=1`.
-fn word(access: &Access) -> String {
+pub(super) fn word(access: &Access) -> String {
     let mut text = format!("{} {}", access.action, access.object).trim_end().to_owned();
     if let Object::Setting { value, .. } = &access.object {
         text += &match value {
@@ -91,7 +91,7 @@ fn queries() {
              WHEN NOT MATCHED THEN INSERT VALUES (1)",
             &["select t", "delete t", "update t", "insert t", "select s"],
         ),
-        ("WITH d AS (DELETE FROM users RETURNING *) SELECT * FROM d", &["delete users"]),
+        ("WITH d AS (DELETE FROM users RETURNING *) SELECT * FROM d", &["delete users", "select users"]),
         ("SELECT * INTO stolen FROM users", &["create:table stolen", "select users"]),
         ("CREATE TEMP TABLE x AS TABLE users", &["create:table pg_temp.x", "select users"]),
         ("CREATE MATERIALIZED VIEW m AS SELECT * FROM t", &["create:materialized_view m", "select t"]),
@@ -280,7 +280,7 @@ fn copy_lock_and_explain() {
         ("COPY t TO STDOUT", &["select t", "copy_to t"]),
         ("COPY t (a) FROM STDIN", &["insert t", "copy_from t"]),
         ("COPY (SELECT * FROM t, u) TO STDOUT", &["select t", "select u", "copy_to t", "copy_to u"]),
-        ("COPY (DELETE FROM t RETURNING *) TO STDOUT", &["delete t"]),
+        ("COPY (DELETE FROM t RETURNING *) TO STDOUT", &["delete t", "select t", "copy_to t"]),
         ("COPY t TO '/tmp/x'", &["copy_file /tmp/x", "select t", "copy_to t"]),
         ("COPY t FROM PROGRAM 'sh'", &["copy_program sh", "insert t", "copy_from t"]),
         ("LOCK TABLE t IN ACCESS SHARE MODE", &["select t"]),
@@ -308,7 +308,9 @@ fn definitions() {
         ("CREATE TABLE t (LIKE u) INHERITS (p)", &["create:table t", "alter:add_inherit p", "select u"]),
         ("CREATE TABLE t PARTITION OF p DEFAULT", &["create:table t", "alter:attach_partition p"]),
         ("CREATE INDEX CONCURRENTLY i ON s.t (a)", &["create:index s.t"]),
-        ("CREATE VIEW v AS SELECT * FROM t", &["create:view v", "select t"]),
+        ("CREATE VIEW v AS SELECT * FROM t", &["create:view v", "select t", "insert t", "update t", "delete t"]),
+        ("CREATE VIEW v AS SELECT count(*) FROM t", &["create:view v", "select t", "call count[b]"]),
+        ("CREATE VIEW v AS SELECT t.a FROM t, u", &["create:view v", "select t", "select u"]),
         ("CREATE SEQUENCE s", &["create:sequence s"]),
         (
             "CREATE SCHEMA s CREATE TABLE t (a int) CREATE VIEW v AS SELECT 1",
@@ -513,6 +515,11 @@ fn where_that_restricts_nothing_is_missing() {
         }
     }
     for condition in [
+        "false",
+        "1 = 0",
+        "NOT true",
+        "NULL",
+        "id = 1 OR 1 = 0",
         "id = 1",
         "id = $1",
         "active",
@@ -614,7 +621,7 @@ fn long_names_are_cut_as_the_server_does() {
 #[test]
 fn identifiers_in_another_server_encoding() {
     let unknown = |text: &str| {
-        let facts = analyse(text, Reading { server_utf8: false }).expect("it parses").facts;
+        let facts = analyse(text, Reading { server_utf8: false, ..Reading::default() }).expect("it parses").facts;
         facts.statements.iter().flat_map(|s| &s.accesses).any(|a| word(a).starts_with("unknown"))
     };
     assert!(unknown("SELECT 1 FROM GEHÄLTER"));

@@ -153,6 +153,10 @@ impl<'a> Walker<'a> {
         for relation in self.each_relation(ActionName::Truncate, &truncate.relations) {
             self.statement.relations_written.insert(relation);
         }
+        // Every table with a foreign key to them is emptied, too, and only the server knows which those are.
+        if truncate.behavior == pb::DropBehavior::DropCascade as i32 {
+            self.push(ActionName::Truncate, Object::None);
+        }
     }
 
     /// One access for each relation of a list; their names.
