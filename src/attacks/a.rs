@@ -127,7 +127,11 @@ pub const ATTACKS: &[Attack] = &[
             Way::new(
                 "SET LOCAL",
                 PINNED,
-                &[Step::Sql("BEGIN"), Step::Sql("SET LOCAL default_transaction_read_only TO 'f'")],
+                &[
+                    Step::Sql("BEGIN"),
+                    Step::Sql("SET LOCAL default_transaction_read_only TO 'f'"),
+                    Step::Sql("SELECT count(*) FROM {schema}.log"),
+                ],
                 READ_WRITE,
             )
             .startup(FENCED),

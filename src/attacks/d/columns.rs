@@ -338,12 +338,12 @@ pub const D17: &[Way] = &[
         COLUMN_DDL,
         &[
             Step::Sql(
-                "CREATE TRIGGER t BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION \
+                "CREATE TRIGGER t BEFORE INSERT ON users FOR EACH ROW EXECUTE FUNCTION \
                        tsvector_update_trigger(words, 'pg_catalog.simple', ssn)",
             ),
-            Step::Sql("UPDATE users SET name = 'x' WHERE id = 1"),
+            Step::Elsewhere("INSERT INTO {schema}.{users} (id, name, ssn) VALUES (9, 'zoe', 'sesame')"),
         ],
-        Harm::Server("SELECT words::text LIKE '%ssn%' FROM {schema}.{users} WHERE id = 1"),
+        Harm::Server("SELECT words::text LIKE '%sesam%' FROM {schema}.{users} WHERE id = 9"),
     )
     .setup("ALTER TABLE {schema}.{users} ADD words tsvector"),
     tells("RETURNING", COLUMN, &[Step::Sql("UPDATE users SET name = name RETURNING ssn")]),

@@ -32,6 +32,13 @@ impl Summary {
         for access in &statement.accesses {
             match &access.object {
                 Object::Function { .. } | Object::Unknown(_) => continue,
+                // What a view of it will let others write is no write of CREATE VIEW.
+                Object::Relation(name)
+                    if matches!(access.action.name, ActionName::Insert | ActionName::Update | ActionName::Delete)
+                        && !statement.relations_written.contains(&*name.to_string()) =>
+                {
+                    continue;
+                }
                 Object::Relation(name) if access.action.name != ActionName::Nextval => {
                     summary.named.insert(name.to_string());
                 }

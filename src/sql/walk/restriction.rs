@@ -57,38 +57,46 @@ pub(super) fn restricts(condition: Option<&NodeEnum>, target: &Target<'_>) -> bo
     condition.is_some_and(|node| holds(node, *target, false))
 }
 
+/// Whether a condition, or its negation, restricts.
+type Holds = fn(&NodeEnum, Target<'_>, bool) -> bool;
+
 fn holds(node: &NodeEnum, target: Target<'_>, negated: bool) -> bool {
     match node {
-        NodeEnum::BoolExpr(b) => connective(b, target, negated),
-        NodeEnum::AExpr(e) => match constant(e) {
-            Some(holds) => holds == negated,
-            None => comparison(e, target),
-        },
+        NodeEnum::BoolExpr(b) => connective(b, target, negated, holds),
         // What is never true restricts to nothing: an empty list, as ORMs write it.
-        NodeEnum::AConst(c) => c.isnull || is_false(c) != negated && (is_false(c) || is_true(c)),
+        node => is_never(node, negated) || compares(node, target, negated),
+    }
+}
+
+/// Likewise, where something else is made of the answer (IS FALSE, COALESCE, CASE), so that one that is never true is no
+/// better than one that always is.
+fn compares(node: &NodeEnum, target: Target<'_>, negated: bool) -> bool {
+    match node {
+        NodeEnum::BoolExpr(b) => connective(b, target, negated, compares),
+        NodeEnum::AExpr(e) => comparison(e, target),
         NodeEnum::NullTest(t) => {
             let is_null = t.nulltesttype == NullTestType::IsNull as i32;
             is_null != negated && !side(boxed(&t.arg), target).columns.is_empty()
         }
         NodeEnum::BooleanTest(t) => {
             let certain = [BoolTestType::IsUnknown as i32, BoolTestType::IsNotUnknown as i32].contains(&t.booltesttype);
-            !certain && boxed(&t.arg).is_some_and(|arg| holds(arg, target, false))
+            !certain && boxed(&t.arg).is_some_and(|arg| compares(arg, target, false))
         }
         NodeEnum::SubLink(s) => sub_link(s, target),
         NodeEnum::CurrentOfExpr(_) => true,
         NodeEnum::ColumnRef(_) | NodeEnum::FuncCall(_) | NodeEnum::AIndirection(_) => {
             !side(Some(node), target).columns.is_empty()
         }
-        NodeEnum::TypeCast(c) => boxed(&c.arg).is_some_and(|arg| holds(arg, target, negated)),
-        NodeEnum::CollateClause(c) => boxed(&c.arg).is_some_and(|arg| holds(arg, target, negated)),
-        NodeEnum::CoalesceExpr(c) => c.args.iter().filter_map(inner).any(|arg| holds(arg, target, negated)),
+        NodeEnum::TypeCast(c) => boxed(&c.arg).is_some_and(|arg| compares(arg, target, negated)),
+        NodeEnum::CollateClause(c) => boxed(&c.arg).is_some_and(|arg| compares(arg, target, negated)),
+        NodeEnum::CoalesceExpr(c) => c.args.iter().filter_map(inner).any(|arg| compares(arg, target, negated)),
         NodeEnum::CaseExpr(c) => case(c, target),
         // A constant, a parameter, a row, XML … : nothing that compares.
         _ => false,
     }
 }
 
-fn connective(b: &pb::BoolExpr, target: Target<'_>, negated: bool) -> bool {
+fn connective(b: &pb::BoolExpr, target: Target<'_>, negated: bool, holds: Holds) -> bool {
     let mut args = b.args.iter().filter_map(inner);
     match BoolExprType::try_from(b.boolop) {
         Ok(BoolExprType::AndExpr) if !negated => args.any(|arg| holds(arg, target, false)),
@@ -132,13 +140,22 @@ fn case(c: &pb::CaseExpr, target: Target<'_>) -> bool {
         return true;
     }
     c.args.iter().filter_map(inner).any(|when| match when {
-        NodeEnum::CaseWhen(when) => boxed(&when.expr).is_some_and(|expr| holds(expr, target, false)),
+        NodeEnum::CaseWhen(when) => boxed(&when.expr).is_some_and(|expr| compares(expr, target, false)),
         _ => false,
     })
 }
 
-/// What a comparison of two numbers or two strings comes to, whatever the rows are: `1 = 0`.
-fn constant(e: &pb::AExpr) -> Option<bool> {
+/// A constant that is not true, or a comparison of constants that isn't: `false`, `NULL`, `1 = 0`.
+fn is_never(node: &NodeEnum, negated: bool) -> bool {
+    match node {
+        NodeEnum::AConst(constant) => constant.isnull || if negated { is_true(constant) } else { is_false(constant) },
+        NodeEnum::AExpr(e) => comes_to(e) == Some(negated),
+        _ => false,
+    }
+}
+
+/// What a comparison of two numbers or two strings comes to, whatever the rows are.
+fn comes_to(e: &pb::AExpr) -> Option<bool> {
     use pb::a_const::Val;
     let value = |side| match boxed(side) {
         Some(NodeEnum::AConst(constant)) => constant.val.as_ref(),
@@ -208,7 +225,7 @@ fn correlated(select: &SelectStmt, target: Target<'_>) -> bool {
         };
     }
     let within = if select.from_clause.is_empty() { target } else { target.inside_sub_select() };
-    restricts(boxed(&select.where_clause), &within)
+    boxed(&select.where_clause).is_some_and(|node| compares(node, within, false))
 }
 
 /// `id IN (SELECT id FROM t)` for target `t`: always true.
@@ -223,7 +240,7 @@ fn all_of_itself(left: &Side<'_>, select: &SelectStmt, target: Target<'_>) -> bo
     let inside = Target::of_write(from);
     let mut right = Side::default();
     select.target_list.iter().filter_map(inner).for_each(|n| right.add(n.to_ref(), inside));
-    left.columns == right.columns && !restricts(boxed(&select.where_clause), &inside)
+    left.columns == right.columns && !boxed(&select.where_clause).is_some_and(|node| compares(node, inside, false))
 }
 
 /// A number or a parameter. LIMIT ALL and LIMIT NULL limit nothing, and what is computed may not either.
