@@ -61,3 +61,45 @@ fn a_column_named_like_a_callable_function_may_be_a_call_of_it() {
     assert_eq!(select("users", "name"), "allow");
     assert_eq!(select("orders", "leak"), "allow");
 }
+
+#[test]
+fn where_temporary_tables_may_be_made_every_path_says_where_they_stand() {
+    let settings = "{rule: paths, actions: [set], settings: ['search_path=', 'search_path=api']}";
+    let lines = format!("temp_tables: allow\nallow:\n  - {settings}\n");
+    let path = |session: &SessionPolicy, names: &[&str]| {
+        let value = SettingValue::List(names.iter().map(|name| text(name)).collect());
+        by(session, vec![setting(text("search_path"), value)])
+    };
+    let session = session(&[&policy(&lines)]);
+    for names in [&["public"][..], &["api"], &[""], &[]] {
+        assert_eq!(path(&session, names), "guard", "{names:?}");
+    }
+    for names in [&["public", "pg_temp"][..], &["public, pg_temp"], &["api", "pg_temp"]] {
+        assert_eq!(path(&session, names), "allow", "{names:?}");
+    }
+    assert_eq!(path(&session, &["pg_temp", "public"]), "guard");
+    let without = super::session(&[&policy(&format!("allow:\n  - {settings}\n"))]);
+    assert_eq!(path(&without, &["public"]), "allow");
+}
+
+#[test]
+fn a_hint_can_be_pasted() {
+    let session = session(&[&policy("allow: []\n")]);
+    let hint = |access: Access| {
+        let refusal = refusal(session.judge(&facts(vec![access]), moment(Parameters::None))).unwrap();
+        refusal.hint.as_deref().unwrap_or_default().to_owned()
+    };
+    let relation =
+        |schema: &str, name: &str| access(ActionName::Truncate, Object::Relation(Name::qualified(schema, name)));
+    assert!(hint(relation("public", "CamelCase")).contains(r#"tables: ["public.\"CamelCase\""]"#));
+    assert!(hint(relation("public", "plain")).contains("tables: [public.plain]"));
+    let channel = Object::Other { kind: "channel", name: Name::bare("My:Chan") };
+    assert!(hint(access(ActionName::Notify, channel)).contains(r#"objects: ["\"My:Chan\""]"#));
+    for (name, value) in
+        [("standard_conforming_strings", "off"), ("search_path", "$user"), ("search_path", "a, pg_catalog")]
+    {
+        let value = SettingValue::List(vec![text(value)]);
+        let hint = hint(setting(text(name), value));
+        assert!(hint.contains("no rule can allow"), "{name}: {hint}");
+    }
+}
