@@ -14,7 +14,7 @@ pub mod settings;
 mod walk;
 mod weight;
 
-pub use hash::{NoHash, StatementHash, hash};
+pub use hash::{NoHash, StatementHash, hash, tells_secrets};
 pub use redact::redacted;
 pub use weight::weight;
 

@@ -310,6 +310,12 @@ fn an_injected_login_is_refused_and_counted() {
     assert!(firewall.metric("portcullis_injection_attempts_total", &[("policy", "application")]) >= 1.0);
     let event = [("event_type", "sql_injection_attempt")];
     assert!(firewall.metric("portcullis_security_events_total", &event) >= 1.0);
+    // Whoever is alarmed finds the statement, without its values.
+    firewall.log_line(&[
+        "sql injection attempt",
+        "hash=",
+        "statement=\"SELECT id FROM users WHERE email = ? OR ?=? UNION",
+    ]);
 }
 
 #[test]

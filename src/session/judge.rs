@@ -189,14 +189,18 @@ impl Judge<'_> {
             // Not timed: asking the clock would take a quarter of the time.
             self.tell.remembered(Remembered::Verdict);
             self.tell.statements(&judgement, Some(&known.facts));
-            self.tell.signals(&known.signals, &judgement);
-            return Judged { held: held.clone(), ..Judged::plain(judgement) };
+            let attempt = self.tell.signals(&known.signals, &judgement).then(|| Arc::clone(known));
+            let held = held.clone();
+            if let Some(known) = attempt {
+                self.tell.attempt(&known.signals, &judgement, raw, self.texts);
+            }
+            return Judged { held, ..Judged::plain(judgement) };
         }
         let started = Instant::now();
         let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
-                self.facts(&known.facts, &known.signals, None, extended)
+                self.facts(raw, &known.facts, &known.signals, None, extended)
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
@@ -233,7 +237,7 @@ impl Judge<'_> {
             }
             Ok((facts, signals, opinion)) => {
                 self.tell.second_opinion(&opinion);
-                let judged = self.facts(&facts, &signals, Some(&opinion), extended);
+                let judged = self.facts(raw, &facts, &signals, Some(&opinion), extended);
                 let accountable =
                     facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
                 let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
@@ -248,7 +252,14 @@ impl Judge<'_> {
     }
 
     /// Judges what a text does, and tells of it. Without an opinion: the parsers didn't disagree when it was read.
-    fn facts(&mut self, facts: &Arc<Facts>, signals: &Signals, opinion: Option<&Opinion>, extended: bool) -> Judged {
+    fn facts(
+        &mut self,
+        raw: &[u8],
+        facts: &Arc<Facts>,
+        signals: &Signals,
+        opinion: Option<&Opinion>,
+        extended: bool,
+    ) -> Judged {
         let parameters = if extended { Parameters::Later } else { Parameters::None };
         let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
         let mut judged = Judged::plain(self.policy.judge(facts, moment));
@@ -267,7 +278,9 @@ impl Judge<'_> {
             judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
         }
         self.tell.statements(&judged.judgement, Some(facts));
-        self.tell.signals(signals, &judged.judgement);
+        if self.tell.signals(signals, &judged.judgement) {
+            self.tell.attempt(signals, &judged.judgement, raw, self.texts);
+        }
         let held = match judged.judgement.verdict {
             Verdict::Allow(_) => self.texts.hold(facts),
             Verdict::Refuse(_) => None,

@@ -165,30 +165,34 @@ impl Teller {
         self.handles(&judgement.policy).statement(Group::Call as usize, verdict);
     }
 
-    /// The signals of an injection, with the verdict that the message got.
-    pub fn signals(&self, signals: &Signals, judgement: &Judgement) {
-        if signals.signals.is_empty() {
-            return;
-        }
+    /// Counts the signals of an injection, with the verdict that the message got. True where they make an attempt, of which
+    /// there is more to tell.
+    pub fn signals(&self, signals: &Signals, judgement: &Judgement) -> bool {
         let verdict = label(judgement);
         for signal in &signals.signals {
             self.metrics.injection(signal.technique.as_str(), &judgement.policy, verdict);
         }
-        if signals.score() >= ATTEMPT {
-            self.metrics.event(Event::SqlInjectionAttempt);
-            let techniques: Vec<_> = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
-            tracing::warn!(
-                session = self.session,
-                user = ?self.user,
-                database = ?self.database,
-                address = self.address,
-                policy = %judgement.policy,
-                verdict = verdict.as_str(),
-                score = signals.score(),
-                techniques = techniques.join(","),
-                "sql injection attempt"
-            );
-        }
+        !signals.signals.is_empty() && signals.score() >= ATTEMPT
+    }
+
+    /// An attempt at an injection; `texts` is asked for the room to read the text once more.
+    pub fn attempt(&self, signals: &Signals, judgement: &Judgement, text: &[u8], texts: &Texts) {
+        self.metrics.event(Event::SqlInjectionAttempt);
+        let techniques: Vec<_> = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
+        let told = Told::of(text, texts);
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            policy = %judgement.policy,
+            verdict = label(judgement).as_str(),
+            score = signals.score(),
+            techniques = techniques.join(","),
+            hash = told.hash,
+            statement = told.statement,
+            "sql injection attempt"
+        );
     }
 
     /// A message that was refused; `texts` is asked for the room to read the text once more.
@@ -319,7 +323,7 @@ impl Teller {
 /// What the log says of a text: never its values.
 #[derive(Debug, Default)]
 struct Told {
-    /// Empty where the text is long or isn't read.
+    /// Empty where the text is long, isn't read, or holds a password.
     hash: String,
     /// Empty where the message carries no text, or was not read.
     statement: String,
@@ -344,6 +348,9 @@ fn hash_of(text: &str) -> Option<sql::StatementHash> {
         return None;
     }
     let analysis = sql::analyse(text, sql::Reading::default()).ok()?;
+    if sql::tells_secrets(&analysis) {
+        return None;
+    }
     sql::hash(text, &analysis)
 }
 
@@ -449,6 +456,8 @@ mod tests {
         assert!(told.hash.len() == 32 && told.statement.starts_with("TRUNCATE a,a"), "{told:?}");
         let told = Told::of(text.as_bytes(), &texts(1 << 20));
         assert!(told.hash.is_empty() && told.statement.is_empty(), "{told:?}");
+        let told = Told::of(b"SELECT 1; ALTER ROLE ann PASSWORD 'hunter2'", &texts(512 << 20));
+        assert!(told.hash.is_empty() && told.statement.ends_with("ALTER ROLE ann PASSWORD ?"), "{told:?}");
         let told = Told::of(b"TRUNCATE a", &texts(0));
         assert!(told.hash.len() == 32 && told.statement == "TRUNCATE a", "a short one always: {told:?}");
     }

@@ -14,6 +14,7 @@ mod values;
 use std::fmt;
 use std::str::FromStr;
 
+use pg_query::NodeEnum;
 use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 use sha2::{Digest, Sha256};
 
@@ -58,6 +59,25 @@ pub fn hash(text: &str, analysis: &Analysis) -> Option<StatementHash> {
     }
     let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(digest.finalize());
     Some(StatementHash(first))
+}
+
+/// Whether a text holds a password of a role or of another server. Its hash depends on that (an allow-list must not take one
+/// for another), so that whoever reads the hash can try passwords until one fits: keep it out of what others read.
+pub fn tells_secrets(analysis: &Analysis) -> bool {
+    let holds = |statement: &NodeEnum| {
+        matches!(
+            statement,
+            NodeEnum::CreateRoleStmt(_)
+                | NodeEnum::AlterRoleStmt(_)
+                | NodeEnum::CreateForeignServerStmt(_)
+                | NodeEnum::AlterForeignServerStmt(_)
+                | NodeEnum::CreateUserMappingStmt(_)
+                | NodeEnum::AlterUserMappingStmt(_)
+                | NodeEnum::CreateSubscriptionStmt(_)
+                | NodeEnum::AlterSubscriptionStmt(_)
+        )
+    };
+    analysis.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()).any(holds)
 }
 
 /// What is left of a token.
