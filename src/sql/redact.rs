@@ -40,12 +40,14 @@ fn of(text: &str, tokens: &[ScanToken]) -> String {
             continue;
         }
         setting = setting.next(kind.ok(), token.keyword_kind);
-        copy_in |= kind == Ok(Token::Stdin);
-        if copy_in && kind == Ok(Token::Ascii59) {
-            // What follows COPY … FROM STDIN may be its data.
+        let new_line = text.get(end..from).is_some_and(|gap| gap.contains('\n'));
+        let goes_on = matches!(kind, Ok(Token::With | Token::Where | Token::Ascii40));
+        // What follows COPY … FROM STDIN may be its data.
+        if copy_in && (kind == Ok(Token::Ascii59) || new_line && !goes_on) {
             cut(&mut out);
             return out;
         }
+        copy_in |= kind == Ok(Token::Stdin);
         if !out.is_empty() && from > end {
             out.push(' ');
         }
@@ -115,6 +117,8 @@ mod tests {
     fn values_are_left_out_and_the_rest_stays() {
         for (text, expected) in [
             ("SELECT a FROM t WHERE b = 'x' AND c = 1.5", "SELECT a FROM t WHERE b = ? AND c = ?"),
+            ("COPY t FROM STDIN\nhunter2 x", "COPY t FROM STDIN…"),
+            ("COPY t FROM STDIN\nWITH (FORMAT csv)\nhunter2", "COPY t FROM STDIN WITH (FORMAT csv)…"),
             (
                 "INSERT INTO t (a1) VALUES (-1, $2, E'\\'', U&'\\0041', b'1', x'f', $q$ 'x' $q$)",
                 "INSERT INTO t (a1) VALUES (-?, $2, ?, ?, ?, ?, ?)",
