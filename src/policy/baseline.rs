@@ -68,7 +68,8 @@ fn is_harmless_catalog(access: &Access, scope: &Scope) -> bool {
         && SENSITIVE_COLUMNS.iter().any(|(relation, columns)| **relation == *name.name && secret(columns)))
 }
 
-/// What `temp_tables: allow` lets a session do with its own temporary relations.
+/// What `temp_tables: allow` lets a session do with its own temporary relations. Locks are not among it: through a view they
+/// reach the tables behind it.
 pub(crate) fn is_temporary_work(action: Action) -> bool {
     matches!(
         action.name,
@@ -80,7 +81,6 @@ pub(crate) fn is_temporary_work(action: Action) -> bool {
             | ActionName::Truncate
             | ActionName::CopyFrom
             | ActionName::Nextval
-            | ActionName::SelectForUpdate
             | ActionName::Create
             | ActionName::Alter
             | ActionName::Rename

@@ -386,6 +386,15 @@ impl Compiler<'_, '_> {
                 "say what it refuses: `actions`, a selector, or `when`",
             );
         }
+        let reads_only = actions.mentions(ActionName::Select)
+            && ![ActionName::Insert, ActionName::Update, ActionName::Delete].iter().any(|&a| actions.mentions(a));
+        if rule.actions.is_some() && reads_only && !selectors.columns.is_empty() {
+            self.reader.warning_help(
+                rule.place,
+                format!("rule \"{}\" lets columns be read by writes: UPDATE t SET seen = hidden", rule.name.value),
+                "leave `actions` out: then nothing may name the columns",
+            );
+        }
         if when.where_missing
             && ![ActionName::Update, ActionName::Delete, ActionName::Select].iter().any(|&a| actions.mentions(a))
         {

@@ -187,6 +187,11 @@ impl Rule {
             return true;
         }
         match &access.object {
+            // TRUNCATE … CASCADE, DROP OWNED, REASSIGN OWNED: any table may be among what goes.
+            Object::None | Object::Role(_) | Object::AnyRole if takes_any_table(access) => {
+                !(s.tables.is_empty() && s.columns.is_empty() && s.objects.is_empty())
+                    || matches!(&access.object, Object::Role(Some(role)) if s.roles.iter().any(|glob| glob.matches(role)))
+            }
             Object::Unknown(_) | Object::None | Object::Setting { .. } | Object::Role(None) => false,
             Object::Relation(name) => {
                 let meaning = scope.relation(name);
@@ -234,6 +239,11 @@ impl Rule {
                 && struck(scope, std::slice::from_ref(&pattern.table), name, meaning)
         })
     }
+}
+
+/// Whether an access reaches tables that the statement does not name and nobody here knows.
+fn takes_any_table(access: &Access) -> bool {
+    access.action.name == ActionName::Truncate || access.action.kind == Some("owned")
 }
 
 /// The schema whose relations an access takes along without naming them: they get another name, go, or are opened to somebody.

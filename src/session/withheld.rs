@@ -7,11 +7,15 @@ use crate::wire::frame;
 /// What stands where the DETAIL stood.
 const INSTEAD: &[u8] = b"withheld: the policy denies columns";
 
-/// Whether an ErrorResponse with this body tells of a row: a DETAIL of class 23 (the manual's *PostgreSQL Error Codes*,
-/// Integrity Constraint Violation).
+/// Classes of SQLSTATEs whose DETAIL holds rows or keys (the manual's *PostgreSQL Error Codes*): Integrity Constraint Violation,
+/// WITH CHECK OPTION Violation, and Cardinality Violation (REFRESH … CONCURRENTLY).
+const CLASSES: [&[u8]; 3] = [b"23", b"44", b"21"];
+
+/// Whether an ErrorResponse with this body tells of a row: a DETAIL of these classes.
 fn tells_of_a_row(body: &[u8]) -> bool {
-    let constraint = error_fields(body).any(|(kind, value)| kind == b'C' && value.starts_with(b"23"));
-    constraint && error_fields(body).any(|(kind, _)| kind == b'D')
+    let of_class = |state: &[u8]| CLASSES.iter().any(|class| state.starts_with(class));
+    error_fields(body).any(|(kind, value)| kind == b'C' && of_class(value))
+        && error_fields(body).any(|(kind, _)| kind == b'D')
 }
 
 /// Writes an ErrorResponse that tells of a row without that into `out`; false where it tells of none, and the server's frame

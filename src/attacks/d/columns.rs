@@ -238,6 +238,11 @@ pub const D15: &[Way] = &[
          FOR EACH ROW EXECUTE FUNCTION {schema}.no()",
     )
     .harmless(),
+    tells("the row that a view's check refuses", COLUMN, &[Step::Sql("UPDATE checked SET name = 'zed' WHERE id = 1")])
+        .setup(
+            "CREATE VIEW {schema}.checked AS SELECT id, name FROM {schema}.{users} WHERE name <> 'zed' WITH CHECK OPTION",
+        )
+        .harmless(),
     tells("a key that is still in use", COLUMN, &[Step::Sql("DELETE FROM users WHERE id = 1")])
         .setup(
             "ALTER TABLE {schema}.{users} ADD UNIQUE (ssn); CREATE TABLE {schema}.uses (ssn text REFERENCES {schema}.{users} (ssn)); \

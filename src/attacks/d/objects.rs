@@ -189,6 +189,18 @@ const NO_TEMPORARY: Fence = Fence::Deed("CREATE TEMP TABLE x (id int)");
 
 pub const D6: &[Way] = &[
     Way::new(
+        "a path of one name that reads like a list",
+        TEMPORARY,
+        &[
+            Step::Sql("CREATE TEMP TABLE pg_class AS SELECT 'mine' AS relname"),
+            Step::Sql("SET LOCAL search_path = 'public, pg_temp'"),
+            Step::Query(
+                "BEGIN; SET LOCAL search_path = 'public, pg_temp'; SELECT relname FROM pg_class WHERE relname = 'mine'",
+            ),
+        ],
+        Harm::Tells("mine"),
+    ),
+    Way::new(
         "CREATE TEMP TABLE",
         NO_TEMPORARY,
         &[Step::Sql("CREATE TEMP TABLE {users} (LIKE {schema}.{users})")],
@@ -257,6 +269,29 @@ const PARENT: &str = "CREATE TABLE {schema}.above (id int NOT NULL, name text NO
 const SSN: Harm = Harm::Tells("ssn-1");
 
 pub const D7: &[Way] = &[
+    Way::new(
+        "a write through a view whose column looks like an aggregate",
+        TEMPORARY_READS,
+        &[
+            Step::Sql("CREATE TEMP VIEW v AS SELECT id, name, sum(s) AS x FROM stats s"),
+            Step::Sql("UPDATE pg_temp.v SET name = 'x'"),
+        ],
+        Harm::Changes,
+    )
+    .setup("CREATE TABLE {schema}.stats (id int, sum int, name text); INSERT INTO {schema}.stats VALUES (1, 2, 'a')"),
+    Way::new(
+        "rows locked through a temporary view",
+        TEMPORARY_READS,
+        &[
+            Step::Query("CREATE TEMP VIEW v AS SELECT id FROM users OFFSET 0"),
+            Step::Query("BEGIN; SELECT id FROM pg_temp.v FOR UPDATE"),
+        ],
+        Harm::Server(
+            "SELECT count(*) > 0 FROM pg_locks WHERE relation = '{schema}.{users}'::regclass AND mode = 'RowShareLock'",
+        ),
+    ),
+    Way::new("everything of the owner of a denied table", SCHEMA, &[Step::Sql("DROP OWNED BY boss")], Harm::Changes)
+        .setup("ALTER TABLE hr.salaries OWNER TO boss"),
     Way::new(
         "a write through a temporary view",
         TEMPORARY_READS,

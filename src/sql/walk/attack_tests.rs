@@ -79,15 +79,38 @@ fn a_parameter_that_is_written_twice_is_not_known() {
 }
 
 #[test]
+fn a_string_is_one_schema_of_set_and_a_list_of_set_config() {
+    table(&[
+        ("SET search_path = 'public, pg_temp'", &["set search_path=\"public, pg_temp\""]),
+        ("SET search_path = public, pg_temp", &["set search_path=public|pg_temp"]),
+        ("SELECT set_config('search_path', 'public, pg_temp', false)", &["set search_path=public|pg_temp"]),
+        ("SELECT set_config('search_path', '\"public, pg_temp\"', false)", &["set search_path=\"public, pg_temp\""]),
+    ]);
+}
+
+#[test]
+fn what_only_looks_like_an_aggregate_is_written_through() {
+    for text in [
+        "CREATE TEMP VIEW v AS SELECT id, sum(s) AS x FROM s",
+        "CREATE TEMP VIEW v AS SELECT id FROM s WHERE id IN (SELECT id FROM s)",
+        "CREATE VIEW v AS (TABLE s)",
+    ] {
+        assert!(accesses(text).contains(&"update s".to_owned()), "{text}: {:?}", accesses(text));
+    }
+    let text = "CREATE TEMP VIEW v AS SELECT id, name FROM users WHERE id IN (SELECT id FROM users)";
+    assert_eq!(columns(text, "update users"), "id,name");
+}
+
+#[test]
 fn sequences_of_tables_go_by_the_table() {
     table(&[
         (
             "SELECT setval(pg_get_serial_sequence('\"Site\"','id'), 1)",
-            &["nextval Site", "call pg_get_serial_sequence[b]"],
+            &["nextval Site_id_seq", "nextval Site", "call pg_get_serial_sequence[b]"],
         ),
         (
             "SELECT nextval(pg_get_serial_sequence('s.t','id')::regclass)",
-            &["nextval s.t", "call pg_get_serial_sequence[b]"],
+            &["nextval s.t_id_seq", "nextval s.t", "call pg_get_serial_sequence[b]"],
         ),
         ("SELECT nextval(pg_get_serial_sequence($1,'id'))", &["nextval nextval[b]", "call pg_get_serial_sequence[b]"]),
     ]);

@@ -89,8 +89,13 @@ impl<'a> Walker<'a> {
             Operand::Constant(text) => from_text(&text),
             Operand::Parameter(_) | Operand::Unknown => None,
         });
-        let of_table = || call.args.first().and_then(serial_table);
-        let object = match sequence.or_else(of_table) {
+        // A table's own sequence goes by the table's name, and by the one that `serial` gives it.
+        let own = call.args.first().and_then(serial_table);
+        if let Some((table, Some(column))) = &own {
+            let sequence = Name { name: format!("{}_{column}_seq", table.name).into(), ..table.clone() };
+            self.push(ActionName::Nextval, Object::Relation(sequence));
+        }
+        let object = match sequence.or(own.map(|(table, _)| table)) {
             Some(sequence) => Object::Relation(sequence),
             None => Object::Function { name, builtin: true },
         };
@@ -157,7 +162,10 @@ impl<'a> Walker<'a> {
             _ if null => SettingValue::Default,
             // The string holds the whole list.
             Operand::Constant(text) if list => match split_identifiers(&text, ',') {
-                Some(parts) => SettingValue::List(parts.into_iter().map(|p| Operand::Constant(p.into())).collect()),
+                Some(parts) => {
+                    let element = |part: String| Operand::Constant(super::settings::schema(&part));
+                    SettingValue::List(parts.into_iter().map(element).collect())
+                }
                 None => SettingValue::Unknown,
             },
             operand @ (Operand::Constant(_) | Operand::Parameter(_)) => SettingValue::List(vec![operand]),
@@ -307,8 +315,8 @@ pub(super) fn operand(node: &Node) -> Operand {
 }
 
 /// The table in `pg_get_serial_sequence('table', …)`, as ORMs write it: its sequence is in the same schema and has the same owner
-/// (the manual's ALTER SEQUENCE, *OWNED BY*), so that it goes by the table's name.
-fn serial_table(node: &Node) -> Option<Name> {
+/// (the manual's ALTER SEQUENCE, *OWNED BY*); and the column, where it is a constant.
+fn serial_table(node: &Node) -> Option<(Name, Option<Box<str>>)> {
     match inner(node)? {
         NodeEnum::TypeCast(cast) if cast.type_name.as_ref().is_some_and(|t| is_builtin_type(t, "regclass")) => {
             serial_table(cast.arg.as_deref()?)
@@ -318,10 +326,11 @@ fn serial_table(node: &Node) -> Option<Name> {
             if &*name.name != "pg_get_serial_sequence" || !may_be_builtin(&name) || call.func_variadic {
                 return None;
             }
-            match call.args.first().map(operand) {
-                Some(Operand::Constant(text)) => from_text(&text),
+            let constant = |at: usize| match call.args.get(at).map(operand) {
+                Some(Operand::Constant(text)) => Some(text),
                 Some(Operand::Parameter(_) | Operand::Unknown) | None => None,
-            }
+            };
+            Some((from_text(&constant(0)?)?, constant(1)))
         }
         _ => None,
     }

@@ -7,7 +7,7 @@ use super::Walker;
 use super::emit::{Slot, action};
 use super::kinds::alter_kind;
 use super::names::{boxed, inner, may_be_builtin, range, string};
-use crate::sql::{Access, ActionName, Name, Object, Operand, SettingValue};
+use crate::sql::{Access, ActionName, Columns, Name, Object, Operand, SettingValue};
 
 impl<'a> Walker<'a> {
     /// The name of a relation that is being made: temporary ones are in `pg_temp`, those of CREATE SCHEMA in it.
@@ -123,14 +123,19 @@ impl<'a> Walker<'a> {
 
     /// Whoever writes to such a view writes to its base, by the view's name and with the rights of its owner.
     fn writes_through(&mut self, base: &Name) {
-        let read = |access: &&Access| {
+        let of_base = |access: &&Access| {
             access.action.name == ActionName::Select && access.object == Object::Relation(base.clone())
         };
-        let columns = self.statement.accesses.iter().rev().find(read).map(|access| access.columns.clone());
+        // Those of a sub-select's among them: too many cost a refusal, too few a write.
+        let mut columns = Columns::default();
+        for read in self.statement.accesses.iter().filter(of_base) {
+            columns.all |= read.columns.all;
+            columns.named.extend(read.columns.named.iter().cloned());
+        }
         for write in [ActionName::Insert, ActionName::Update, ActionName::Delete] {
             let slot = self.relation(write, base.clone());
-            if let (Some(access), Some(columns)) = (self.statement.accesses.get_mut(slot), &columns) {
-                access.columns.clone_from(columns);
+            if let Some(access) = self.statement.accesses.get_mut(slot) {
+                access.columns.clone_from(&columns);
             }
         }
     }
@@ -309,7 +314,7 @@ fn string_list(node: &NodeEnum) -> bool {
 
 /// The one relation that a view of this query lets its users write to, if there is one (rewriteHandler.c,
 /// view_query_is_auto_updatable). Aggregates, window functions and functions that return sets would make it read-only, too,
-/// but which functions those are isn't known here.
+/// but which functions those are isn't known here, but for `count(*)`.
 fn written_through(query: &NodeEnum) -> Option<&pb::RangeVar> {
     let NodeEnum::SelectStmt(select) = query else { return None };
     let plain = select.distinct_clause.is_empty()
@@ -328,13 +333,12 @@ fn written_through(query: &NodeEnum) -> Option<&pb::RangeVar> {
     }
 }
 
-/// An output of a query that can only be read for it: one of the aggregates that everybody writes.
+/// `count(*)`: an output that makes a view read-only. Of other aggregates one can't be sure: `sum(s)` is the column `sum` where
+/// `s` is a row with one.
 fn only_reads(output: &Node) -> bool {
-    const AGGREGATES: [&str; 8] = ["count", "sum", "avg", "min", "max", "array_agg", "string_agg", "json_agg"];
     let Some(NodeEnum::ResTarget(target)) = inner(output) else { return false };
-    let Some(NodeEnum::FuncCall(call)) = boxed(&target.val) else { return false };
-    call.over.is_none()
-        && matches!(call.funcname.as_slice(), [name] if string(name).is_some_and(|n| AGGREGATES.contains(&n)))
+    matches!(boxed(&target.val), Some(NodeEnum::FuncCall(call)) if call.agg_star && call.over.is_none()
+        && matches!(call.funcname.as_slice(), [name] if string(name) == Some("count")))
 }
 
 /// A query over nothing but `pg_settings`: a view of it can be updated, and hands the update down (rewriteHandler.c,

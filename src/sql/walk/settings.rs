@@ -257,11 +257,23 @@ fn role(set: &pb::VariableSetStmt, kind: VariableSetKind, none_is_none: bool) ->
     }
 }
 
+/// One schema of a search_path, so that nobody takes it for a list: SET reads `'public, pg_temp'` as the name of one schema.
+pub(super) fn schema(name: &str) -> Box<str> {
+    match name.contains([',', '"']) {
+        true => format!("\"{}\"", name.replace('"', "\"\"")).into(),
+        false => name.into(),
+    }
+}
+
 fn value(set: &pb::VariableSetStmt, kind: VariableSetKind) -> (Action, SettingValue) {
     match kind {
         VariableSetKind::VarSetValue => {
-            let operands = set.args.iter().map(super::call::operand).collect();
-            (ActionName::Set.into(), SettingValue::List(operands))
+            let is_path = canonical(&set.name) == "search_path";
+            let element = |arg| match super::call::operand(arg) {
+                Operand::Constant(name) if is_path => Operand::Constant(schema(&name)),
+                other => other,
+            };
+            (ActionName::Set.into(), SettingValue::List(set.args.iter().map(element).collect()))
         }
         VariableSetKind::VarSetDefault | VariableSetKind::VarReset => (ActionName::Reset.into(), SettingValue::Default),
         VariableSetKind::VarSetCurrent

@@ -216,7 +216,7 @@ fn settings_by_every_path() {
         ("SELECT set_config($1, $2, true)", &["set $1=$2"]),
         ("SELECT set_config('a' || 'b', 'c', true)", &["set ?=c"]),
         ("SELECT set_config('rolexx'::varchar(4), 'boss', true)", &["set ?=boss"]),
-        ("SELECT set_config('search_path', 'a, \"B,c\"', true)", &["set search_path=a|B,c"]),
+        ("SELECT set_config('search_path', 'a, \"B,c\"', true)", &["set search_path=a|\"B,c\""]),
         ("SELECT pg_catalog.set_config('search_path', '', false)", &["set search_path="]),
         ("SELECT set_config('a.b', f(), true)", &["set a.b=?", "call f"]),
         (
