@@ -132,19 +132,8 @@ impl HandshakeEnd {
 
 /// A rule with its place, for the log.
 fn place(rule: &RuleRef) -> String {
-    match rule {
-        RuleRef::Rule { name, file, line } => format!("rule {name}, {file}:{line}"),
-        RuleRef::Default
-        | RuleRef::Guard
-        | RuleRef::Require
-        | RuleRef::Parse
-        | RuleRef::Limit(_)
-        | RuleRef::Disagreement
-        | RuleRef::Decoy { .. }
-        | RuleRef::Quarantine => {
-            format!("rule {}", rule.label())
-        }
-    }
+    let (label, place) = (rule.label(), rule.place());
+    if place.is_empty() { format!("rule {label}") } else { format!("rule {label}, {place}") }
 }
 
 /// Makes a session of a socket.
