@@ -55,8 +55,6 @@ fn facts(criterion: &mut Criterion) {
     group.finish();
     let facts = sql::analyse(POINT, Reading::default()).unwrap().facts;
     criterion.bench_function("second_opinion/point_select", |b| b.iter(|| compare(black_box(POINT), &facts)));
-    let analysis = sql::analyse(POINT, Reading::default()).unwrap();
-    criterion.bench_function("hash/point_select", |b| b.iter(|| sql::hash(black_box(POINT), &analysis)));
     criterion.bench_function("redact/point_select", |b| b.iter(|| sql::redacted(black_box(POINT))));
 }
 

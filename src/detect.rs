@@ -8,6 +8,8 @@ mod comment;
 mod constant;
 mod tree;
 
+use std::fmt;
+
 use crate::sql::Analysis;
 
 /// What in a text speaks for an injection.
@@ -92,6 +94,9 @@ impl Technique {
 }
 
 impl Signals {
+    /// None at all.
+    pub const NONE: &'static Signals = &Signals { signals: Vec::new() };
+
     /// The sum of the weights.
     pub fn score(&self) -> u32 {
         self.signals.iter().map(|s| u32::from(s.weight)).sum()
@@ -103,6 +108,18 @@ impl Signals {
             Some(signal) => signal.weight = signal.weight.max(weight),
             None => self.signals.push(Signal { technique, weight }),
         }
+    }
+}
+
+/// `7: constant_true(4) + comment_truncation(3)`.
+impl fmt::Display for Signals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.score())?;
+        for (place, signal) in self.signals.iter().enumerate() {
+            let before = if place == 0 { ": " } else { " + " };
+            write!(f, "{before}{}({})", signal.technique.as_str(), signal.weight)?;
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,7 @@
 //!
 //! ```text
 //! cli ─▶ selftest ─▶ server, attacks
-//! cli ─▶ server ─▶ session ─▶ policy ─▶ sql
-//!           │         ├─────▶ detect ─▶ sql
+//! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
 //!           │         └─────▶ wire, metrics, config
 //!           └─▶ admin ─▶ metrics, policy, config

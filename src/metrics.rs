@@ -39,7 +39,16 @@ const JUDGE_BUCKETS: [f64; 16] =
 const TLS_VERSIONS: [&str; 3] = ["none", "TLSv1.2", "TLSv1.3"];
 
 /// The values of `limit`.
-const LIMITS: [&str; 4] = ["statement_bytes", "depth", "message_statements", "analysis_bytes"];
+const LIMITS: [&str; 8] = [
+    "statement_bytes",
+    "depth",
+    "message_statements",
+    "analysis_bytes",
+    "statements",
+    "logins",
+    "sessions",
+    "result_rows",
+];
 
 /// The closed label values.
 pub mod label {

@@ -11,18 +11,23 @@ mod decoy;
 pub mod diagnostic;
 mod document;
 mod glob;
+mod hours;
 mod limits;
 mod load;
 mod names;
 mod network;
+mod quota;
 mod reader;
 mod rule;
+mod rules;
 mod sample;
 mod settings;
 mod startup;
+mod statements;
 mod store;
 pub mod test;
 pub mod verdict;
+mod when;
 mod wording;
 mod words;
 mod yaml;
@@ -35,18 +40,20 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::detect::Signals;
 use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
-use crate::sql::{Access, Action, ActionName, Columns, Facts, Name, Object, Unparsed};
+use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
 pub use limits::Limit;
 pub use load::{Loaded, read};
+pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
 pub use store::{Admission, Store};
-pub use verdict::{Approved, Judgement, Lasting, Refusal, RuleRef, SessionClass, Verdict};
+pub use verdict::{Alert, Approved, Judgement, Lasting, Refusal, RuleRef, Sequel, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
 #[derive(Debug, Clone)]
@@ -65,6 +72,17 @@ pub struct Moment<'a> {
     pub now: jiff::Timestamp,
     pub extended: bool,
     pub parameters: Parameters<'a>,
+    /// The text's signs of an injection.
+    pub signals: &'a Signals,
+    /// What the session calls itself at this moment.
+    pub application_name: &'a str,
+}
+
+impl<'a> Moment<'a> {
+    /// This moment, of a text without signs of an injection, in a session without a name.
+    pub fn now(extended: bool, parameters: Parameters<'a>) -> Moment<'a> {
+        Moment { now: jiff::Timestamp::now(), extended, parameters, signals: Signals::NONE, application_name: "" }
+    }
 }
 
 /// What is known of the values of `$n` at this moment.
@@ -167,14 +185,7 @@ impl SessionPolicy {
 
     /// The refusal of a session that started under policies which these differ from too far.
     fn outgrown(&self, reason: String) -> Refusal {
-        Refusal {
-            policy: self.name().clone(),
-            rule: RuleRef::Guard,
-            reason,
-            hint: None,
-            terse: self.terse(),
-            sqlstate: "28000",
-        }
+        Refusal { terse: self.terse(), ..Refusal::new(self.name().clone(), RuleRef::Guard, reason, "28000") }
     }
 
     /// The policy that answers for the session where no rule does: the first enforcing one, else the first.
@@ -190,7 +201,8 @@ impl SessionPolicy {
     /// The verdict for as long as the class lives, where it is a plain permission that depends on nothing but the text and
     /// how it is read: not on bound values, not on the time, and nothing to tell about it.
     pub fn lasting(&self, judgement: &Judgement) -> Option<Lasting> {
-        let Judgement { verdict: Verdict::Allow(_), would: None, policy: _, at_bind: false, timed: false } = judgement
+        let Judgement { verdict: Verdict::Allow(_), would: None, policy: _, at_bind: false, timed: false, noted: None } =
+            judgement
         else {
             return None;
         };
@@ -206,6 +218,7 @@ impl SessionPolicy {
             policy: Arc::clone(&self.session.name),
             at_bind: false,
             timed: false,
+            noted: None,
         })
     }
 
@@ -236,13 +249,11 @@ impl SessionPolicy {
         let (Opinion::Disagrees(_), Verdict::Allow(_)) = (opinion, &judgement.verdict) else { return judgement };
         let refusing = |bench: &Option<decide::Bench>| {
             let bench = bench.as_ref().filter(|bench| bench.refuse_disagreement)?;
+            let reason = wording::READ_DIFFERENTLY.to_owned();
             Some(Refusal {
-                policy: bench.policy.clone(),
-                rule: RuleRef::Disagreement,
-                reason: wording::READ_DIFFERENTLY.to_owned(),
                 hint: Some(wording::READ_DIFFERENTLY_HINT.into()),
                 terse: self.terse(),
-                sqlstate: "42501",
+                ..Refusal::new(bench.policy.clone(), RuleRef::Disagreement, reason, "42501")
             })
         };
         if let Some(refusal) = refusing(&self.session.class.enforcing) {
@@ -378,21 +389,19 @@ impl SessionPolicy {
     }
 
     fn judge_access(&self, action: impl Into<Action>, object: Object) -> Judgement {
-        let access = Access { action: action.into(), object, columns: Columns::default(), where_missing: false };
-        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let access = Access::new(action, object);
+        let moment = Moment::now(false, Parameters::None);
         let outcome = self.session.class.enforcing.as_ref().map(|bench| bench.judge_one(&access, &moment));
         self.judgement(outcome, |bench| bench.judge_one(&access, &moment))
     }
 
     /// The refusal of everything that a user who touched a decoy from this address wants, for a while.
     pub fn quarantined(&self, sqlstate: &'static str) -> Refusal {
+        let reason = format!("user \"{}\" is quarantined at this address", self.session.user);
         Refusal {
-            policy: self.name().clone(),
-            rule: RuleRef::Quarantine,
-            reason: format!("user \"{}\" is quarantined at this address", self.session.user),
             hint: Some("the DBA finds out why in the firewall's log".into()),
             terse: self.terse(),
-            sqlstate,
+            ..Refusal::new(self.name().clone(), RuleRef::Quarantine, reason, sqlstate)
         }
     }
 
@@ -404,7 +413,7 @@ impl SessionPolicy {
     /// A refusal that no rule can lift.
     fn fixed(&self, rule: RuleRef, sqlstate: &'static str, reason: String) -> Judgement {
         let policy = self.name().clone();
-        self.refused(Refusal { policy, rule, reason, hint: None, terse: self.terse(), sqlstate })
+        self.refused(Refusal { terse: self.terse(), ..Refusal::new(policy, rule, reason, sqlstate) })
     }
 
     /// Where it is enforced; else only told.
@@ -413,7 +422,7 @@ impl SessionPolicy {
             true => (Verdict::Refuse(refusal), None),
             false => (Verdict::Allow(Approved(())), Some(refusal)),
         };
-        Judgement { verdict, would, policy: self.name().clone(), at_bind: false, timed: false }
+        Judgement { verdict, would, policy: self.name().clone(), at_bind: false, timed: false, noted: None }
     }
 
     /// Enforcing policies decide; observing ones tell what they would have done.
@@ -423,7 +432,14 @@ impl SessionPolicy {
             let refusal = self.closed().cloned().unwrap_or(refusal);
             let policy = refusal.policy.clone();
             let verdict = Verdict::Refuse(refusal);
-            return Judgement { verdict, would: None, policy, at_bind: outcome.at_bind, timed: outcome.timed };
+            return Judgement {
+                verdict,
+                would: None,
+                policy,
+                at_bind: outcome.at_bind,
+                timed: outcome.timed,
+                noted: None,
+            };
         }
         if let Some(bench) = &self.session.class.observing {
             let observed = observe(bench);
@@ -442,6 +458,7 @@ impl SessionPolicy {
             policy,
             at_bind: outcome.at_bind,
             timed: outcome.timed,
+            noted: outcome.noted,
         }
     }
 }

@@ -14,7 +14,7 @@ pub mod settings;
 mod walk;
 mod weight;
 
-pub use hash::{NoHash, StatementHash, hash, tells_secrets};
+pub use hash::{NoHash, StatementHash};
 pub use redact::redacted;
 pub use weight::weight;
 
@@ -66,13 +66,16 @@ pub struct Analysis {
 pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
     let tree = parse::parse(text)?;
     let facts = walk::facts(text, &tree, reading)?;
+    let hash::Marks { hash, inline, secret } = hash::marks(text, &tree);
+    let facts = Facts { hash, inline, secret, ..facts };
     Ok(Analysis { tree, facts })
 }
 
 /// What a FunctionCall message does on a server of this major version: `fastpath` on the function, and everything that a
 /// call by name does whose arguments nobody knows. A function that the tables don't know is `unknown`.
 pub fn function_call(oid: u32, server_major: u32) -> Facts {
-    Facts { statements: vec![walk::function_call(oid, functions::by_oid(oid, server_major))] }
+    let statements = vec![walk::function_call(oid, functions::by_oid(oid, server_major))];
+    Facts { statements, ..Facts::default() }
 }
 
 /// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements. The deepest tree

@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("admin", &["metrics", "policy", "config"]),
     ("session", &["policy", "detect", "net", "wire", "metrics", "config"]),
     ("detect", &["sql"]),
-    ("policy", &["sql", "units"]),
+    ("policy", &["detect", "sql", "units"]),
     ("sql", &[]),
     ("net", &["wire", "config"]),
     ("wire", &[]),

@@ -36,7 +36,7 @@ fn judge(session: &SessionPolicy, text: &str) -> Result<(), String> {
             Ok(analysis) => analysis,
             Err(error) => return Err(error.to_string()),
         };
-        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+        let moment = Moment::now(false, Parameters::None);
         match session.judge(&analysis.facts, moment).verdict {
             Verdict::Allow(_) => Ok(()),
             Verdict::Refuse(refusal) => Err(format!("{}: {}", refusal.rule.label(), refusal.reason)),

@@ -12,7 +12,7 @@ use portcullis::sql::{self, Analysis, Reading, StatementHash};
 
 fn read(text: &str) -> Option<(Analysis, StatementHash)> {
     let analysis = sql::analyse(text, Reading::default()).ok()?;
-    let hash = sql::hash(text, &analysis)?;
+    let hash = analysis.facts.hash?;
     Some((analysis, hash))
 }
 

@@ -166,7 +166,7 @@ impl Layers {
     /// `10s`, `500ms`, `2m`, `1h`.
     pub fn duration(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        parse_duration(&value.text)
+        units::duration(&value.text)
             .ok_or_else(|| value.invalid(format!("`{}` is not a duration like 10s, 500ms, 2m or 1h", value.text)))
     }
 
@@ -286,18 +286,4 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
     }
     out.push_str(rest);
     Ok(out)
-}
-
-/// A whole number and a unit.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let number: u64 = number.parse().ok()?;
-    match unit.trim() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" | "min" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
-    }
 }

@@ -198,7 +198,7 @@ fn a_pools_release_batch_is_no_stack() {
     let tree = pg_query::parse(text, 0).expect("it parses").protobuf;
     let default_set = Statement { default_set: true, ..Statement::default() };
     let statements = vec![Statement::default(), default_set.clone(), default_set.clone(), default_set];
-    assert_eq!(signals(text, &Analysis { tree, facts: Facts { statements } }), Signals::default());
+    assert_eq!(signals(text, &Analysis { tree, facts: Facts { statements, ..Facts::default() } }), Signals::default());
 }
 
 #[test]

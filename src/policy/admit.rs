@@ -8,6 +8,7 @@ use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
 use crate::policy::names::{Scope, split_identifiers};
 use crate::policy::rule::Rule;
+use crate::policy::rules::Rules;
 use crate::policy::settings::same_text;
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Identity, PolicySet, SessionPolicy};
@@ -131,7 +132,7 @@ pub(crate) fn outgrown(old: &SessionPolicy, new: &SessionPolicy) -> Option<Strin
     let sets = |rule: &Rule| rule.actions.contains(ActionName::Set.into());
     let becomes = |rule: &Rule| rule.actions.contains(ActionName::SetRole.into());
     let mut free = false;
-    for rule in &old.allow {
+    for rule in old.allow.iter() {
         for pattern in rule.selectors.settings.iter().filter(|pattern| sets(rule) && pattern.value.is_some()) {
             free = true;
             if !new.allow.iter().any(|rule| sets(rule) && rule.selectors.settings.contains(pattern)) {
@@ -186,7 +187,7 @@ fn nobody(identity: &Identity) -> Refusal {
 }
 
 fn refusal(policy: Arc<str>, rule: RuleRef, reason: String, terse: bool) -> Refusal {
-    Refusal { policy, rule, reason, hint: None, terse, sqlstate: REFUSED }
+    Refusal { terse, ..Refusal::new(policy, rule, reason, REFUSED) }
 }
 
 fn first_conflict(policies: &[&Policy]) -> Option<String> {
@@ -236,8 +237,11 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
     }
     Some(Bench {
         policy: first.name.clone(),
-        allow: policies.iter().flat_map(|policy| policy.allow.iter().cloned()).collect(),
-        deny: policies.iter().flat_map(|policy| policy.deny.iter().cloned()).collect(),
+        allow: Rules::new(policies.iter().flat_map(|policy| policy.allow.iter().cloned()).collect()),
+        deny_functions: policies
+            .iter()
+            .any(|policy| policy.deny.iter().any(|rule| !rule.selectors.functions.is_empty())),
+        deny: Rules::new(policies.iter().flat_map(|policy| policy.deny.iter().cloned()).collect()),
         decoys: policies.iter().flat_map(|policy| policy.decoys.iter().cloned()).collect(),
         scope: scope(policies, path.as_deref(), temp_tables),
         path,
@@ -249,6 +253,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         refuse_disagreement: policies.iter().any(|policy| policy.refuse_disagreement),
         terse,
         limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
+        block_at: policies.iter().filter_map(|policy| policy.injection.block_at).min(),
     })
 }
 

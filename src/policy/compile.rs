@@ -1,17 +1,21 @@
 //! A document to a policy: words to actions, names to patterns, with every mistake reported where it stands.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::policy::decoy::{Decoy, Misplaced};
 use crate::policy::diagnostic::{Diagnostic, Place, Source, did_you_mean};
-use crate::policy::document::{self, Document, Test};
+use crate::policy::document::{self, Document, Injection, Test};
 use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
 use crate::policy::names::{self, Pattern};
 use crate::policy::network::Network;
+use crate::policy::quota::Quotas;
 use crate::policy::reader::{At, Reader};
-use crate::policy::rule::{ColumnPattern, Rule, Selectors, When};
+use crate::policy::rule::{ColumnPattern, Rule, Selectors};
 use crate::policy::settings::{Pin, SettingPattern, is_read_only, same_text};
+use crate::policy::statements::{self, StatementList};
 use crate::policy::words::{self, Actions, List};
 use crate::policy::yaml;
 use crate::sql::ActionName;
@@ -39,14 +43,19 @@ pub(crate) struct Policy {
     pub pins: Vec<Pin>,
     pub terse: bool,
     pub limits: Limits,
+    pub quotas: Quotas,
+    pub injection: Injection,
     pub allow: Vec<Arc<Rule>>,
     pub deny: Vec<Arc<Rule>>,
     pub decoys: Vec<Arc<Decoy>>,
     pub tests: Vec<Test>,
 }
 
+/// Reads a file that a policy names: a list of statements.
+pub(crate) type ReadFile<'f> = dyn FnMut(&Path) -> io::Result<String> + 'f;
+
 /// Reads one file: its policies, and what is wrong or doubtful.
-pub(crate) fn file(source: &Source) -> (Vec<Policy>, Vec<Diagnostic>) {
+pub(crate) fn file(source: &Source, read: &mut ReadFile<'_>) -> (Vec<Policy>, Vec<Diagnostic>) {
     let mut reader = Reader::new(source);
     let nodes = match yaml::parse(&source.text) {
         Ok(nodes) => nodes,
@@ -61,17 +70,17 @@ pub(crate) fn file(source: &Source) -> (Vec<Policy>, Vec<Diagnostic>) {
     let mut policies = Vec::new();
     for node in &nodes {
         if let Some(document) = document::decode(&mut reader, node) {
-            policies.push(policy(&mut reader, document));
+            policies.push(policy(&mut reader, document, read));
         }
     }
     (policies, reader.findings)
 }
 
-fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
+fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) -> Policy {
     let file = reader.source.file.clone();
     let name: Arc<str> = document.name.value.as_str().into();
     check_label(reader, &document.name, "policy");
-    let mut compiler = Compiler { reader, policy: name.clone(), file: file.clone() };
+    let mut compiler = Compiler { reader, read, policy: name.clone(), file: file.clone() };
     let allow = compiler.rules(document.allow, List::Allow);
     let deny = compiler.rules(document.deny, List::Deny);
     let decoys = document.decoys.iter().filter_map(|at| compiler.decoy(at)).map(Arc::new).collect();
@@ -117,6 +126,8 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
         pins,
         terse: document.terse,
         limits: document.limits,
+        quotas: document.quotas,
+        injection: document.injection,
         allow,
         deny,
         decoys,
@@ -126,8 +137,20 @@ fn policy(reader: &mut Reader<'_>, document: Document) -> Policy {
 
 /// Names of policies and rules are labels of metrics and stand in error messages: words, not prose.
 fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
-    const RESERVED: &[&str] =
-        &["default", "guard", "require", "parse", "limit", "disagreement", "decoy", "quarantine", "none", "other"];
+    const RESERVED: &[&str] = &[
+        "default",
+        "guard",
+        "require",
+        "parse",
+        "limit",
+        "disagreement",
+        "decoy",
+        "quarantine",
+        "injection",
+        "block",
+        "none",
+        "other",
+    ];
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.value.is_empty() || name.value.chars().count() > 63 || !name.value.chars().all(plain) {
         reader.error_help(
@@ -144,13 +167,14 @@ fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
     }
 }
 
-struct Compiler<'r, 'a> {
+struct Compiler<'r, 'a, 'f> {
     reader: &'r mut Reader<'a>,
+    read: &'r mut ReadFile<'f>,
     policy: Arc<str>,
     file: Arc<str>,
 }
 
-impl Compiler<'_, '_> {
+impl Compiler<'_, '_, '_> {
     fn rules(&mut self, rules: Vec<document::Rule>, list: List) -> Vec<Arc<Rule>> {
         rules.into_iter().map(|rule| Arc::new(self.rule(rule, list))).collect()
     }
@@ -159,15 +183,10 @@ impl Compiler<'_, '_> {
         check_label(self.reader, &rule.name, "rule");
         let actions = self.actions(&rule, list);
         let selectors = self.selectors(&rule);
-        let when = When {
-            where_missing: rule.when.where_missing.is_some(),
-            statements_over: rule.when.statements_over,
-            from: rule.when.from,
-            until: rule.when.until,
-        };
+        let statements = rule.statements.as_ref().and_then(|at| self.statements(at, &rule, list));
         match list {
-            List::Allow => self.check_allow(&rule, &actions, &selectors, &when),
-            List::Deny => self.check_deny(&rule, &actions, &selectors, &when),
+            List::Allow => self.check_allow(&rule, &actions, &selectors),
+            List::Deny => self.check_deny(&rule, &actions, &selectors),
         }
         Rule {
             policy: self.policy.clone(),
@@ -176,15 +195,65 @@ impl Compiler<'_, '_> {
             line: rule.place.line,
             actions,
             selectors,
-            when,
+            when: rule.when.when,
+            statements,
             observe: rule.observe.is_some_and(|at| at.value),
             hint: rule.hint.map(Into::into),
+            alert: rule.alert,
+            sequel: rule.sequel.map(|at| at.value).unwrap_or_default(),
+        }
+    }
+
+    /// The list of statements that a rule names.
+    fn statements(&mut self, at: &At<String>, rule: &document::Rule, list: List) -> Option<Arc<StatementList>> {
+        if list == List::Deny {
+            self.reader.error_help(
+                at.place,
+                "a list of statements belongs to an allow rule",
+                "to refuse one statement at once: `portcullis block --hash HASH`",
+            );
+            return None;
+        }
+        if !at.value.ends_with(statements::ENDING) {
+            self.reader.error_help(
+                at.place,
+                format!("\"{}\" is no list of statements by its name", at.value),
+                format!("end the file's name with {}: other files of the directory are policies", statements::ENDING),
+            );
+            return None;
+        }
+        if rule.actions.is_some() || !self.selectors(rule).is_empty() {
+            self.reader.error_help(
+                at.place,
+                "a rule with a list of statements allows everything that they do, and nothing else",
+                "take `actions` and the selectors out, or write a rule of its own for them",
+            );
+        }
+        let path = Path::new(&*self.file).parent().unwrap_or(Path::new("")).join(&at.value);
+        let text = match (self.read)(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                self.reader.error_help(
+                    at.place,
+                    format!("the list \"{}\" can't be read: {error}", at.value),
+                    "its place is relative to this file; `portcullis learn` writes one",
+                );
+                return None;
+            }
+        };
+        match StatementList::parse(&text) {
+            Ok(list) => Some(Arc::new(list)),
+            Err(bad) => {
+                let source = Source { file: path.display().to_string().into(), text };
+                self.reader.findings.push(source.error(bad.place, bad.message));
+                None
+            }
         }
     }
 
     fn actions(&mut self, rule: &document::Rule, list: List) -> Actions {
         let Some(listed) = &rule.actions else {
-            if list == List::Allow {
+            if list == List::Allow && rule.statements.is_none() {
                 self.reader.error_help(
                     rule.place,
                     format!("rule \"{}\" allows no action", rule.name.value),
@@ -338,7 +407,7 @@ impl Compiler<'_, '_> {
         Some(pattern)
     }
 
-    fn check_allow(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors, when: &When) {
+    fn check_allow(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors) {
         let name = &rule.name.value;
         if let Some(observe) = &rule.observe {
             self.reader.error_help(
@@ -354,18 +423,25 @@ impl Compiler<'_, '_> {
                 "allow the table and deny the columns that nobody may see",
             );
         }
-        if let Some(place) = rule.when.where_missing {
+        for danger in &rule.when.dangers {
             self.reader.error_help(
-                place,
-                "`where: missing` in an allow rule would allow exactly the dangerous statements",
+                danger.place,
+                format!("`{}` in an allow rule would allow exactly the dangerous statements", danger.value),
                 "put it in a deny rule",
             );
         }
-        if when.statements_over.is_some() {
+        if let Some(place) = rule.when.application_name {
+            self.reader.warning_help(
+                place,
+                "every client chooses its application_name itself: this tells friends apart, it keeps nobody out",
+                "where it must hold, give the application a role of its own",
+            );
+        }
+        if let Some(sequel) = &rule.sequel {
             self.reader.error_help(
-                rule.place,
-                "`statements` in an allow rule would allow batches only",
-                "put it in a deny rule",
+                sequel.place,
+                "an allow rule refuses nothing that an outcome could follow",
+                "`outcome` and `delay` belong to deny rules",
             );
         }
         if rule.actions.is_some() && selectors.is_empty() && !needs_no_selector(actions) {
@@ -378,7 +454,15 @@ impl Compiler<'_, '_> {
         self.check_roles(rule, selectors);
     }
 
-    fn check_deny(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors, when: &When) {
+    fn check_deny(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors) {
+        let when = &rule.when.when;
+        if let Some(place) = rule.when.application_name {
+            self.reader.error_help(
+                place,
+                "`application_name` in a deny rule stops nobody: every client chooses it itself",
+                "deny it to everybody, and allow it where it is meant",
+            );
+        }
         if rule.actions.is_none() && selectors.is_empty() && when.is_empty() {
             self.reader.warning_help(
                 rule.place,

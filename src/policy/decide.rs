@@ -10,20 +10,24 @@ use crate::policy::glob::Glob;
 use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule};
+use crate::policy::rules::Rules;
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
-use crate::policy::verdict::{Refusal, RuleRef};
+use crate::policy::verdict::{Noted, Refusal, RuleRef};
+use crate::policy::when::Asked;
 use crate::policy::{Moment, wording};
 use crate::sql::functions::builtin;
 use crate::sql::settings::canonical;
-use crate::sql::{Access, Action, ActionName, Columns, Facts, Group, Name, Object, Statement};
+use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
 
 /// Policies that judge together: all enforcing ones of a session, or all observing ones.
 #[derive(Debug, Default)]
 pub(crate) struct Bench {
     /// The policy that answers where no rule does.
     pub policy: Arc<str>,
-    pub allow: Vec<Arc<Rule>>,
-    pub deny: Vec<Arc<Rule>>,
+    pub allow: Rules,
+    pub deny: Rules,
+    /// A deny rule names functions.
+    pub deny_functions: bool,
     /// They beat everything.
     pub decoys: Vec<Arc<Decoy>>,
     pub scope: Scope,
@@ -40,6 +44,8 @@ pub(crate) struct Bench {
     pub refuse_disagreement: bool,
     pub terse: bool,
     pub limits: Limits,
+    /// From this score on a text is refused.
+    pub block_at: Option<u32>,
 }
 
 /// What a bench thinks of a text.
@@ -50,6 +56,26 @@ pub(crate) struct Outcome {
     pub would: Option<Refusal>,
     pub at_bind: bool,
     pub timed: bool,
+    /// Whether to say which rules covered.
+    pub traced: bool,
+    /// The allow rule that covered what was asked about last.
+    pub covering: Option<RuleRef>,
+    /// An allow rule with a severity was needed.
+    pub noted: Option<Noted>,
+}
+
+impl Outcome {
+    fn covered(&mut self, rule: &Rule) {
+        if let Some(alert) = rule.alert {
+            // Told whenever it runs.
+            self.timed = true;
+            let (policy, rule) = (rule.policy.clone(), rule.name.clone());
+            self.noted.get_or_insert(Noted { policy, rule, alert });
+        }
+        if self.traced {
+            self.covering = Some(rule.reference());
+        }
+    }
 }
 
 /// Why no rule covers an access.
@@ -74,25 +100,29 @@ impl Bench {
         if outcome.refusal.is_some() {
             return outcome;
         }
-        let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
-        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let counted = counted(facts);
         if let Some((limit, sentence)) = self.limits.exceeded(facts, counted) {
             outcome.refusal = Some(self.limit_refusal(limit, sentence));
             return outcome;
         }
-        self.judge_batch(facts, counted, moment, &mut outcome);
+        if self.block_at.is_some_and(|score| moment.signals.score() >= score) {
+            outcome.refusal = Some(self.injection_refusal(moment));
+            return outcome;
+        }
         let mut lacking: Option<(&Access, Lack)> = None;
         for statement in &facts.statements {
-            self.ask_about_row_functions(statement, counted, moment, &mut outcome);
+            let asked = Asked { facts, statement, counted, moment };
+            self.ask_about_nothing(&asked, &mut outcome);
+            self.ask_about_row_functions(&asked, &mut outcome);
             for access in &statement.accesses {
                 if outcome.refusal.is_some() {
                     return outcome;
                 }
-                self.ask_deny_rules(access, counted, moment, &mut outcome);
+                self.ask_deny_rules(access, &asked, &mut outcome);
                 if lacking.is_some() {
                     continue;
                 }
-                if let Some(lack) = self.lack(statement, access, moment, &mut outcome) {
+                if let Some(lack) = self.lack(access, &asked, &mut outcome) {
                     if self.unlisted_observe && may_be_observed(access.action, lack) {
                         outcome.would.get_or_insert_with(|| self.lack_refusal(access, lack, moment));
                     } else {
@@ -114,24 +144,20 @@ impl Bench {
         }
         facts.statements.iter().flat_map(|statement| &statement.accesses).find_map(|access| {
             let decoy = self.decoys.iter().find(|decoy| decoy.is_touched(&self.scope, access))?;
-            Some(Refusal {
-                policy: decoy.policy.clone(),
-                rule: decoy.reference(),
-                reason: wording::of_decoy(&self.spoken(access), moment),
-                hint: None,
-                terse: self.terse,
-                sqlstate: "42501",
-            })
+            let reason = wording::of_decoy(&self.spoken(access), moment);
+            let refusal = Refusal::new(decoy.policy.clone(), decoy.reference(), reason, "42501");
+            Some(Refusal { terse: self.terse, ..refusal })
         })
     }
 
     /// Judges one access by itself (a replication command, a cursor of a function's).
     pub fn judge_one(&self, access: &Access, moment: &Moment<'_>) -> Outcome {
         let mut outcome = Outcome::default();
-        let statement = Statement::default();
-        self.ask_deny_rules(access, 1, moment, &mut outcome);
+        let (facts, statement) = (Facts::default(), Statement::default());
+        let asked = Asked { facts: &facts, statement: &statement, counted: 1, moment };
+        self.ask_deny_rules(access, &asked, &mut outcome);
         if outcome.refusal.is_none()
-            && let Some(lack) = self.lack(&statement, access, moment, &mut outcome)
+            && let Some(lack) = self.lack(access, &asked, &mut outcome)
         {
             let refusal = self.lack_refusal(access, lack, moment);
             if self.unlisted_observe && may_be_observed(access.action, lack) {
@@ -143,73 +169,69 @@ impl Bench {
         outcome
     }
 
-    /// `statements: ">1"` on all objects speaks about statements that touch nothing, too (`SELECT 1; SELECT 2`).
-    fn judge_batch(&self, facts: &Facts, counted: u32, moment: &Moment<'_>, outcome: &mut Outcome) {
-        if counted < 2 || facts.statements.iter().all(|statement| !statement.accesses.is_empty()) {
+    /// A rule on all objects speaks about statements that touch nothing, too, where it asks about the statement
+    /// (`SELECT 1; SELECT 2` under `statements: ">1"`).
+    fn ask_about_nothing(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
+        if !asked.statement.accesses.is_empty() {
             return;
         }
-        for rule in &self.deny {
-            if rule.when.statements_over.is_some_and(|n| counted > n)
-                && !rule.when.where_missing
-                && rule.selectors.is_empty()
+        for rule in self.deny.about_statements() {
+            if outcome.refusal.is_none()
+                && rule.when.holds_of_statement(asked)
                 && rule.actions.contains_whole(ActionName::Select)
-                && self.is_now(rule, moment, outcome)
+                && is_now(rule, asked.moment, outcome)
             {
-                self.deny(rule, wording::too_many(counted), outcome);
+                self.deny(rule, wording::denied_of_statement(rule, asked), outcome);
             }
         }
     }
 
-    fn ask_deny_rules(&self, access: &Access, counted: u32, moment: &Moment<'_>, outcome: &mut Outcome) {
-        for rule in &self.deny {
+    fn ask_deny_rules(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) {
+        for rule in self.deny.about(access) {
             if outcome.refusal.is_some() {
                 return;
             }
-            if !rule.when.holds(access, counted) {
-                continue;
-            }
-            let matched = match &access.object {
-                Object::Setting { .. } => strikes_setting(rule, access, moment),
-                _ if rule.strikes(&self.scope, access) => Match::Yes,
-                _ => Match::No,
-            };
-            match matched {
+            match self.strikes(rule, access, asked, outcome) {
                 Match::No => {}
                 Match::Later => outcome.at_bind = true,
-                Match::Yes if self.is_now(rule, moment, outcome) => {
-                    self.deny(rule, wording::denied(rule, &self.spoken(access), counted, moment), outcome);
-                }
-                Match::Yes => {}
+                Match::Yes => self.deny(rule, wording::denied(rule, &self.spoken(access), asked), outcome),
             }
         }
+    }
+
+    /// Whether a deny rule speaks about an access now.
+    fn strikes(&self, rule: &Rule, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) -> Match {
+        if !rule.when.holds(access, asked) {
+            return Match::No;
+        }
+        let matched = match &access.object {
+            Object::Setting { .. } => strikes_setting(rule, access, asked.moment),
+            _ if rule.strikes(&self.scope, access) => Match::Yes,
+            _ => Match::No,
+        };
+        if matched == Match::Yes && !is_now(rule, asked.moment, outcome) { Match::No } else { matched }
     }
 
     /// `u.onrow` is the call `onrow(u)` where `u` has no such column. The text doesn't tell, so that a deny rule that names the
     /// function strikes (POLICY 5); a bare `*` names none. Built-ins that take a row are among the accesses already.
-    fn ask_about_row_functions(&self, statement: &Statement, counted: u32, moment: &Moment<'_>, outcome: &mut Outcome) {
+    fn ask_about_row_functions(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
         let named = |name: &str| {
-            let mut patterns = self.deny.iter().flat_map(|rule| &rule.selectors.functions);
-            patterns.any(|pattern| pattern.name != Glob::Any && pattern.name.matches(name))
+            let patterns = || self.deny.iter().flat_map(|rule| &rule.selectors.functions);
+            self.deny_functions && patterns().any(|pattern| pattern.name != Glob::Any && pattern.name.matches(name))
         };
-        for name in statement.attributes.iter().filter(|name| named(name) && builtin(name).is_none()) {
-            let access = Access {
-                action: ActionName::Call.into(),
-                object: Object::Function { name: Name::bare(name), builtin: false },
-                columns: Columns::default(),
-                where_missing: false,
-            };
-            self.ask_deny_rules(&access, counted, moment, outcome);
+        for name in asked.statement.attributes.iter().filter(|name| named(name) && builtin(name).is_none()) {
+            let access = Access::new(ActionName::Call, Object::Function { name: Name::bare(name), builtin: false });
+            self.ask_deny_rules(&access, asked, outcome);
         }
     }
 
     fn deny(&self, rule: &Rule, reason: String, outcome: &mut Outcome) {
         let refusal = Refusal {
-            policy: rule.policy.clone(),
-            rule: rule.reference(),
-            reason,
             hint: rule.hint.clone(),
             terse: self.terse,
-            sqlstate: "42501",
+            sequel: rule.sequel,
+            alert: rule.alert,
+            ..Refusal::new(rule.policy.clone(), rule.reference(), reason, "42501")
         };
         if rule.observe {
             outcome.would.get_or_insert(refusal);
@@ -218,23 +240,14 @@ impl Bench {
         }
     }
 
-    fn is_now(&self, rule: &Rule, moment: &Moment<'_>, outcome: &mut Outcome) -> bool {
-        if !rule.when.is_timed() {
-            return true;
-        }
-        outcome.timed = true;
-        rule.when.is_now(moment.now)
-    }
-
     /// What is missing for an access to pass; `None` where it may.
-    fn lack(&self, statement: &Statement, access: &Access, moment: &Moment<'_>, outcome: &mut Outcome) -> Option<Lack> {
+    fn lack(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) -> Option<Lack> {
+        let moment = asked.moment;
         if let Object::Setting { name, value } = &access.object
             && matches!(access.action.name, ActionName::Set | ActionName::Reset)
         {
             return match known(name, moment) {
-                Known::Text(name) => {
-                    self.lack_setting(statement, access, &canonical(name), &given(value, moment), moment, outcome)
-                }
+                Known::Text(name) => self.lack_setting(access, &canonical(name), &given(value, moment), asked, outcome),
                 Known::Later => {
                     outcome.at_bind = true;
                     None
@@ -253,23 +266,23 @@ impl Bench {
         let covered = match &access.object {
             Object::Relation(name) => {
                 let meaning = self.scope.relation(name);
-                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, asked, outcome)
             }
             Object::Function { name, builtin } => {
                 let meaning = self.scope.meaning(name, *builtin);
                 // The server never looks for functions and operators in pg_temp.
-                self.covers_all(access, (&name.name, meaning), false, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), false, asked, outcome)
             }
             Object::Other { name, .. } => {
                 let meaning = self.scope.meaning(name, false);
-                self.covers_all(access, (&name.name, meaning), self.scope.temp, moment, outcome)
+                self.covers_all(access, (&name.name, meaning), self.scope.temp, asked, outcome)
             }
             Object::None
             | Object::Role(_)
             | Object::AnyRole
             | Object::Cursor(_)
             | Object::Unknown(_)
-            | Object::Setting { .. } => self.covers(access, Candidate { name: "", schema: None }, moment, outcome),
+            | Object::Setting { .. } => self.covers(access, Candidate { name: "", schema: None }, asked, outcome),
         };
         let lack = if access.action.name == ActionName::SetRole { Lack::Guarded } else { Lack::Rule };
         (!covered).then_some(lack)
@@ -281,10 +294,10 @@ impl Bench {
         access: &Access,
         (name, meaning): (&str, Meaning<'_>),
         temp: bool,
-        moment: &Moment<'_>,
+        asked: &Asked<'_>,
         outcome: &mut Outcome,
     ) -> bool {
-        let mut covers = |schema: Option<&str>| self.covers(access, Candidate { name, schema }, moment, outcome);
+        let mut covers = |schema: Option<&str>| self.covers(access, Candidate { name, schema }, asked, outcome);
         match meaning {
             Meaning::In(schema) => covers(Some(schema)),
             Meaning::Catalog => covers(Some("pg_catalog")),
@@ -297,7 +310,7 @@ impl Bench {
         }
     }
 
-    fn covers(&self, access: &Access, candidate: Candidate<'_>, moment: &Moment<'_>, outcome: &mut Outcome) -> bool {
+    fn covers(&self, access: &Access, candidate: Candidate<'_>, asked: &Asked<'_>, outcome: &mut Outcome) -> bool {
         if self.temp_tables
             && matches!(access.object, Object::Relation(_))
             && candidate.schema.is_some_and(is_temp)
@@ -305,25 +318,28 @@ impl Bench {
         {
             return true;
         }
-        self.allow.iter().any(|rule| {
-            rule.covers(&self.scope, access, candidate)
-                && rule.when.holds(access, 1)
-                && self.is_now(rule, moment, outcome)
+        self.allow.about(access).any(|rule| {
+            let covers = rule.covers(&self.scope, access, candidate, asked)
+                && rule.when.holds(access, asked)
+                && is_now(rule, asked.moment, outcome);
+            if covers {
+                outcome.covered(rule);
+            }
+            covers
         })
     }
 
     /// What is missing for a change of a setting; `name` is canonical.
     fn lack_setting(
         &self,
-        statement: &Statement,
         access: &Access,
         name: &str,
         value: &Given<'_>,
-        moment: &Moment<'_>,
+        asked: &Asked<'_>,
         outcome: &mut Outcome,
     ) -> Option<Lack> {
         if matches!(name, "role" | "session_authorization") {
-            return self.lack_role(name, value, moment, outcome);
+            return self.lack_role(name, value, asked, outcome);
         }
         // The default of a transaction's own setting is the server's, not the session's: RESET transaction_read_only makes
         // a transaction read-write whatever was pinned.
@@ -355,7 +371,7 @@ impl Bench {
             }
             // BEGIN READ WRITE and its kin are transactions, not settings (POLICY 2a.1).
             let of_transaction = |a: &Access| matches!(a.action.name, ActionName::Begin | ActionName::TransactionMode);
-            if statement.accesses.iter().any(of_transaction) {
+            if asked.statement.accesses.iter().any(of_transaction) {
                 return None;
             }
         }
@@ -368,14 +384,20 @@ impl Bench {
         }
         let guarded = standing == Standing::Guarded;
         let mut later = false;
-        for rule in self.allow.iter().filter(|rule| rule.actions.contains(access.action)) {
-            let matched = match rule.selectors.is_empty() {
-                true if guarded => Match::No,
-                true => Match::Yes,
-                false => settings::covers(&rule.selectors.settings, name, value, guarded),
+        for rule in self.allow.about(access).filter(|rule| rule.when.holds(access, asked)) {
+            let matched = match (&rule.statements, rule.selectors.is_empty()) {
+                (Some(_), _) if rule.covers_listed(access, asked) => Match::Yes,
+                (Some(_), _) => Match::No,
+                (None, _) if !rule.actions.contains(access.action) => Match::No,
+                (None, true) if guarded => Match::No,
+                (None, true) => Match::Yes,
+                (None, false) => settings::covers(&rule.selectors.settings, name, value, guarded),
             };
             match matched {
-                Match::Yes if self.is_now(rule, moment, outcome) => return None,
+                Match::Yes if is_now(rule, asked.moment, outcome) => {
+                    outcome.covered(rule);
+                    return None;
+                }
                 Match::Later => later = true,
                 Match::Yes | Match::No => {}
             }
@@ -406,7 +428,7 @@ impl Bench {
     }
 
     /// `set_config('role', …)` and the startup keys are SET ROLE.
-    fn lack_role(&self, name: &str, value: &Given<'_>, moment: &Moment<'_>, outcome: &mut Outcome) -> Option<Lack> {
+    fn lack_role(&self, name: &str, value: &Given<'_>, asked: &Asked<'_>, outcome: &mut Outcome) -> Option<Lack> {
         let object = match value {
             Given::Default => Object::Role(None),
             Given::Elements(elements) => match elements.as_slice() {
@@ -425,7 +447,7 @@ impl Bench {
         if baseline::needs_no_rule(&access, &self.scope, self.baseline) {
             return None;
         }
-        (!self.covers(&access, Candidate { name: "", schema: None }, moment, outcome)).then_some(Lack::Guarded)
+        (!self.covers(&access, Candidate { name: "", schema: None }, asked, outcome)).then_some(Lack::Guarded)
     }
 
     /// The access as it is told: a relation without schema gets the one that it can only mean.
@@ -443,14 +465,14 @@ impl Bench {
 
     /// A text that is too much, whatever it does.
     pub fn limit_refusal(&self, limit: Limit, reason: String) -> Refusal {
-        Refusal {
-            policy: self.policy.clone(),
-            rule: RuleRef::Limit(limit),
-            reason,
-            hint: Some(limit.hint()),
-            terse: self.terse,
-            sqlstate: limit.sqlstate(),
-        }
+        let hint = Some(limit.hint());
+        let rule = RuleRef::Limit(limit);
+        Refusal { hint, terse: self.terse, ..Refusal::new(self.policy.clone(), rule, reason, limit.sqlstate()) }
+    }
+
+    fn injection_refusal(&self, moment: &Moment<'_>) -> Refusal {
+        let reason = format!("injection score {}", moment.signals);
+        Refusal { terse: self.terse, ..Refusal::new(self.policy.clone(), RuleRef::Injection, reason, "42501") }
     }
 
     fn lack_refusal(&self, access: &Access, lack: Lack, moment: &Moment<'_>) -> Refusal {
@@ -459,20 +481,30 @@ impl Bench {
             Lack::Rule => RuleRef::Default,
             Lack::Guarded | Lack::Pinned | Lack::Nameless | Lack::Temporary => RuleRef::Guard,
         };
-        Refusal {
-            policy: self.policy.clone(),
-            rule,
-            reason: wording::lacking(&spoken, lack, moment),
-            hint: wording::lacking_hint(&spoken, lack, moment),
-            terse: self.terse,
-            sqlstate: "42501",
-        }
+        let reason = wording::lacking(&spoken, lack, moment);
+        let hint = wording::lacking_hint(&spoken, lack, moment);
+        Refusal { hint, terse: self.terse, ..Refusal::new(self.policy.clone(), rule, reason, "42501") }
     }
+}
+
+/// Whether the conditions of a rule hold that are asked whenever a statement runs.
+fn is_now(rule: &Rule, moment: &Moment<'_>, outcome: &mut Outcome) -> bool {
+    if !rule.when.is_timed() {
+        return true;
+    }
+    outcome.timed = true;
+    rule.when.is_now(moment)
+}
+
+/// Statements of a message, those that only set a default aside.
+fn counted(facts: &Facts) -> u32 {
+    let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
+    u32::try_from(counted).unwrap_or(u32::MAX)
 }
 
 /// An access that changes the session's role.
 pub(crate) fn role_access(object: Object) -> Access {
-    Access { action: ActionName::SetRole.into(), object, columns: crate::sql::Columns::default(), where_missing: false }
+    Access::new(ActionName::SetRole, object)
 }
 
 /// Whether `unlisted: observe` may let pass what no rule mentions.

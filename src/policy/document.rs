@@ -1,11 +1,21 @@
 //! A policy document as it is written: every key of the language (`docs/policies.md`), typed, with its place. What the
 //! words mean is `compile`'s business.
 
+use std::time::Duration;
+
 use crate::policy::diagnostic::Place;
+use crate::policy::glob::Glob;
+use crate::policy::hours::Hours;
 use crate::policy::limits::{LARGEST_STATEMENT, Limits};
+use crate::policy::quota::{Quotas, Rate};
 use crate::policy::reader::{At, Known, Reader};
+use crate::policy::verdict::{Alert, Sequel};
+use crate::policy::when::{Source, When};
 use crate::policy::yaml::{Node, Value};
 use crate::units;
+
+/// The longest that a refusal may be held back.
+const LONGEST_DELAY: Duration = Duration::from_secs(10);
 
 /// One `---` document.
 #[derive(Debug)]
@@ -25,6 +35,8 @@ pub(crate) struct Document {
     pub deny: Vec<Rule>,
     pub terse: bool,
     pub limits: Limits,
+    pub quotas: Quotas,
+    pub injection: Injection,
     pub decoys: Vec<At<String>>,
     pub tests: Vec<Test>,
 }
@@ -58,19 +70,30 @@ pub(crate) struct Rule {
     pub roles: Vec<At<String>>,
     pub cursors: Vec<At<String>>,
     pub objects: Vec<At<String>>,
-    pub when: When,
+    /// The file of a list of statements, beside the policy's own.
+    pub statements: Option<At<String>>,
+    pub when: Conditions,
     pub observe: Option<At<bool>>,
     pub hint: Option<String>,
+    pub alert: Option<Alert>,
+    pub sequel: Option<At<Sequel>>,
 }
 
-/// Conditions; all must hold.
+/// `when:`, with the places of the conditions that not every rule can have.
 #[derive(Debug, Default)]
-pub(crate) struct When {
+pub(crate) struct Conditions {
+    pub when: When,
     pub where_missing: Option<Place>,
-    /// `statements: ">1"`: more than this many.
-    pub statements_over: Option<u32>,
-    pub from: Option<jiff::Timestamp>,
-    pub until: Option<jiff::Timestamp>,
+    /// Conditions that make sense in a deny rule only, by their keys.
+    pub dangers: Vec<At<&'static str>>,
+    pub application_name: Option<Place>,
+}
+
+/// From which score on the signs of an injection are an attempt, and refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Injection {
+    pub observe_at: Option<u32>,
+    pub block_at: Option<u32>,
 }
 
 /// One entry of `tests`.
@@ -89,6 +112,7 @@ pub(crate) struct TestIdentity {
     pub tls: Option<bool>,
     pub replication: bool,
     pub simple: bool,
+    pub application_name: String,
     pub at: Option<jiff::Timestamp>,
 }
 
@@ -124,21 +148,18 @@ const POLICY: Known = Known {
         "allow",
         "deny",
         "errors",
+        "injection",
         "limits",
         "decoys",
         "tests",
     ],
-    later: &[("injection", "injection signals are counted and nothing is refused for its score")],
+    later: &[],
 };
+const INJECTION: Known = Known { what: "injection", keys: &["observe_at", "block_at"], later: &[] };
 const LIMITS: Known = Known {
     what: "limits",
-    keys: &["statement_bytes", "depth", "message_statements"],
-    later: &[
-        ("statements", "statements are not counted over time; `message_statements` limits those of one message"),
-        ("logins", "logins are not counted"),
-        ("sessions", "set CONNECTION LIMIT on the role or the database"),
-        ("result_rows", "rows are not counted"),
-    ],
+    keys: &["statement_bytes", "depth", "message_statements", "statements", "logins", "sessions", "result_rows"],
+    later: &[],
 };
 const APPLIES_TO: Known = Known {
     what: "applies_to",
@@ -162,38 +183,42 @@ const RULE: Known = Known {
         "roles",
         "cursors",
         "objects",
+        "statements",
         "when",
         "mode",
+        "outcome",
+        "delay",
         "hint",
         "severity",
     ],
-    later: &[
-        ("statements", "name actions and tables instead of a list of statements"),
-        ("action", "a refused statement fails and the session goes on"),
-        ("outcome", "a refused statement fails and the session goes on"),
-        ("terminate", "a refused statement fails and the session goes on"),
-        ("delay", "a refused statement fails at once"),
-    ],
+    later: &[],
 };
 const WHEN: Known = Known {
     what: "when",
-    keys: &["where", "statements", "from", "until"],
-    later: &[
-        ("limit", "the rule can't ask for a LIMIT"),
-        ("hours", "use `from` and `until`"),
-        ("source", "the rule holds for both protocols"),
-        ("parameters", "the rule holds with and without parameters"),
-        ("joins", "the rule holds for any number of joins"),
-        ("depth", "the rule holds at any depth"),
-        ("injection", "the rule holds at any score"),
-        ("application_name", "the rule holds for every application"),
+    keys: &[
+        "where",
+        "limit",
+        "statements",
+        "joins",
+        "depth",
+        "injection",
+        "parameters",
+        "source",
+        "hours",
+        "from",
+        "until",
+        "application_name",
     ],
+    later: &[],
 };
 const TEST: Known =
     Known { what: "a test", keys: &["allow", "deny", "login", "as", "steps", "params", "by"], later: &[] };
 const STEP: Known = Known { what: "a step", keys: &["allow", "deny", "params", "by"], later: &[] };
-const AS: Known =
-    Known { what: "as", keys: &["user", "database", "address", "tls", "protocol", "replication", "at"], later: &[] };
+const AS: Known = Known {
+    what: "as",
+    keys: &["user", "database", "address", "tls", "protocol", "application_name", "replication", "at"],
+    later: &[],
+};
 
 /// Decodes one document; what is wrong with it goes to the reader's findings.
 pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
@@ -236,7 +261,8 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         .take("errors")
         .and_then(|n| reader.word(n, "errors", &[("detailed", false), ("terse", true)]))
         .is_some_and(|at| at.value);
-    let limits = fields.take("limits").map(|node| limits(reader, node)).unwrap_or_default();
+    let (limits, quotas) = fields.take("limits").map(|node| limits(reader, node)).unwrap_or_default();
+    let injection = fields.take("injection").map(|node| injection(reader, node)).unwrap_or_default();
     let decoys = fields.take("decoys").map(|node| reader.some_texts(node, "decoys")).unwrap_or_default();
     let mut tests = Vec::new();
     if let Some(node) = fields.take("tests") {
@@ -259,6 +285,8 @@ pub(crate) fn decode(reader: &mut Reader<'_>, node: &Node) -> Option<Document> {
         deny,
         terse,
         limits,
+        quotas,
+        injection,
         decoys,
         tests,
     })
@@ -296,9 +324,48 @@ fn require(reader: &mut Reader<'_>, node: &Node) -> Require {
     }
 }
 
-fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
-    let mut limits = Limits::default();
-    let Some(mut fields) = reader.mapping(node, &LIMITS) else { return limits };
+fn injection(reader: &mut Reader<'_>, node: &Node) -> Injection {
+    let Some(mut fields) = reader.mapping(node, &INJECTION) else { return Injection::default() };
+    let observe_at = fields.take("observe_at").and_then(|node| number(reader, node, "observe_at"));
+    let block_at = fields.take("block_at").and_then(|node| number(reader, node, "block_at"));
+    if let (Some(observe), Some(block)) = (observe_at, block_at)
+        && observe > block
+    {
+        reader.error_help(
+            node.place,
+            "`observe_at` is above `block_at`: what is refused would not be told of as an attempt",
+            "write the lower number at observe_at",
+        );
+    }
+    Injection { observe_at, block_at }
+}
+
+/// A number from 1 on.
+fn number(reader: &mut Reader<'_>, node: &Node, key: &'static str) -> Option<u32> {
+    let text = reader.text(node, key)?;
+    match text.value.parse::<u32>() {
+        Ok(number @ 1..) => Some(number),
+        Ok(0) | Err(_) => {
+            reader.error(node.place, format!("{key} is a number from 1 on, not \"{}\"", text.value));
+            None
+        }
+    }
+}
+
+/// How often something may happen.
+fn rate(reader: &mut Reader<'_>, node: &Node, key: &'static str) -> Option<Rate> {
+    let text = reader.text(node, key)?;
+    let rate = Rate::parse(&text.value);
+    if rate.is_none() {
+        let message = format!("{key} is a number in a time, not \"{}\"", text.value);
+        reader.error_help(node.place, message, "write it like 600/minute: a second, minute, hour or day");
+    }
+    rate
+}
+
+fn limits(reader: &mut Reader<'_>, node: &Node) -> (Limits, Quotas) {
+    let (mut limits, mut quotas) = (Limits::default(), Quotas::default());
+    let Some(mut fields) = reader.mapping(node, &LIMITS) else { return (limits, quotas) };
     if let Some(node) = fields.take("statement_bytes")
         && let Some(text) = reader.text(node, "statement_bytes")
     {
@@ -312,20 +379,20 @@ fn limits(reader: &mut Reader<'_>, node: &Node) -> Limits {
             ),
         }
     }
-    let mut number = |reader: &mut Reader<'_>, key: &'static str| {
-        let node = fields.take(key)?;
-        let text = reader.text(node, key)?;
-        match text.value.parse::<u32>() {
-            Ok(number @ 1..) => Some(number),
-            Ok(0) | Err(_) => {
-                reader.error(node.place, format!("{key} is a number from 1 on, not \"{}\"", text.value));
-                None
-            }
+    let mut counted =
+        |reader: &mut Reader<'_>, key: &'static str| fields.take(key).and_then(|node| number(reader, node, key));
+    limits.depth = counted(reader, "depth");
+    limits.message_statements = counted(reader, "message_statements").unwrap_or(limits.message_statements);
+    limits.result_rows = counted(reader, "result_rows").map(u64::from);
+    quotas.sessions = counted(reader, "sessions");
+    quotas.logins = fields.take("logins").and_then(|node| rate(reader, node, "logins"));
+    if let Some(node) = fields.take("statements") {
+        match &node.value {
+            Value::Seq(nodes) => quotas.statements.extend(nodes.iter().filter_map(|n| rate(reader, n, "statements"))),
+            _ => quotas.statements.extend(rate(reader, node, "statements")),
         }
-    };
-    limits.depth = number(reader, "depth");
-    limits.message_statements = number(reader, "message_statements").unwrap_or(limits.message_statements);
-    limits
+    }
+    (limits, quotas)
 }
 
 fn mode(reader: &mut Reader<'_>, node: Option<&Node>) -> Option<At<bool>> {
@@ -375,8 +442,10 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
     let when = fields.take("when").map(|node| when(reader, node)).unwrap_or_default();
     let observe = mode(reader, fields.take("mode"));
     let hint = fields.take("hint").and_then(|node| reader.text(node, "hint")).map(|at| at.value);
-    // Read by the alerts of a later release; accepted now so that policies need no change then.
-    let _ = fields.take("severity").and_then(|node| reader.text(node, "severity"));
+    let statements = fields.take("statements").and_then(|node| reader.text(node, "statements"));
+    let alert =
+        fields.take("severity").and_then(|node| reader.word(node, "severity", &Alert::WORDS)).map(|at| at.value);
+    let sequel = sequel(reader, fields.take("outcome"), fields.take("delay"));
     Some(Rule {
         name: name?,
         place,
@@ -388,32 +457,115 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
         roles,
         cursors,
         objects,
+        statements,
         when,
         observe,
         hint,
+        alert,
+        sequel,
     })
 }
 
-fn when(reader: &mut Reader<'_>, node: &Node) -> When {
-    let Some(mut fields) = reader.mapping(node, &WHEN) else { return When::default() };
-    let where_missing =
-        fields.take("where").and_then(|node| reader.word(node, "where", &[("missing", ())])).map(|at| at.place);
-    let statements_over = fields.take("statements").and_then(|node| {
-        let text = reader.text(node, "statements")?;
-        let number = text.value.trim().strip_prefix('>').and_then(|n| n.trim().parse().ok());
-        if number.is_none() {
-            reader.error_help(node.place, format!("statements is \">N\", not \"{}\"", text.value), "write \">1\"");
+/// What follows the refusal.
+fn sequel(reader: &mut Reader<'_>, outcome: Option<&Node>, delay: Option<&Node>) -> Option<At<Sequel>> {
+    let words = [("refuse", Sequel::Fails), ("terminate", Sequel::Terminates)];
+    let outcome = outcome.and_then(|node| reader.word(node, "outcome", &words));
+    let Some(node) = delay else { return outcome };
+    if outcome.as_ref().is_some_and(|at| at.value == Sequel::Terminates) {
+        reader.error(node.place, "`delay` can't stand beside `outcome: terminate`: nobody would wait for it");
+    }
+    let text = reader.text(node, "delay")?;
+    match units::duration(&text.value) {
+        Some(delay) if !delay.is_zero() && delay <= LONGEST_DELAY => {
+            Some(At { value: Sequel::Delays(delay), place: node.place })
         }
-        number
-    });
-    let from = fields.take("from").and_then(|node| timestamp(reader, node, "from"));
-    let until = fields.take("until").and_then(|node| timestamp(reader, node, "until"));
-    if let (Some(from), Some(until)) = (from, until)
+        Some(_) => {
+            reader.error(node.place, "delay is more than 0 and at most 10s");
+            None
+        }
+        None => {
+            let message = format!("delay is a time, not \"{}\"", text.value);
+            reader.error_help(node.place, message, "write it like 2s or 500ms");
+            None
+        }
+    }
+}
+
+fn when(reader: &mut Reader<'_>, node: &Node) -> Conditions {
+    let mut conditions = Conditions::default();
+    let Some(mut fields) = reader.mapping(node, &WHEN) else { return conditions };
+    let when = &mut conditions.when;
+    for (key, missing) in [("where", &mut when.where_missing), ("limit", &mut when.limit_missing)] {
+        if let Some(at) = fields.take(key).and_then(|node| reader.word(node, key, &[("missing", ())])) {
+            *missing = true;
+            conditions.dangers.push(At { value: key, place: at.place });
+            if key == "where" {
+                conditions.where_missing = Some(at.place);
+            }
+        }
+    }
+    for (key, limit) in [
+        ("statements", &mut when.statements_over),
+        ("joins", &mut when.joins_over),
+        ("depth", &mut when.depth_over),
+        ("injection", &mut when.injection_over),
+    ] {
+        if let Some(node) = fields.take(key) {
+            *limit = over(reader, node, key);
+            conditions.dangers.push(At { value: key, place: node.place });
+        }
+    }
+    if let Some(node) = fields.take("parameters")
+        && let Some(at) = reader.word(node, "parameters", &[("inline", ())])
+    {
+        when.inline = true;
+        conditions.dangers.push(At { value: "parameters", place: at.place });
+    }
+    let sources = [("simple", Source::Simple), ("extended", Source::Extended)];
+    when.source = fields.take("source").and_then(|node| reader.word(node, "source", &sources)).map(|at| at.value);
+    if let Some(node) = fields.take("hours") {
+        when.hours = match &node.value {
+            Value::Seq(nodes) => nodes.iter().filter_map(|node| hours(reader, node)).collect(),
+            _ => hours(reader, node).into_iter().collect(),
+        };
+    }
+    when.from = fields.take("from").and_then(|node| timestamp(reader, node, "from"));
+    when.until = fields.take("until").and_then(|node| timestamp(reader, node, "until"));
+    if let (Some(from), Some(until)) = (when.from, when.until)
         && from >= until
     {
         reader.error(node.place, "`until` is not after `from`: the rule would never hold");
     }
-    When { where_missing, statements_over, from, until }
+    if let Some(node) = fields.take("application_name") {
+        let names = match &node.value {
+            Value::Seq(_) => reader.some_texts(node, "application_name"),
+            _ => reader.text(node, "application_name").into_iter().collect(),
+        };
+        when.application_name = names.iter().map(|at| Glob::new(&at.value)).collect();
+        conditions.application_name = Some(node.place);
+    }
+    conditions
+}
+
+/// `">N"`.
+fn over(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<u32> {
+    let text = reader.text(node, key)?;
+    let number = text.value.trim().strip_prefix('>').and_then(|n| n.trim().parse().ok());
+    if number.is_none() {
+        reader.error_help(node.place, format!("{key} is \">N\", not \"{}\"", text.value), "write \">1\"");
+    }
+    number
+}
+
+fn hours(reader: &mut Reader<'_>, node: &Node) -> Option<Hours> {
+    let text = reader.text(node, "hours")?;
+    match Hours::parse(&text.value) {
+        Ok(hours) => Some(hours),
+        Err(message) => {
+            reader.error_help(node.place, message, "write it like \"Mon-Fri 08:00-20:00 Europe/Paris\"");
+            None
+        }
+    }
 }
 
 fn timestamp(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<jiff::Timestamp> {
@@ -499,6 +651,7 @@ fn identity(reader: &mut Reader<'_>, node: &Node) -> TestIdentity {
             None
         }
     });
+    let application_name = text(reader, "application_name").map(|at| at.value).unwrap_or_default();
     let tls = fields.take("tls").and_then(|n| reader.truth(n, "tls"));
     let simple = fields
         .take("protocol")
@@ -506,5 +659,5 @@ fn identity(reader: &mut Reader<'_>, node: &Node) -> TestIdentity {
         .is_some_and(|at| at.value);
     let replication = fields.take("replication").and_then(|n| reader.truth(n, "replication")).unwrap_or_default();
     let at = fields.take("at").and_then(|node| timestamp(reader, node, "at"));
-    TestIdentity { user, database, address, tls, replication, simple, at }
+    TestIdentity { user, database, address, tls, replication, simple, application_name, at }
 }

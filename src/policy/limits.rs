@@ -16,11 +16,13 @@ pub(crate) struct Limits {
     pub depth: Option<u32>,
     /// Statements in one Query, those that only set a default aside.
     pub message_statements: u32,
+    /// Rows that one statement may give the client, all of its portal or cursor together.
+    pub result_rows: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { statement_bytes: 1 << 20, depth: None, message_statements: 10_000 }
+        Limits { statement_bytes: 1 << 20, depth: None, message_statements: 10_000, result_rows: None }
     }
 }
 
@@ -32,11 +34,27 @@ pub enum Limit {
     MessageStatements,
     /// Not a policy's: the proxy's own `analysis_bytes`.
     AnalysisBytes,
+    /// Statements in a time.
+    Statements,
+    /// Logins in a time.
+    Logins,
+    /// Sessions at once.
+    Sessions,
+    ResultRows,
 }
 
 impl Limit {
     /// Every limit; a limit's place is `self as usize`.
-    pub const ALL: [Limit; 4] = [Limit::StatementBytes, Limit::Depth, Limit::MessageStatements, Limit::AnalysisBytes];
+    pub const ALL: [Limit; 8] = [
+        Limit::StatementBytes,
+        Limit::Depth,
+        Limit::MessageStatements,
+        Limit::AnalysisBytes,
+        Limit::Statements,
+        Limit::Logins,
+        Limit::Sessions,
+        Limit::ResultRows,
+    ];
 
     /// The key of `limits:` or of the configuration, and the label of `portcullis_limit_exceeded_total`.
     pub fn as_str(self) -> &'static str {
@@ -45,14 +63,19 @@ impl Limit {
             Limit::Depth => "depth",
             Limit::MessageStatements => "message_statements",
             Limit::AnalysisBytes => "analysis_bytes",
+            Limit::Statements => "statements",
+            Limit::Logins => "logins",
+            Limit::Sessions => "sessions",
+            Limit::ResultRows => "result_rows",
         }
     }
 
-    /// `program_limit_exceeded`, or `statement_too_complex` as the server's own limit of depth.
+    /// `configuration_limit_exceeded` for what is counted, `program_limit_exceeded` for what a text is, or `statement_too_complex` as the server's own limit of depth.
     pub(crate) fn sqlstate(self) -> &'static str {
         match self {
             Limit::StatementBytes | Limit::MessageStatements | Limit::AnalysisBytes => "54000",
             Limit::Depth => "54001",
+            Limit::Statements | Limit::Logins | Limit::Sessions | Limit::ResultRows => "53400",
         }
     }
 
@@ -66,6 +89,10 @@ impl Limit {
             Limit::MessageStatements => {
                 "send the statements one by one, or ask the DBA for a larger message_statements"
             }
+            Limit::Statements => "send fewer, or wait; the DBA sets limits.statements",
+            Limit::Logins => "keep connections open in a pool, or wait; the DBA sets limits.logins",
+            Limit::Sessions => "close sessions or take a smaller pool; the DBA sets limits.sessions",
+            Limit::ResultRows => "ask for less (WHERE, LIMIT), or ask the DBA for larger result_rows",
         }
         .into()
     }
@@ -81,6 +108,7 @@ impl Limits {
                 (a, b) => a.or(b),
             },
             message_statements: self.message_statements.min(other.message_statements),
+            result_rows: self.result_rows.into_iter().chain(other.result_rows).min(),
         }
     }
 
@@ -102,9 +130,9 @@ mod tests {
 
     #[test]
     fn the_strictest_of_several_policies_holds() {
-        let a = Limits { statement_bytes: 10, depth: None, message_statements: 7 };
-        let b = Limits { statement_bytes: 20, depth: Some(5), message_statements: 3 };
-        let both = Limits { statement_bytes: 10, depth: Some(5), message_statements: 3 };
+        let a = Limits { statement_bytes: 10, depth: None, message_statements: 7, result_rows: Some(9) };
+        let b = Limits { statement_bytes: 20, depth: Some(5), message_statements: 3, result_rows: Some(8) };
+        let both = Limits { statement_bytes: 10, depth: Some(5), message_statements: 3, result_rows: Some(8) };
         assert_eq!((a.strictest(b), b.strictest(a)), (both, both));
     }
 }

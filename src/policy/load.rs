@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::policy::compile::{self, Policy};
+use crate::policy::compile::{self, Policy, ReadFile};
 use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
 use crate::policy::glob::Glob;
-use crate::policy::{PolicySet, admit, test};
+use crate::policy::{PolicySet, admit, statements, test};
 
 /// What reading policy files gave.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
 
 /// Loads one text and runs its tests.
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
-    tested(compiled(&[Source { file: file.into(), text: yaml.to_owned() }], Vec::new()))
+    let source = Source { file: file.into(), text: yaml.to_owned() };
+    tested(compiled(&[source], Vec::new(), &mut |path| fs::read_to_string(path)))
 }
 
 fn tested(loaded: Loaded) -> Result<PolicySet, String> {
@@ -55,13 +56,13 @@ pub fn read(paths: &[PathBuf]) -> Loaded {
             }
         }
     }
-    compiled(&sources, findings)
+    compiled(&sources, findings, &mut |path| fs::read_to_string(path))
 }
 
-fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>) -> Loaded {
+fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: &mut ReadFile<'_>) -> Loaded {
     let mut policies = Vec::new();
     for source in sources {
-        let (found, told) = compile::file(source);
+        let (found, told) = compile::file(source, read);
         policies.extend(found);
         findings.extend(told);
     }
@@ -117,7 +118,8 @@ fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
 fn is_policy_file(path: &Path) -> bool {
     let hidden = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.'));
     let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    yaml && !hidden && !path.is_dir()
+    let list = path.to_str().is_some_and(|path| path.ends_with(statements::ENDING));
+    yaml && !hidden && !list && !path.is_dir()
 }
 
 /// What is wrong between policies: names used twice, contradictions, and users that are only watched.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::policy::glob::Glob;
 use crate::policy::names::{Meaning, Pattern, Scope, is_system_schema, is_temp};
 use crate::policy::settings::SettingPattern;
-use crate::policy::verdict::RuleRef;
+use crate::policy::statements::{StatementList, may_be_learned};
+use crate::policy::verdict::{Alert, RuleRef, Sequel};
+use crate::policy::when::{Asked, When};
 use crate::policy::words::Actions;
 use crate::sql::settings::is_guarded;
 use crate::sql::{Access, ActionName, Group, Name, Object, Operand};
@@ -20,9 +22,13 @@ pub(crate) struct Rule {
     pub actions: Actions,
     pub selectors: Selectors,
     pub when: When,
+    /// Allow rules only: of the accesses of these statements, and of no other, it covers what can be learned.
+    pub statements: Option<Arc<StatementList>>,
     /// Deny rules only: reports what it would refuse.
     pub observe: bool,
     pub hint: Option<Arc<str>>,
+    pub alert: Option<Alert>,
+    pub sequel: Sequel,
 }
 
 /// What a rule names. With none, it speaks about every object.
@@ -42,15 +48,6 @@ pub(crate) struct Selectors {
 pub(crate) struct ColumnPattern {
     pub table: Pattern,
     pub column: Glob,
-}
-
-/// Conditions; all must hold.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct When {
-    pub where_missing: bool,
-    pub statements_over: Option<u32>,
-    pub from: Option<jiff::Timestamp>,
-    pub until: Option<jiff::Timestamp>,
 }
 
 /// Objects that live in no schema: their names are compared with patterns that have none.
@@ -93,28 +90,6 @@ impl Selectors {
     }
 }
 
-impl When {
-    /// Whether it has a condition at all.
-    pub fn is_empty(&self) -> bool {
-        !self.where_missing && self.statements_over.is_none() && self.from.is_none() && self.until.is_none()
-    }
-
-    /// Whether the conditions hold but for the time.
-    pub fn holds(&self, access: &Access, statements: u32) -> bool {
-        (!self.where_missing || access.where_missing) && self.statements_over.is_none_or(|n| statements > n)
-    }
-
-    /// Whether they depend on the time.
-    pub fn is_timed(&self) -> bool {
-        self.from.is_some() || self.until.is_some()
-    }
-
-    /// Whether this moment is within `from` and `until`.
-    pub fn is_now(&self, now: jiff::Timestamp) -> bool {
-        self.from.is_none_or(|from| now >= from) && self.until.is_none_or(|until| now < until)
-    }
-}
-
 /// An object that an access is about, in one schema that its name may mean.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Candidate<'a> {
@@ -136,7 +111,10 @@ impl Rule {
 
     /// Whether this `allow` rule covers the access as one candidate of what its name may mean. Settings and roles are
     /// not asked here (`settings`).
-    pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>) -> bool {
+    pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>, asked: &Asked<'_>) -> bool {
+        if self.statements.is_some() {
+            return self.covers_listed(access, asked) && !writes_catalog(access, candidate);
+        }
         if !self.actions.contains(access.action) {
             return false;
         }
@@ -175,6 +153,12 @@ impl Rule {
             }
             Object::Setting { .. } => false,
         }
+    }
+
+    /// Whether this `allow` rule's list has the text, and lists may cover the access.
+    pub fn covers_listed(&self, access: &Access, asked: &Asked<'_>) -> bool {
+        let listed = |list: &Arc<StatementList>| asked.facts.hash.is_some_and(|hash| list.contains(hash));
+        self.statements.as_ref().is_some_and(listed) && may_be_learned(access)
     }
 
     /// Whether this `deny` rule speaks about the access in any sense that its name may have. Settings are not asked here.
@@ -242,7 +226,7 @@ impl Rule {
 }
 
 /// Whether an access reaches tables that the statement does not name and nobody here knows.
-fn takes_any_table(access: &Access) -> bool {
+pub(crate) fn takes_any_table(access: &Access) -> bool {
     access.action.name == ActionName::Truncate || access.action.kind == Some("owned")
 }
 

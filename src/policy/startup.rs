@@ -6,7 +6,7 @@ use crate::policy::settings::{Pin, same_text};
 use crate::policy::verdict::{Refusal, RuleRef};
 use crate::policy::{Moment, Parameters};
 use crate::sql::settings::{canonical, parse_bool};
-use crate::sql::{Access, ActionName, Columns, Facts, Object, Operand, SettingValue, Statement};
+use crate::sql::{Access, ActionName, Facts, Object, Operand, SettingValue, Statement};
 
 /// One setting of `options`, with the text that said it.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,17 +100,11 @@ fn keep(bench: &Bench, pins: &mut Vec<Fixed>, name: &str, value: &str) -> Result
 
 /// Judges one setting as SET of it.
 fn judge(bench: &Bench, name: &str, value: &str) -> Result<(), Refusal> {
-    let access = Access {
-        action: ActionName::Set.into(),
-        object: Object::Setting {
-            name: Operand::Constant(name.into()),
-            value: SettingValue::List(vec![Operand::Constant(value.into())]),
-        },
-        columns: Columns::default(),
-        where_missing: false,
-    };
-    let facts = Facts { statements: vec![Statement { accesses: vec![access], ..Statement::default() }] };
-    let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
+    let value = SettingValue::List(vec![Operand::Constant(value.into())]);
+    let access = Access::new(ActionName::Set, Object::Setting { name: Operand::Constant(name.into()), value });
+    let statements = vec![Statement { accesses: vec![access], ..Statement::default() }];
+    let facts = Facts { statements, ..Facts::default() };
+    let moment = Moment::now(false, Parameters::None);
     match bench.judge(&facts, &moment).refusal {
         None => Ok(()),
         Some(mut refusal) => {
@@ -121,14 +115,7 @@ fn judge(bench: &Bench, name: &str, value: &str) -> Result<(), Refusal> {
 }
 
 fn refuse(bench: &Bench, reason: String) -> Refusal {
-    Refusal {
-        policy: bench.policy.clone(),
-        rule: RuleRef::Guard,
-        reason,
-        hint: None,
-        terse: bench.terse,
-        sqlstate: "42501",
-    }
+    Refusal { terse: bench.terse, ..Refusal::new(bench.policy.clone(), RuleRef::Guard, reason, "42501") }
 }
 
 /// Judges `options`; what is left of them to send, if anything.

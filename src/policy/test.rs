@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use crate::detect;
 use crate::policy::compile::Policy;
 use crate::policy::diagnostic::{Diagnostic, Place, Severity};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
@@ -161,10 +162,16 @@ impl TestSession<'_> {
         };
         let facts = &analysis.facts;
         let opinion = second_opinion::compare(sql, facts);
-        let judge = |moment| self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion);
+        let signals = detect::signals(sql, &analysis);
+        let judge = |moment| {
+            let moment = Moment { signals: &signals, application_name: &self.who.application_name, ..moment };
+            self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion)
+        };
         let extended = !self.who.simple && facts.statements.len() < 2;
-        let moment =
-            |parameters| Moment { now: self.who.at.unwrap_or_else(jiff::Timestamp::now), extended, parameters };
+        let moment = |parameters| Moment {
+            now: self.who.at.unwrap_or_else(jiff::Timestamp::now),
+            ..Moment::now(extended, parameters)
+        };
         let refusal = if extended {
             let wanted = facts.statements.iter().map(|statement| statement.parameters as usize).max().unwrap_or(0);
             let mut values: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();

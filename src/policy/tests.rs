@@ -1,6 +1,7 @@
 //! The judge with hand-made Facts, admission and startup parameters, from policies written as a DBA writes them.
 
 mod attacks;
+mod conditions;
 mod decoys;
 mod disagreement;
 mod fastpath;
@@ -13,9 +14,7 @@ use std::sync::Arc;
 use crate::policy::diagnostic::{Severity, Source};
 use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
 use crate::policy::{Identity, Limit, Moment, Parameters, PolicySet, SessionPolicy, UnknownName, compile, load};
-use crate::sql::{
-    Access, Action, ActionName, Columns, Facts, Name, Object, Operand, SettingValue, Statement, Unparsed,
-};
+use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Operand, SettingValue, Statement, Unparsed};
 
 /// What is found in some files.
 fn findings(files: &[&str]) -> Vec<String> {
@@ -28,7 +27,7 @@ fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
     let mut findings = Vec::new();
     let mut policies = Vec::new();
     for source in &sources {
-        let (found, told) = compile::file(source);
+        let (found, told) = compile::file(source, &mut |path| std::fs::read_to_string(path));
         policies.extend(found);
         findings.extend(told);
     }
@@ -72,7 +71,7 @@ fn policy(lines: &str) -> String {
 const THREE_LINES: &str = "allow: [{rule: data, actions: [select, insert, update, delete], tables: [\"*\"]}]\n";
 
 fn access(action: impl Into<Action>, object: Object) -> Access {
-    Access { action: action.into(), object, columns: Columns::default(), where_missing: false }
+    Access::new(action, object)
 }
 
 fn relation(name: &str) -> Object {
@@ -99,11 +98,11 @@ fn set_to(name: &str, value: &str) -> Access {
 }
 
 fn facts(accesses: Vec<Access>) -> Facts {
-    Facts { statements: vec![Statement { accesses, ..Statement::default() }] }
+    Facts { statements: vec![Statement { accesses, ..Statement::default() }], ..Facts::default() }
 }
 
 fn moment(parameters: Parameters<'_>) -> Moment<'_> {
-    Moment { now: "2026-06-01T12:00:00Z".parse().unwrap(), extended: true, parameters }
+    Moment { now: "2026-06-01T12:00:00Z".parse().unwrap(), ..Moment::now(true, parameters) }
 }
 
 fn judge(session: &SessionPolicy, accesses: Vec<Access>) -> Judgement {
@@ -274,7 +273,7 @@ fn batches_are_counted_without_the_ones_that_only_reset() {
     let reset =
         Statement { accesses: vec![access(ActionName::Reset, Object::None)], default_set: true, ..nothing.clone() };
     let judged = |statements: &[&Statement]| {
-        let facts = Facts { statements: statements.iter().map(|s| (*s).clone()).collect() };
+        let facts = Facts { statements: statements.iter().map(|s| (*s).clone()).collect(), ..Facts::default() };
         refusal(session.judge(&facts, moment(Parameters::None))).map_or("allow".into(), |r| r.rule.label().to_owned())
     };
     assert_eq!(judged(&[&select]), "allow");
@@ -290,7 +289,7 @@ fn time_is_judged_and_told() {
                  when: {from: 2026-06-01T11:00:00Z, until: 2026-06-01T13:00:00Z}}]\n";
     let session = session(&[&policy(lines)]);
     let at = |now: &str| {
-        let moment = Moment { now: now.parse().unwrap(), extended: true, parameters: Parameters::Later };
+        let moment = Moment { now: now.parse().unwrap(), ..Moment::now(true, Parameters::Later) };
         let judged = session.judge(&facts(vec![on(ActionName::Select, "orders")]), moment);
         assert!(judged.timed);
         refusal(judged).is_none()
@@ -546,7 +545,7 @@ fn alarms_ring_for_guards_and_pins_only() {
 #[test]
 fn every_mistake_of_every_file_is_told_with_its_place() {
     let a = "policy: a\napplies_to: {users: [x]}\nallow:\n  - rule: r\n    actions: [selct, insert]\n    tabels: [t]\n\
-             limits: {sessions: 5}\nmode: watch\n";
+             limits: {sessions: 0}\nmode: watch\n";
     let b = "policy: b\napplies_to: {users: [y]}\nrequire: {client_cert: {cn: x}}\npin: {work_men: 4MB, seed: 1}\n\
              search_path: [\"$user\"]\ndeny: [{rule: d, when: {hours: x}}]\n";
     let c = "policy: [\n";
@@ -554,13 +553,13 @@ fn every_mistake_of_every_file_is_told_with_its_place() {
     for expected in [
         "0.yaml:5:15: unknown action \"selct\", did you mean \"select\"?",
         "0.yaml:6:5: unknown key \"tabels\" in a rule, did you mean \"tables\"?",
-        "0.yaml:7:10: `sessions` comes with a later release",
+        "0.yaml:7:20: sessions is a number from 1 on, not \"0\"",
         "0.yaml:8:7: mode is enforce or observe, not \"watch\"",
         "1.yaml:3:11: `client_cert` comes with a later release",
         "1.yaml:4:7: the server has no setting \"work_men\"",
         "1.yaml:4:22: seed does nothing at session start",
         "1.yaml:5:15: \"$user\" can't stand in search_path: what a name means would depend on who asks",
-        "1.yaml:6:25: `hours` comes with a later release",
+        "1.yaml:6:32: hours are days, times and a time zone, not \"x\"",
     ] {
         assert!(told.iter().any(|t| t == expected), "{expected}\n{told:#?}");
     }
@@ -595,7 +594,7 @@ fn a_text_over_a_limit_is_refused_whatever_it_does() {
         (vec![select(1), select(1), select(1)], Limit::MessageStatements, "54000"),
         (vec![select(1), select(21)], Limit::Depth, "54001"),
     ] {
-        let facts = Facts { statements };
+        let facts = Facts { statements, ..Facts::default() };
         let refused = refusal(enforced.judge(&facts, moment(Parameters::None))).unwrap();
         assert_eq!((refused.rule, refused.sqlstate), (RuleRef::Limit(limit), sqlstate));
         assert!(refused.hint.is_some());
@@ -604,7 +603,7 @@ fn a_text_over_a_limit_is_refused_whatever_it_does() {
         assert!(refusal(judgement).is_none());
     }
     for statements in [vec![select(20), select(1)], vec![reset.clone(), reset, select(1), select(1)]] {
-        assert!(refusal(enforced.judge(&Facts { statements }, moment(Parameters::None))).is_none());
+        assert!(refusal(enforced.judge(&Facts { statements, ..Facts::default() }, moment(Parameters::None))).is_none());
     }
     let refused = refusal(enforced.judge_too_long(2000)).unwrap();
     assert_eq!((refused.rule, refused.sqlstate), (RuleRef::Limit(Limit::StatementBytes), "54000"));

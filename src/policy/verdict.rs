@@ -4,6 +4,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::policy::admit::Class;
 use crate::policy::limits::Limit;
@@ -32,6 +33,16 @@ pub struct Judgement {
     pub at_bind: bool,
     /// The verdict depends on the time: judge again at Bind, Execute and FETCH.
     pub timed: bool,
+    /// It passes by a rule whose use is to be told.
+    pub noted: Option<Noted>,
+}
+
+/// The use of an allow rule that has a severity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    pub policy: Arc<str>,
+    pub rule: Arc<str>,
+    pub alert: Alert,
 }
 
 impl Judgement {
@@ -95,9 +106,63 @@ pub struct Refusal {
     pub terse: bool,
     /// SQLSTATE for the client (42501 unless said otherwise).
     pub sqlstate: &'static str,
+    /// What follows.
+    pub sequel: Sequel,
+    /// How much it should alarm; `None` where the rule doesn't say.
+    pub alert: Option<Alert>,
+}
+
+/// What a refusal comes to for the session (POLICY 9).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sequel {
+    /// The statement fails, as it would on the server.
+    #[default]
+    Fails,
+    /// It fails after this time; at once inside a transaction block, which would keep its locks meanwhile.
+    Delays(Duration),
+    /// The session ends.
+    Terminates,
+}
+
+/// `severity:` of a rule: the label of its uses in metrics, and a field of the audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Alert {
+    Info,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl Alert {
+    /// The words of `severity:`.
+    pub(crate) const WORDS: [(&'static str, Alert); 5] = [
+        ("info", Alert::Info),
+        ("low", Alert::Low),
+        ("medium", Alert::Medium),
+        ("high", Alert::High),
+        ("critical", Alert::Critical),
+    ];
+
+    /// The word of `severity:`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Alert::Info => "info",
+            Alert::Low => "low",
+            Alert::Medium => "medium",
+            Alert::High => "high",
+            Alert::Critical => "critical",
+        }
+    }
 }
 
 impl Refusal {
+    /// A refusal without a hint that makes the statement fail.
+    pub(in crate::policy) fn new(policy: Arc<str>, rule: RuleRef, reason: String, sqlstate: &'static str) -> Refusal {
+        let sequel = Sequel::Fails;
+        Refusal { policy, rule, reason, hint: None, terse: false, sqlstate, sequel, alert: None }
+    }
+
     /// Whether a decoy was touched.
     pub fn is_of_decoy(&self) -> bool {
         matches!(self.rule, RuleRef::Decoy { .. })
@@ -125,6 +190,10 @@ pub enum RuleRef {
     Decoy { decoy: Arc<str>, file: Arc<str>, line: u32 },
     /// The user touched a decoy from this address a while ago.
     Quarantine,
+    /// `injection: {block_at}` of a policy.
+    Injection,
+    /// The statement or the user is blocked for now, by an administrator's call.
+    Block,
 }
 
 impl RuleRef {
@@ -140,6 +209,8 @@ impl RuleRef {
             RuleRef::Disagreement => "disagreement",
             RuleRef::Decoy { .. } => "decoy",
             RuleRef::Quarantine => "quarantine",
+            RuleRef::Injection => "injection",
+            RuleRef::Block => "block",
         }
     }
 
@@ -153,7 +224,9 @@ impl RuleRef {
             | RuleRef::Parse
             | RuleRef::Limit(_)
             | RuleRef::Disagreement
-            | RuleRef::Quarantine => String::new(),
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => String::new(),
         }
     }
 }

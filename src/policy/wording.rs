@@ -7,6 +7,7 @@ use crate::policy::compile::allowable;
 use crate::policy::decide::Lack;
 use crate::policy::rule::Rule;
 use crate::policy::settings::{Given, Known, given, known};
+use crate::policy::when::{Asked, When};
 use crate::sql::{Access, Action, ActionName, Name, Object};
 
 /// Why a text is refused that two parsers read differently, and what to do about it.
@@ -15,13 +16,17 @@ pub(crate) const READ_DIFFERENTLY_HINT: &str =
     "write it in a plainer way; `portcullis explain --verbose` shows both readings";
 
 /// `DELETE on public.orders has no WHERE`: why a deny rule matched.
-pub(crate) fn denied(rule: &Rule, access: &Access, statements: u32, moment: &Moment<'_>) -> String {
-    if rule.when.statements_over.is_some() {
-        return too_many(statements);
-    }
-    let what = described(access, moment);
+pub(crate) fn denied(rule: &Rule, access: &Access, asked: &Asked<'_>) -> String {
+    let what = described(access, asked.moment);
+    let condition = condition(&rule.when, asked);
     if rule.when.where_missing {
         return format!("{what} has no WHERE");
+    }
+    if rule.when.limit_missing {
+        return format!("{what} has no LIMIT");
+    }
+    if let Some(condition) = condition {
+        return condition;
     }
     if !rule.selectors.columns.is_empty() && matches!(access.object, Object::Relation(_)) {
         let mut named = access
@@ -44,9 +49,30 @@ pub(crate) fn of_decoy(access: &Access, moment: &Moment<'_>) -> String {
     format!("{} is denied", described(access, moment))
 }
 
-/// Why a batch was refused.
-pub(crate) fn too_many(statements: u32) -> String {
-    format!("{statements} statements in one message")
+/// Why a statement was refused that touches nothing.
+pub(crate) fn denied_of_statement(rule: &Rule, asked: &Asked<'_>) -> String {
+    condition(&rule.when, asked).unwrap_or_else(|| "the statement is denied".to_owned())
+}
+
+/// The condition on a statement that it met, in words.
+fn condition(when: &When, asked: &Asked<'_>) -> Option<String> {
+    let Asked { statement, counted, moment, .. } = asked;
+    if when.statements_over.is_some() {
+        return Some(format!("{counted} statements in one message"));
+    }
+    if when.joins_over.is_some() {
+        return Some(format!("a statement with {} joins", statement.joins));
+    }
+    if when.depth_over.is_some() {
+        return Some(format!("a statement {} levels deep", statement.depth));
+    }
+    if when.injection_over.is_some() {
+        return Some(format!("injection score {}", moment.signals));
+    }
+    if when.inline {
+        return Some("values are written into the text".to_owned());
+    }
+    None
 }
 
 /// Why an access that no rule covers is refused.
@@ -178,7 +204,7 @@ mod tests {
 
     #[test]
     fn what_is_described_tells_no_secrets() {
-        let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, extended: false, parameters: Parameters::None };
+        let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, ..Moment::now(false, Parameters::None) };
         for (text, expected) in [
             ("COPY t FROM PROGRAM 'curl -u ann:secret'", "COPY PROGRAM"),
             ("ALTER SYSTEM SET primary_conninfo = 'password=secret'", "SET primary_conninfo"),

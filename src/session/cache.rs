@@ -231,8 +231,8 @@ impl Texts {
     }
 
     /// Holds Facts for a name of this session, where there is room.
-    pub fn hold(&self, facts: &Arc<Facts>) -> Option<Arc<Held>> {
-        self.shelf.hold(facts)
+    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals) -> Option<Arc<Held>> {
+        self.shelf.hold(facts, signals)
     }
 
     /// What is known of a text that is to be read like this. Takes no lock where the session itself remembers it.
@@ -290,7 +290,7 @@ impl Texts {
     /// in their spelling could make one parser cut them otherwise than the other.
     pub fn second_opinion(&self, text: &str, analysis: &Analysis) -> Opinion {
         let plain = !self.cache.off && second_opinion::is_plainly_spelled(text);
-        let hash = plain.then(|| sql::hash(text, analysis)).flatten();
+        let hash = analysis.facts.hash.filter(|_| plain);
         if hash.is_some_and(|hash| self.cache.agreed.get(&hash).is_some()) {
             return Opinion::Agrees;
         }
@@ -316,7 +316,7 @@ impl Texts {
             self.own.resize(OWN + 1, None);
         }
         if let Some(place) = self.own.get_mut(slot) {
-            let held = self.shelf.hold(&known.facts);
+            let held = self.shelf.hold(&known.facts, &known.signals);
             *place = Some(Own { known, held });
         }
     }

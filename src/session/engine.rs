@@ -197,6 +197,8 @@ pub struct Engine {
     revertible: bool,
     /// Messages of the extended protocol were sent since the last Sync.
     extended: bool,
+    /// What the session calls itself, as the server last said.
+    application_name: String,
     client_remaining: usize,
     server_remaining: usize,
     key: Option<(u32, Box<[u8]>)>,
@@ -239,6 +241,7 @@ impl Engine {
             settles_at: 0,
             revertible: false,
             extended: false,
+            application_name: String::new(),
             client_remaining: 0,
             server_remaining: 0,
             key: None,
@@ -651,6 +654,7 @@ impl Engine {
             texts: &mut self.texts,
             statements: &self.statements,
             portals: &self.portals,
+            application_name: &self.application_name,
             replication: self.replication,
         }
     }

@@ -510,7 +510,9 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
                 | RuleRef::Parse
                 | RuleRef::Limit(_)
                 | RuleRef::Disagreement
-                | RuleRef::Quarantine => (format!("rule {}, ", refusal.rule.label()), None),
+                | RuleRef::Quarantine
+                | RuleRef::Injection
+                | RuleRef::Block => (format!("rule {}, ", refusal.rule.label()), None),
                 RuleRef::Decoy { .. } => (String::new(), None),
             };
             let message = message

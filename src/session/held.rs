@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::detect::Signals;
 use crate::sql::Facts;
 
 /// What the Facts behind all names of one session may occupy, in bytes. Beyond it a name is still known, but what stands
@@ -23,11 +24,11 @@ impl Default for Shelf {
 
 impl Shelf {
     /// Holds Facts as long as anything needs them; `None` where there is no room.
-    pub fn hold(&self, facts: &Arc<Facts>) -> Option<Arc<Held>> {
+    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals) -> Option<Arc<Held>> {
         let bytes = facts.bytes() + size_of::<Held>();
         let taken = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes));
         taken.ok()?;
-        Some(Arc::new(Held { facts: Arc::clone(facts), bytes, free: Arc::clone(&self.free) }))
+        Some(Arc::new(Held { facts: Arc::clone(facts), signals: signals.clone(), bytes, free: Arc::clone(&self.free) }))
     }
 }
 
@@ -36,6 +37,7 @@ impl Shelf {
 #[derive(Debug)]
 pub struct Held {
     facts: Arc<Facts>,
+    signals: Signals,
     bytes: usize,
     free: Arc<AtomicUsize>,
 }
@@ -45,6 +47,12 @@ impl Held {
     #[inline]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The text's signs of an injection.
+    #[inline]
+    pub fn signals(&self) -> &Signals {
+        &self.signals
     }
 }
 
@@ -56,7 +64,7 @@ impl Drop for Held {
 
 impl PartialEq for Held {
     fn eq(&self, other: &Held) -> bool {
-        Arc::ptr_eq(&self.facts, &other.facts) || self.facts == other.facts
+        self.signals == other.signals && (Arc::ptr_eq(&self.facts, &other.facts) || self.facts == other.facts)
     }
 }
 
@@ -71,12 +79,12 @@ mod tests {
         let shelf = Shelf::default();
         let facts = Arc::new(Facts::default());
         let mut held = Vec::new();
-        while let Some(one) = shelf.hold(&facts) {
+        while let Some(one) = shelf.hold(&facts, Signals::NONE) {
             held.push(one);
         }
         assert!(held.len() > 1000);
         held.pop();
-        assert!(shelf.hold(&facts).is_some(), "as much as one gave back");
+        assert!(shelf.hold(&facts, Signals::NONE).is_some(), "as much as one gave back");
         drop(held);
         assert_eq!(shelf.free.load(Ordering::Relaxed), ROOM);
     }

@@ -38,6 +38,8 @@ pub struct Judged {
     /// `None` where the text has no Facts (and passes all the same, observed), and where the session has no account to keep
     /// of what it does: its verdict was remembered.
     pub facts: Option<Arc<Facts>>,
+    /// The text's signs of an injection.
+    pub signals: Signals,
     /// The Facts for the names that it makes; `None` where it has none, or the session no room for them.
     pub held: Option<Arc<Held>>,
     /// Why there are none.
@@ -56,7 +58,7 @@ impl Judged {
 
     /// A verdict on something that has no text.
     pub fn plain(judgement: Judgement) -> Judged {
-        Judged { judgement, facts: None, held: None, unparsed: None, as_server: None }
+        Judged { judgement, facts: None, signals: Signals::default(), held: None, unparsed: None, as_server: None }
     }
 }
 
@@ -69,6 +71,7 @@ pub struct Judge<'a> {
     pub texts: &'a mut Texts,
     pub statements: &'a Names,
     pub portals: &'a Names,
+    pub application_name: &'a str,
     pub replication: bool,
 }
 
@@ -97,8 +100,7 @@ impl Judge<'_> {
     /// Judges a FunctionCall message by the OID of its function, and counts it. Its arguments stream by unread.
     pub fn function_call(&mut self, oid: u32) -> Judged {
         let facts = Arc::new(sql::function_call(oid, self.lexing.server_major));
-        let moment = Moment { now: jiff::Timestamp::now(), extended: false, parameters: Parameters::None };
-        let judgement = self.policy.judge(&facts, moment);
+        let judgement = self.policy.judge(&facts, self.moment(false, Parameters::None, Signals::NONE));
         self.tell.statements(&judgement, Some(&facts));
         Judged { facts: Some(facts), ..Judged::plain(judgement) }
     }
@@ -121,8 +123,7 @@ impl Judge<'_> {
             && binds_other_than_text(facts, parse)
         {
             // What is bound to it isn't the text that the server makes of it: blanks at its end, numbers for names.
-            let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::None };
-            let unknown = self.policy.judge(facts, moment);
+            let unknown = self.policy.judge(facts, self.moment(true, Parameters::None, &judged.signals));
             match unknown.verdict {
                 Verdict::Refuse(_) => judged.judgement = unknown,
                 Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(unknown.would),
@@ -261,8 +262,7 @@ impl Judge<'_> {
         extended: bool,
     ) -> Judged {
         let parameters = if extended { Parameters::Later } else { Parameters::None };
-        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
-        let mut judged = Judged::plain(self.policy.judge(facts, moment));
+        let mut judged = Judged::plain(self.policy.judge(facts, self.moment(extended, parameters, signals)));
         if let Some(named) = self.names(facts, extended) {
             let touches_decoy = judged.judgement.refusal().is_some_and(Refusal::is_of_decoy);
             if named.judgement.refusal().is_some() && !touches_decoy {
@@ -282,10 +282,14 @@ impl Judge<'_> {
             self.tell.attempt(signals, &judged.judgement, raw, self.texts);
         }
         let held = match judged.judgement.verdict {
-            Verdict::Allow(_) => self.texts.hold(facts),
+            Verdict::Allow(_) => self.texts.hold(facts, signals),
             Verdict::Refuse(_) => None,
         };
-        Judged { facts: Some(Arc::clone(facts)), held, ..judged }
+        Judged { facts: Some(Arc::clone(facts)), signals: signals.clone(), held, ..judged }
+    }
+
+    fn moment<'m>(&'m self, extended: bool, parameters: Parameters<'m>, signals: &'m Signals) -> Moment<'m> {
+        Moment { signals, application_name: self.application_name, ..Moment::now(extended, parameters) }
     }
 
     /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run. One that is
@@ -341,10 +345,11 @@ impl Judge<'_> {
             let reason = "what may stand behind this name can't be judged any more: close it or make it again";
             return Judged::plain(self.policy.guard(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, reason.to_owned()));
         }
-        let moment = Moment { now: jiff::Timestamp::now(), extended, parameters };
         let mut answer = None;
         for statement in behind.to_judge() {
-            let itself = Judged::plain(self.policy.judge(statement.facts(), moment));
+            let itself = Judged::plain(
+                self.policy.judge(statement.facts(), self.moment(extended, parameters, statement.signals())),
+            );
             let named = match by {
                 _ if !statement.uses_names() => None,
                 By::Message => self.names(statement.facts(), extended),
@@ -364,7 +369,9 @@ impl Judge<'_> {
                 }
             }
         }
-        answer.unwrap_or_else(|| Judged::plain(self.policy.judge(&Facts::default(), moment)))
+        answer.unwrap_or_else(|| {
+            Judged::plain(self.policy.judge(&Facts::default(), self.moment(extended, parameters, Signals::NONE)))
+        })
     }
 }
 

@@ -99,7 +99,9 @@ impl Wording {
             | RuleRef::Parse
             | RuleRef::Limit(_)
             | RuleRef::Disagreement
-            | RuleRef::Quarantine => format!("{}, {event}", refusal.rule.label()),
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => format!("{}, {event}", refusal.rule.label()),
             // Who touched it shall not learn what it was.
             RuleRef::Decoy { .. } => event,
         };
@@ -193,6 +195,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::policy::Sequel;
 
     fn reference(random: u128) -> Reference {
         Reference::new(jiff::Timestamp::from_millisecond(1_700_000_000_000).unwrap(), random)
@@ -206,6 +209,8 @@ mod tests {
             hint: Some(Arc::from("add a WHERE clause")),
             terse: false,
             sqlstate: "42501",
+            sequel: Sequel::Fails,
+            alert: None,
         }
     }
 

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::detect::Signals;
 use crate::policy::Approved;
 use crate::session::held::Held;
 use crate::sql::{Facts, NameUse};
@@ -39,6 +40,11 @@ impl Statement {
     #[inline]
     pub fn facts(&self) -> &Facts {
         self.held.facts()
+    }
+
+    /// Its signs of an injection.
+    pub fn signals(&self) -> &Signals {
+        self.held.signals()
     }
 
     /// Whether running it runs what stands behind other names.
@@ -196,10 +202,10 @@ impl Behind {
         self.forgotten = self.forgotten.filter(|at| *at == made);
     }
 
-    fn judge_again(&mut self, judge: &mut impl FnMut(&Facts) -> Again) {
+    fn judge_again(&mut self, judge: &mut impl FnMut(&Held) -> Again) {
         let mut lost = self.lost.max(self.forgotten.take());
         let mut keep = |statement: &mut Statement| {
-            let again = judge(statement.facts());
+            let again = judge(&statement.held);
             statement.settled = again == Again::Settled && !statement.uses_names;
             if again == Again::Lost {
                 lost = lost.max(Some(statement.at));
@@ -259,7 +265,7 @@ impl Names {
     }
 
     /// Other policies are in force: they judge everything that may stand behind any of the names.
-    pub fn judge_again(&mut self, mut judge: impl FnMut(&Facts) -> Again) {
+    pub fn judge_again(&mut self, mut judge: impl FnMut(&Held) -> Again) {
         for behind in self.unnamed.iter_mut().chain(self.named.values_mut()) {
             behind.judge_again(&mut judge);
         }
@@ -354,8 +360,9 @@ mod tests {
     use crate::session::held::Shelf;
 
     fn made_of(parameters: u32, settled: bool) -> Behind {
-        let facts = Facts { statements: vec![crate::sql::Statement { parameters, ..Default::default() }] };
-        let held = Shelf::default().hold(&Arc::new(facts)).unwrap();
+        let facts =
+            Facts { statements: vec![crate::sql::Statement { parameters, ..Default::default() }], ..Facts::default() };
+        let held = Shelf::default().hold(&Arc::new(facts), Signals::NONE).unwrap();
         Behind { newest: Some(Statement { held, settled, uses_names: false, at: Stamp::ZERO }), ..Behind::nothing() }
     }
 
@@ -457,7 +464,7 @@ mod tests {
         let mut names = Names::default();
         names.made("", &made_of(1, true)).unwrap();
         names.made("", &made_of(2, true)).unwrap();
-        names.judge_again(|facts| match facts.statements.first().unwrap().parameters {
+        names.judge_again(|held| match held.facts().statements.first().unwrap().parameters {
             1 => Again::Asked,
             _ => Again::Settled,
         });

@@ -3,11 +3,19 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::sql::StatementHash;
+
 /// What the whole text of one Query or Parse does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// One entry for each top-level statement, in order. Empty for the empty statement.
     pub statements: Vec<Statement>,
+    /// What lists of statements, blocks and logs know the text by. `None` where it is long, or a message without text.
+    pub hash: Option<StatementHash>,
+    /// A plain value is written into it where a parameter could stand (LIMIT, OFFSET, `true` and `false` aside).
+    pub inline: bool,
+    /// It holds a password of a role or of another server: who reads the hash can try passwords until one fits.
+    pub secret: bool,
 }
 
 impl Facts {
@@ -57,6 +65,8 @@ pub struct Statement {
     pub depth: u32,
     /// The greatest `$n` used, 0 for none.
     pub parameters: u32,
+    /// Joins anywhere in its tree: one for each JOIN, and for each further item of a FROM or USING list.
+    pub joins: u32,
 }
 
 /// One thing that a statement does to one object.
@@ -69,6 +79,21 @@ pub struct Access {
     /// For `update`, `delete` and `select`: the node that makes the access has no restricting WHERE
     /// (POLICY 8: missing, or constant, or `id = id`, `IS NOT NULL`-alone …).
     pub where_missing: bool,
+    /// For `select`: the query that names the relation has no LIMIT (or FETCH FIRST), or LIMIT ALL.
+    pub limit_missing: bool,
+}
+
+impl Access {
+    /// An access without columns and traits.
+    pub fn new(action: impl Into<Action>, object: Object) -> Access {
+        Access {
+            action: action.into(),
+            object,
+            columns: Columns::default(),
+            where_missing: false,
+            limit_missing: false,
+        }
+    }
 }
 
 /// An action of POLICY 4, with its object kind or sub-command: `create:index`, `alter:add_column`.

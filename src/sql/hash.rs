@@ -15,10 +15,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use pg_query::NodeEnum;
-use pg_query::protobuf::{KeywordKind, ScanToken, Token};
+use pg_query::protobuf::{KeywordKind, ParseResult, ScanToken, Token};
 use sha2::{Digest, Sha256};
 
-use crate::sql::Analysis;
 use crate::sql::parse::tokens;
 use values::{Place, Values};
 
@@ -48,13 +47,31 @@ impl FromStr for StatementHash {
     }
 }
 
-/// The hash of a text that was read. `None` where the lexer does not give its tokens a second time (it always did so far).
-/// Needs the stack that reading it needed.
-pub fn hash(text: &str, analysis: &Analysis) -> Option<StatementHash> {
+/// The longest text that is hashed, in bytes: its tokens take sixteen times as much.
+const LONGEST: usize = 128 << 10;
+
+/// What is taken from a text beside what it does.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// `None` where the text is long, or the lexer does not give its tokens a second time (it always did so far).
+    pub hash: Option<StatementHash>,
+    /// See [`Facts::inline`](crate::sql::Facts).
+    pub inline: bool,
+    /// See [`Facts::secret`](crate::sql::Facts).
+    pub secret: bool,
+}
+
+/// The marks of a text that was read. Needs the stack that reading it needed.
+pub(super) fn marks(text: &str, tree: &ParseResult) -> Marks {
+    let values = Values::of(tree);
+    let hash = (text.len() <= LONGEST).then(|| hash(text, &values)).flatten();
+    Marks { hash, inline: values.are_of_data(), secret: tells_secrets(tree) }
+}
+
+fn hash(text: &str, values: &Values) -> Option<StatementHash> {
     let tokens = tokens(text)?;
-    let values = Values::of(&analysis.tree);
     let mut digest = Sha256::new();
-    for piece in pieces(text, &tokens, &values) {
+    for piece in pieces(text, &tokens, values) {
         piece.feed(&mut digest);
     }
     let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(digest.finalize());
@@ -63,7 +80,7 @@ pub fn hash(text: &str, analysis: &Analysis) -> Option<StatementHash> {
 
 /// Whether a text holds a password of a role or of another server. Its hash depends on that (an allow-list must not take one
 /// for another), so that whoever reads the hash can try passwords until one fits: keep it out of what others read.
-pub fn tells_secrets(analysis: &Analysis) -> bool {
+fn tells_secrets(tree: &ParseResult) -> bool {
     let holds = |statement: &NodeEnum| {
         matches!(
             statement,
@@ -77,7 +94,7 @@ pub fn tells_secrets(analysis: &Analysis) -> bool {
                 | NodeEnum::AlterSubscriptionStmt(_)
         )
     };
-    analysis.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()).any(holds)
+    tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()).any(holds)
 }
 
 /// What is left of a token.

@@ -89,7 +89,7 @@ fn nested(text: &str, tree: &ParseResult, reading: Reading, strings: u32) -> Res
     {
         first.accesses.push(emit::unknown(&what));
     }
-    Ok(Facts { statements })
+    Ok(Facts { statements, ..Facts::default() })
 }
 
 /// Reads SQL that a string holds.

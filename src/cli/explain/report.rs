@@ -116,15 +116,15 @@ impl Answer {
             Err(why) => return Answer::unparsed(&why, session),
         };
         // As POLICY 14 has it for tests: the extended protocol, and parameters that come later.
-        let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
+        let signals = detect::signals(text, &analysis);
+        let moment = Moment { signals: &signals, ..Moment::now(true, Parameters::Later) };
         let compared = Compared::of(text, &analysis.facts);
         let opinion = compared.opinion();
         let judge =
             |session: &SessionPolicy| session.after_second_opinion(session.judge(&analysis.facts, moment), &opinion);
         let mut answer = Answer::judged(session.map(judge));
         answer.second_opinion = verbose.then(|| SecondOpinion::of(&compared, &opinion));
-        answer.hash = sql::hash(text, &analysis).map(|hash| hash.to_string());
-        let signals = detect::signals(text, &analysis);
+        answer.hash = analysis.facts.hash.map(|hash| hash.to_string());
         answer.injection.score = signals.score();
         answer.injection.signals = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
         answer.injection.signals.sort_unstable();
@@ -225,7 +225,9 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
             | RuleRef::Parse
             | RuleRef::Limit(_)
             | RuleRef::Disagreement
-            | RuleRef::Quarantine => line("  rule", refusal.rule.label()),
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => line("  rule", refusal.rule.label()),
         }
         line("  reason", &refusal.reason);
         if let Some(hint) = &refusal.hint {

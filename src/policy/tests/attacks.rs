@@ -1,15 +1,29 @@
 //! Attacks of the catalogue that are aimed at the language itself.
 
+use super::*;
 use crate::policy::Identity;
+use crate::sql;
 
 #[test]
 fn no_rule_can_trust_what_the_client_calls_itself() {
+    let deny =
+        "policy: p\napplies_to: {users: [u]}\ndeny: [{rule: r, actions: [delete], when: {application_name: bad}}]\n";
+    let error = crate::policy::load_text("p.yaml", deny).expect_err("it must not load");
+    assert!(error.contains("application_name"), "{error}");
     let yaml = "policy: p
 applies_to: {users: [u]}
 allow: [{rule: batch, actions: [delete], tables: [orders], when: {application_name: trusted}}]
 ";
-    let error = crate::policy::load_text("p.yaml", yaml).expect_err("it must not load");
-    assert!(error.contains("application_name"), "{error}");
+    let told = findings(&[yaml]);
+    assert!(told.iter().any(|finding| finding.contains("warning") && finding.contains("application_name")), "{told:?}");
+    // Who has another name now is refused now: the verdict is of no use later.
+    let set = std::sync::Arc::new(crate::policy::load_text("p.yaml", yaml).unwrap());
+    let session = set.admit(&set.test_identity(None).unwrap()).unwrap();
+    let facts = sql::analyse("DELETE FROM orders", sql::Reading::default()).unwrap().facts;
+    for (application_name, allowed) in [("trusted", true), ("Trusted", false), ("", false)] {
+        let judged = session.judge(&facts, Moment { application_name, ..Moment::now(false, Parameters::None) });
+        assert!(judged.refusal().is_none() == allowed && judged.timed && session.lasting(&judged).is_none());
+    }
 }
 
 #[test]

@@ -1,14 +1,67 @@
 //! Lists of recorded statements: what was recorded while somebody attacked must not become policy.
 
 use super::*;
+use crate::sql;
+
+/// Loads a policy with a list of these statements beside it.
+fn load_with_list(texts: &[&str], rest: &str) -> Arc<PolicySet> {
+    let directory = tempfile::tempdir().unwrap();
+    let hash = |text: &&str| sql::analyse(text, sql::Reading::default()).unwrap().facts.hash.unwrap();
+    let list: String = texts.iter().map(|text| format!("- {{\"hash\": \"{}\"}}\n", hash(text))).collect();
+    std::fs::write(directory.path().join("shop.learned.yaml"), list).unwrap();
+    let policy = policy(&format!("allow: [{{rule: learned, statements: shop.learned.yaml}}]\n{rest}"));
+    std::fs::write(directory.path().join("shop.yaml"), policy).unwrap();
+    Arc::new(crate::policy::load(directory.path()).unwrap())
+}
+
+fn refused_by(set: &Arc<PolicySet>, text: &str) -> Option<String> {
+    let session = set.admit(&set.test_identity(None).unwrap()).unwrap();
+    let facts = sql::analyse(text, sql::Reading::default()).unwrap().facts;
+    refusal(session.judge(&facts, moment(Parameters::None))).map(|refusal| refusal.rule.label().to_owned())
+}
+
+#[test]
+fn a_list_allows_its_statements_and_no_other() {
+    let listed = ["SELECT a FROM t WHERE b = 1", "UPDATE t SET a = 1 WHERE b = 2 RETURNING c", "SELECT f(1)"];
+    let set = load_with_list(&listed, "deny: [{rule: hidden, columns: [t.c]}]\n");
+    assert_eq!(refused_by(&set, "select a from T where b = 77 -- as always"), None);
+    assert_eq!(refused_by(&set, "SELECT f(2)"), None);
+    for other in
+        ["SELECT a FROM t WHERE b = 1 OR true", "SELECT a FROM t", "SELECT a, b FROM t WHERE b = 1", "SELECT f(g(1))"]
+    {
+        assert_eq!(refused_by(&set, other).as_deref(), Some("default"), "{other}");
+    }
+    assert_eq!(refused_by(&set, listed[1]).as_deref(), Some("hidden"), "deny wins over a list");
+}
 
 #[test]
 fn no_list_of_recorded_statements_becomes_policy() {
-    let list = "allow: [{rule: learned, statements: shop.learned.yaml}]\n";
-    let told = findings(&[&policy(list)]);
-    assert!(told.iter().any(|finding| finding.contains("`statements` comes with a later release")), "{told:?}");
+    let never = [
+        "COPY t TO PROGRAM 'id'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT dblink_connect('host=x')",
+        "ALTER SYSTEM SET work_mem = '1GB'",
+        "DO $$ BEGIN NULL; END $$",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "SET search_path = evil",
+        "SET row_security = off",
+        "SET ROLE postgres",
+        "GRANT SELECT ON t TO public",
+        "SELECT pg_terminate_backend(1)",
+        "UPDATE pg_catalog.pg_proc SET proname = 'x' WHERE oid = 1",
+        "SELECT lo_import('/etc/passwd')",
+        "SELECT set_config($1, $2, false)",
+    ];
+    let set = load_with_list(&never, "");
+    for text in never {
+        let session = set.admit(&set.test_identity(None).unwrap()).unwrap();
+        let facts = sql::analyse(text, sql::Reading::default()).unwrap().facts;
+        assert!(refusal(session.judge(&facts, moment(Parameters::None))).is_some(), "{text}");
+    }
     // Beside actions neither: such a rule would allow more than its list.
     let list = "allow: [{rule: learned, actions: [select], tables: ['*'], statements: shop.learned.yaml}]\n";
     let told = findings(&[&policy(list)]);
-    assert!(told.iter().any(|finding| finding.contains("`statements` comes with a later release")), "{told:?}");
+    assert!(told.iter().any(|finding| finding.contains("everything that they do, and nothing else")), "{told:?}");
+    let told = findings(&[&policy("allow: [{rule: learned, statements: other.yaml}]\n")]);
+    assert!(told.iter().any(|finding| finding.contains("no list of statements by its name")), "{told:?}");
 }

@@ -6,7 +6,7 @@ use crate::sql::{Reading, analyse};
 /// The rule that refuses a text, if one does.
 fn refused_by(rules: &str, text: &str) -> Option<String> {
     let session = session(&[&policy(rules)]);
-    let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, extended: false, parameters: Parameters::None };
+    let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, ..Moment::now(false, Parameters::None) };
     let judged = session.judge(&analyse(text, Reading::default()).unwrap().facts, moment);
     refusal(judged).map(|refusal| refusal.rule.label().to_owned())
 }

@@ -76,7 +76,7 @@ fn nothing_else_is_taken_for_it() {
 fn a_verdict_is_recalled_by_its_own_class_only() {
     let set = set(TWO);
     let (ann, again, ben) = (session(&set, "ann"), session(&set, "ann"), session(&set, "ben"));
-    let moment = policy::Moment { now: jiff::Timestamp::now(), extended: false, parameters: policy::Parameters::None };
+    let moment = policy::Moment::now(false, policy::Parameters::None);
     let allowed = ben.judge(&facts("SELECT a FROM u"), moment);
     let lasting = ben.lasting(&allowed).unwrap();
     assert!(ben.recall(&lasting).is_some() && session(&set, "ben").recall(&lasting).is_some());
@@ -91,7 +91,7 @@ fn what_depends_on_the_time_or_on_bound_values_is_judged_each_time() {
                  - {rule: tonight, actions: [select], tables: [t], when: {until: 2999-01-01T00:00:00Z}}\n  \
                  - {rule: tenant, actions: [set], settings: [\"search_path=a\"]}\n";
     let ann = session(&set(timed), "ann");
-    let moment = policy::Moment { now: jiff::Timestamp::now(), extended: true, parameters: policy::Parameters::Later };
+    let moment = policy::Moment::now(true, policy::Parameters::Later);
     for (text, lasts) in [
         ("SELECT a FROM u", true),
         ("SELECT a FROM t", false),

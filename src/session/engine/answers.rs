@@ -150,6 +150,7 @@ impl Engine {
                 // One that the guard doesn't let a session have can only be observed: it is read as ASCII or not at all.
                 self.lexing.client_encoding = Encoding::lookup(&value).unwrap_or(Encoding::SqlAscii);
             }
+            "application_name" => self.application_name = value.to_string(),
             "server_encoding" => self.lexing.server_utf8 = value == "UTF8",
             "server_version" => {
                 let major = value.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();

@@ -3,9 +3,9 @@
 
 use super::{End, Engine};
 use crate::policy::{Moment, Parameters, SessionPolicy, Verdict};
+use crate::session::held::Held;
 use crate::session::judge::takes_values;
 use crate::session::statements::Again;
-use crate::sql::Facts;
 use crate::wire::frontend::Frontend;
 use crate::wire::sqlstate;
 
@@ -69,16 +69,18 @@ impl Engine {
     }
 
     fn judge_names(&mut self, policy: &SessionPolicy) {
-        self.statements.judge_again(|facts| again(policy, facts));
+        let name = &self.application_name;
+        self.statements.judge_again(|held| again(policy, held, name));
         // The values of a portal were judged when they were bound, and are gone.
-        self.portals.judge_again(|facts| if takes_values(facts) { Again::Lost } else { again(policy, facts) });
+        let portal = |held: &Held| if takes_values(held.facts()) { Again::Lost } else { again(policy, held, name) };
+        self.portals.judge_again(portal);
     }
 }
 
 /// What these policies make of a statement that others allowed.
-fn again(policy: &SessionPolicy, facts: &Facts) -> Again {
-    let moment = Moment { now: jiff::Timestamp::now(), extended: true, parameters: Parameters::Later };
-    let judgement = policy.judge(facts, moment);
+fn again(policy: &SessionPolicy, held: &Held, application_name: &str) -> Again {
+    let moment = Moment { signals: held.signals(), application_name, ..Moment::now(true, Parameters::Later) };
+    let judgement = policy.judge(held.facts(), moment);
     let always = !judgement.at_bind && !judgement.timed && judgement.would.is_none();
     match judgement.verdict {
         Verdict::Allow(_) if always => Again::Settled,

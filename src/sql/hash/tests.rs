@@ -5,7 +5,7 @@ use crate::sql::{Reading, analyse};
 
 fn of(text: &str) -> StatementHash {
     let analysis = analyse(text, Reading::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
-    hash(text, &analysis).unwrap()
+    analysis.facts.hash.unwrap()
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_deepest_statements_have_a_hash_and_an_opinion() {
             let text = format!("{head}{}{inner}{}", open.repeat(levels), close.repeat(levels));
             let analysis = analyse(&text, Reading::default()).ok()?;
             let _ = crate::sql::second_opinion::compare(&text, &analysis.facts);
-            Some((levels, hash(&text, &analysis)))
+            Some((levels, analysis.facts.hash))
         })
     };
     let stack = std::thread::Builder::new().stack_size(crate::sql::STACK);

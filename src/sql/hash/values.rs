@@ -25,7 +25,11 @@ pub(super) enum Place {
 
 /// The plain values of a tree, by the byte at which they begin in the text.
 #[derive(Debug, Default)]
-pub(super) struct Values(HashMap<usize, Place>);
+pub(super) struct Values {
+    places: HashMap<usize, Place>,
+    /// Those that are given as LIMIT or OFFSET, and `true` and `false`.
+    bounds: usize,
+}
 
 /// Built-ins whose constant arguments are values like any other.
 const COMPUTING: [&str; 14] = [
@@ -58,7 +62,12 @@ impl Values {
     }
 
     pub fn at(&self, byte: usize) -> Option<Place> {
-        self.0.get(&byte).copied()
+        self.places.get(&byte).copied()
+    }
+
+    /// Whether there are others than LIMIT, OFFSET, `true` and `false`.
+    pub fn are_of_data(&self) -> bool {
+        self.places.len() > self.bounds
     }
 
     fn statement(&mut self, node: &NodeEnum) {
@@ -138,8 +147,10 @@ impl Values {
             }
             NodeRef::SelectStmt(n) => {
                 self.below(node);
+                let before = self.places.len();
                 self.given(&n.limit_count);
                 self.given(&n.limit_offset);
+                self.bounds += self.places.len() - before;
                 false
             }
             NodeRef::ColumnRef(_) | NodeRef::ParamRef(_) | NodeRef::SqlvalueFunction(_) | NodeRef::SetToDefault(_) => {
@@ -214,8 +225,10 @@ impl Values {
         match &node.node {
             Some(NodeEnum::AConst(constant)) if !constant.isnull => {
                 if let Ok(byte) = usize::try_from(constant.location) {
+                    let truth = matches!(constant.val, Some(pb::a_const::Val::Boolval(_)));
+                    self.bounds += usize::from(truth && !self.places.contains_key(&byte));
                     // What is one of a list stays one.
-                    let known = self.0.entry(byte).or_insert(place);
+                    let known = self.places.entry(byte).or_insert(place);
                     if place == Place::Listed {
                         *known = place;
                     }

@@ -228,6 +228,7 @@ impl<'a> Walker<'a> {
                     let slot = self.relation(ActionName::Select, relation);
                     self.all_columns(slot);
                     self.set_where_missing(slot, true);
+                    self.set_limit_missing(slot, true);
                     true
                 }
                 None => false,

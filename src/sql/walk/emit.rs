@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Walker;
-use crate::sql::{Access, Action, ActionName, Columns, Name, Object, Operand, SettingValue};
+use crate::sql::{Access, Action, ActionName, Name, Object, Operand, SettingValue};
 
 /// The index of an access in the statement: columns found later are added to it.
 pub(super) type Slot = usize;
@@ -16,12 +16,7 @@ pub(super) fn action(name: ActionName, kind: &'static str) -> Action {
 
 /// The access that nothing allows.
 pub(super) fn unknown(what: &str) -> Access {
-    Access {
-        action: ActionName::Unknown.into(),
-        object: Object::Unknown(what.into()),
-        columns: Columns::default(),
-        where_missing: false,
-    }
+    Access::new(ActionName::Unknown, Object::Unknown(what.into()))
 }
 
 /// Adds a named column to an access.
@@ -45,7 +40,7 @@ impl Walker<'_> {
         {
             action = ActionName::Select.into();
         }
-        self.statement.accesses.push(Access { action, object, columns: Columns::default(), where_missing: false });
+        self.statement.accesses.push(Access::new(action, object));
         self.statement.accesses.len() - 1
     }
 
@@ -72,6 +67,12 @@ impl Walker<'_> {
     pub(super) fn set_where_missing(&mut self, slot: Slot, missing: bool) {
         if let Some(access) = self.statement.accesses.get_mut(slot) {
             access.where_missing = missing;
+        }
+    }
+
+    pub(super) fn set_limit_missing(&mut self, slot: Slot, missing: bool) {
+        if let Some(access) = self.statement.accesses.get_mut(slot) {
+            access.limit_missing = missing;
         }
     }
 
@@ -109,10 +110,11 @@ impl Walker<'_> {
         if self.statement.accesses.len() < 2 {
             return;
         }
-        let mut first: HashMap<(Action, Object, bool), usize> = HashMap::with_capacity(self.statement.accesses.len());
+        let mut first: HashMap<(Action, Object, bool, bool), usize> =
+            HashMap::with_capacity(self.statement.accesses.len());
         let mut kept: Vec<Access> = Vec::with_capacity(self.statement.accesses.len());
         for access in self.statement.accesses.drain(..) {
-            match first.entry((access.action, access.object.clone(), access.where_missing)) {
+            match first.entry((access.action, access.object.clone(), access.where_missing, access.limit_missing)) {
                 Entry::Vacant(entry) => {
                     entry.insert(kept.len());
                     kept.push(access);

@@ -37,6 +37,7 @@ impl<'a> Walker<'a> {
             select: Some(select),
             lock: if inherits_lock { Lock::All } else { lock(&select.locking_clause) },
             where_missing: !restricts(boxed(&select.where_clause), &Target::of_select(&select.from_clause)),
+            limit_missing: !limits(boxed(&select.limit_count)),
             ..Frame::default()
         };
         self.frames.push(frame);
@@ -71,6 +72,7 @@ impl<'a> Walker<'a> {
         for arm in [larg, rarg].into_iter().flatten() {
             self.node(NodeRef::SelectStmt(arm));
         }
+        self.joined(from_clause.len().saturating_sub(1));
         self.nodes(from_clause);
         self.nodes(target_list);
         self.boxed(where_clause);
@@ -98,15 +100,23 @@ impl<'a> Walker<'a> {
             self.relation(ActionName::SelectForUpdate, full.clone());
         }
         let slot = self.relation(ActionName::Select, full);
-        let missing = self.frames.last().is_some_and(|f| f.where_missing);
-        self.set_where_missing(slot, missing);
+        let (where_missing, limit_missing) =
+            self.frames.last().map_or((false, false), |frame| (frame.where_missing, frame.limit_missing));
+        self.set_where_missing(slot, where_missing);
+        self.set_limit_missing(slot, limit_missing);
         if alias.is_some_and(|a| !a.colnames.is_empty()) {
             self.all_columns(slot);
         }
         self.add_item(name, schema, vec![slot]);
     }
 
+    fn joined(&mut self, times: usize) {
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
+        self.statement.joins = self.statement.joins.saturating_add(times);
+    }
+
     pub(super) fn join(&mut self, join: &'a pb::JoinExpr) {
+        self.joined(1);
         let before = self.items();
         self.boxed(&join.larg);
         self.boxed(&join.rarg);
@@ -268,6 +278,7 @@ impl<'a> Walker<'a> {
         let mut frame = Self::target_frame(Self::target(relation, vec![slot]));
         frame.where_missing = !restricts(boxed(where_clause), &Target::Any);
         self.frames.push(frame);
+        self.joined(from_clause.len());
         self.nodes(from_clause);
         self.assignments(target_list, &[slot]);
         self.boxed(where_clause);
@@ -287,6 +298,7 @@ impl<'a> Walker<'a> {
         let mut frame = Self::target_frame(Self::target(relation, vec![slot]));
         frame.where_missing = !restricts(boxed(where_clause), &Target::Any);
         self.frames.push(frame);
+        self.joined(using_clause.len());
         self.nodes(using_clause);
         self.boxed(where_clause);
         self.returning(returning_clause, relation, &[slot]);
@@ -319,6 +331,7 @@ impl<'a> Walker<'a> {
         let mut frame = Self::target_frame(Self::target(relation, slots.clone()));
         frame.where_missing = !joined;
         self.frames.push(frame);
+        self.joined(1);
         self.boxed(source_relation);
         self.boxed(join_condition);
         for clause in merge_when_clauses.iter().filter_map(inner) {
@@ -407,6 +420,16 @@ fn lock<'a>(clauses: &'a [Node]) -> Lock<'a> {
         }
     }
     if names.is_empty() { Lock::None } else { Lock::Only(names) }
+}
+
+/// Whether LIMIT or FETCH FIRST bounds the rows; LIMIT ALL and LIMIT NULL don't.
+fn limits(count: Option<&NodeEnum>) -> bool {
+    match count {
+        None => false,
+        Some(NodeEnum::AConst(constant)) => !constant.isnull,
+        Some(NodeEnum::TypeCast(cast)) => limits(boxed(&cast.arg)),
+        Some(_) => true,
+    }
 }
 
 /// The strings of a list, for lists that hold only strings.

@@ -18,6 +18,7 @@ pub(super) struct Frame<'a> {
     pub select: Option<&'a SelectStmt>,
     pub lock: Lock<'a>,
     pub where_missing: bool,
+    pub limit_missing: bool,
     /// A FROM item that can't see its siblings is being walked: a name means what it means further out.
     pub hidden: bool,
     /// Part of a FROM list that sees only some of its siblings is being walked (the condition of a join, the arguments of

@@ -39,6 +39,7 @@ impl<'a> Walker<'a> {
                 }
                 strings(attlist).for_each(|column| self.name_column(slot, column));
                 self.set_where_missing(slot, action == ActionName::Select);
+                self.set_limit_missing(slot, action == ActionName::Select);
                 slots.push(slot);
             }
             self.about(&relation.relname, slots, |walker| {
@@ -60,6 +61,7 @@ impl<'a> Walker<'a> {
         for mut access in copied {
             access.action = ActionName::CopyTo.into();
             access.where_missing = false;
+            access.limit_missing = false;
             self.statement.accesses.push(access);
         }
     }

@@ -1,0 +1,148 @@
+//! Hours of the week in a time zone: `Mon-Fri 08:00-20:00 Europe/Paris`.
+
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+
+/// When in the week a rule holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hours {
+    /// One bit for each weekday on which the hours begin, Monday first.
+    days: u8,
+    begin: Time,
+    /// Not after `begin`: it ends on the next day. Equal: the whole day.
+    end: Time,
+    zone: TimeZone,
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+impl Hours {
+    /// `[days] begin-end zone`: days like `Mon-Fri` or `Sat,Sun` (every day without them), times like `08:00` (`24:00` as an
+    /// end), a zone of the IANA database. What ends before it begins goes on into the next day.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(text: &str) -> Result<Hours, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (days, times, zone) = match words.as_slice() {
+            [days, times] if times.contains(':') && days.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+                return Err("hours need their time zone".to_owned());
+            }
+            [days, times, zone] => (Some(*days), *times, *zone),
+            [times, zone] => (None, *times, *zone),
+            _ => return Err(format!("hours are days, times and a time zone, not \"{text}\"")),
+        };
+        let days = days.map_or(Ok(0x7f), parse_days)?;
+        let Some((begin, end)) = times.split_once('-') else {
+            return Err(format!("\"{times}\" is no span of time"));
+        };
+        let (begin, end) = (parse_time(begin)?, if end == "24:00" { Time::midnight() } else { parse_time(end)? });
+        let zone = match zone {
+            "UTC" | "Z" => TimeZone::UTC,
+            zone => TimeZone::get(zone).map_err(|_| format!("there is no time zone \"{zone}\""))?,
+        };
+        Ok(Hours { days, begin, end, zone })
+    }
+
+    /// Whether this moment is within them.
+    pub fn contain(&self, now: jiff::Timestamp) -> bool {
+        let local = now.to_zoned(self.zone.clone());
+        let (today, time) = (local.weekday(), local.time());
+        let on = |day: Weekday| self.days & bit(day) != 0;
+        if self.begin < self.end {
+            return on(today) && time >= self.begin && time < self.end;
+        }
+        (on(today) && time >= self.begin) || (on(today.previous()) && time < self.end)
+    }
+}
+
+fn bit(day: Weekday) -> u8 {
+    1 << day.to_monday_zero_offset()
+}
+
+fn parse_days(text: &str) -> Result<u8, String> {
+    let mut days = 0;
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (parse_day(first)?, parse_day(last)?);
+        let mut day = first;
+        loop {
+            days |= 1 << day;
+            if day == last {
+                break;
+            }
+            day = (day + 1) % 7;
+        }
+    }
+    Ok(days)
+}
+
+fn parse_day(text: &str) -> Result<usize, String> {
+    let lower = text.to_ascii_lowercase();
+    let day = DAYS.iter().position(|day| *day == lower);
+    day.ok_or_else(|| format!("\"{text}\" is no weekday: Mon, Tue, Wed, Thu, Fri, Sat, Sun"))
+}
+
+fn parse_time(text: &str) -> Result<Time, String> {
+    let no_time = || format!("\"{text}\" is no time of the day: 08:00");
+    let (hour, minute) = text.split_once(':').ok_or_else(no_time)?;
+    let number = |digits: &str| match digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => digits.parse::<i8>().ok(),
+        false => None,
+    };
+    let (Some(hour), Some(minute)) = (number(hour), number(minute)) else { return Err(no_time()) };
+    Time::new(hour, minute, 0, 0).map_err(|_| no_time())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(hours: &str, now: &str) -> bool {
+        Hours::parse(hours).unwrap().contain(now.parse().unwrap())
+    }
+
+    #[test]
+    fn hours_are_those_of_their_zone() {
+        let office = "Mon-Fri 08:00-20:00 Europe/Paris";
+        // Friday 20 November 2026: Paris is one hour ahead of UTC, in July two.
+        assert!(holds(office, "2026-11-20T07:00:00Z"));
+        assert!(!holds(office, "2026-11-20T06:59:59Z"));
+        assert!(!holds(office, "2026-11-20T19:00:00Z"));
+        assert!(holds(office, "2026-07-03T06:00:00Z"));
+        assert!(!holds(office, "2026-11-21T12:00:00Z"), "a Saturday");
+    }
+
+    #[test]
+    fn hours_may_go_on_into_the_next_day() {
+        let night = "Fri 22:00-06:00 UTC";
+        assert!(holds(night, "2026-11-20T22:00:00Z"));
+        assert!(holds(night, "2026-11-21T05:59:59Z"), "Saturday morning belongs to Friday's night");
+        assert!(!holds(night, "2026-11-20T05:00:00Z"), "Friday morning to Thursday's");
+        assert!(!holds(night, "2026-11-21T22:30:00Z"));
+    }
+
+    #[test]
+    fn a_whole_day_and_days_around_the_weekend() {
+        assert!(holds("Sat-Mon 00:00-24:00 UTC", "2026-11-22T23:59:59Z"));
+        assert!(holds("Sat-Mon 00:00-24:00 UTC", "2026-11-23T00:00:00Z"));
+        assert!(!holds("Sat-Mon 00:00-24:00 UTC", "2026-11-24T00:00:00Z"));
+        assert!(holds("00:00-24:00 Z", "2026-11-24T00:00:00Z"));
+        assert!(holds("Mon,wed 09:00-17:30 UTC", "2026-11-25T17:29:00Z"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, said) in [
+            ("always", "days, times and a time zone"),
+            ("Mon-Fri 08:00-20:00", "need their time zone"),
+            ("Mon-Fri 8-20 UTC", "\"8\" is no time"),
+            ("Mon-Fri 08:00-25:00 UTC", "\"25:00\" is no time"),
+            ("Mon-Fry 08:00-20:00 UTC", "\"Fry\" is no weekday"),
+            ("Mon-Fri 08:00-20:00 Europe/Pariss", "no time zone \"Europe/Pariss\""),
+        ] {
+            let error = Hours::parse(text).unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Lists of statements that an allow rule covers by their hashes: what `portcullis learn` writes (POLICY 12).
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::policy::diagnostic::Place;
+use crate::policy::yaml::{self, Node, Value};
+use crate::sql::settings::is_guarded;
+use crate::sql::{Access, ActionName, Group, Object, Operand, StatementHash};
+
+/// The ending of such a file's name.
+pub(crate) const ENDING: &str = ".learned.yaml";
+
+/// The hashes of one file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct StatementList {
+    hashes: HashSet<StatementHash>,
+}
+
+/// What is wrong with a list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadList {
+    pub place: Place,
+    pub message: String,
+}
+
+/// One entry as `learn` writes it: JSON on one line, which is YAML, too. The other keys are for people.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    hash: &'a str,
+}
+
+impl StatementList {
+    /// Reads the text of a list: a YAML sequence of mappings, each with a `hash`. Lines `- {JSON}` are read without the YAML
+    /// parser, so that many take little time.
+    ///
+    /// # Errors
+    /// The first thing that is no entry.
+    pub(crate) fn parse(text: &str) -> Result<StatementList, BadList> {
+        match StatementList::of_lines(text) {
+            Some(list) => list,
+            None => StatementList::of_yaml(text),
+        }
+    }
+
+    /// Whether a statement is listed.
+    pub fn contains(&self, hash: StatementHash) -> bool {
+        self.hashes.contains(&hash)
+    }
+
+    /// How many statements are listed.
+    pub fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// `None` where a line is not of the form that `learn` writes.
+    fn of_lines(text: &str) -> Option<Result<StatementList, BadList>> {
+        let mut list = StatementList::default();
+        for (number, line) in text.lines().enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let entry: Entry<'_> = serde_json::from_str(line.strip_prefix("- ")?).ok()?;
+            match entry.hash.parse() {
+                Ok(hash) => list.hashes.insert(hash),
+                Err(_) => {
+                    let line = u32::try_from(number + 1).unwrap_or(u32::MAX);
+                    return Some(Err(no_hash(Place { line, ..Place::default() }, entry.hash)));
+                }
+            };
+        }
+        Some(Ok(list))
+    }
+
+    fn of_yaml(text: &str) -> Result<StatementList, BadList> {
+        let nodes = yaml::parse(text).map_err(|bad| BadList { place: bad.place, message: bad.message })?;
+        let mut list = StatementList::default();
+        for node in &nodes {
+            let Value::Seq(entries) = &node.value else {
+                let message = format!("a list of statements is a list, not {}", node.value.what());
+                return Err(BadList { place: node.place, message });
+            };
+            for entry in entries {
+                list.hashes.insert(hash_of(entry)?);
+            }
+        }
+        Ok(list)
+    }
+}
+
+fn hash_of(entry: &Node) -> Result<StatementHash, BadList> {
+    let hash = match &entry.value {
+        Value::Map(keys) => keys.iter().find(|(key, _)| key.name == "hash").map(|(_, node)| node),
+        Value::Null | Value::Scalar(_) | Value::Seq(_) => None,
+    };
+    match hash.map(|node| (&node.value, node.place)) {
+        Some((Value::Scalar(text), place)) => text.parse().map_err(|_| no_hash(place, text)),
+        _ => Err(BadList { place: entry.place, message: "an entry without a `hash`".to_owned() }),
+    }
+}
+
+fn no_hash(place: Place, text: &str) -> BadList {
+    BadList {
+        place,
+        message: format!("\"{}\" is no statement hash: it has 32 hexadecimal digits", text.escape_debug()),
+    }
+}
+
+/// Whether a list of statements may cover an access. What reaches out of the database, runs code, administers the server,
+/// becomes another role or touches a guarded setting is allowed by a rule that says so, or not at all.
+pub(crate) fn may_be_learned(access: &Access) -> bool {
+    match access.action.name.group() {
+        Group::File | Group::Network | Group::Admin | Group::Code | Group::Dcl | Group::Unknown => false,
+        Group::Read
+        | Group::Write
+        | Group::Lock
+        | Group::Call
+        | Group::Ddl
+        | Group::Transaction
+        | Group::Session
+        | Group::Maintenance => match (&access.object, access.action.name) {
+            (_, ActionName::SetRole | ActionName::CatalogWrite | ActionName::LargeObject) => false,
+            (Object::Setting { name: Operand::Constant(name), .. }, _) => !is_guarded(name),
+            (Object::Setting { name: Operand::Parameter(_) | Operand::Unknown, .. } | Object::Unknown(_), _) => false,
+            (
+                Object::None
+                | Object::Relation(_)
+                | Object::Function { .. }
+                | Object::Role(_)
+                | Object::AnyRole
+                | Object::Cursor(_)
+                | Object::Other { .. },
+                _,
+            ) => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_list_is_read_as_it_is_written_and_as_plain_yaml() {
+        let learned = format!("# by learn\n- {{\"hash\": \"{HASH}\", \"count\": 3, \"text\": \"SELECT ?\"}}\n");
+        let by_hand = format!("- hash: {HASH}\n  text: SELECT ?\n");
+        for text in [&learned, &by_hand] {
+            let list = StatementList::parse(text).unwrap();
+            assert!(list.len() == 1 && list.contains(HASH.parse().unwrap()), "{text}");
+        }
+        assert!(StatementList::parse("# nothing yet\n").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_entry_is_an_error_with_its_place() {
+        for (text, line, said) in [
+            ("- {\"hash\": \"xyz\"}\n", 1, "no statement hash"),
+            ("# x\n- hash: 12\n", 2, "no statement hash"),
+            ("- text: SELECT 1\n", 1, "without a `hash`"),
+            ("hash: 12\n", 1, "a list, not a mapping"),
+            ("- [\n", 1, "unclosed"),
+        ] {
+            let bad = StatementList::parse(text).unwrap_err();
+            assert!(bad.place.line == line && bad.message.contains(said), "{text}: {bad:?}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `when`: each condition holds where it should, and nowhere else.
+
+use super::*;
+use crate::detect;
+use crate::sql;
+
+/// Why a text is refused under a policy with these lines.
+fn refused(lines: &str, text: &str, change: impl Fn(Moment<'_>) -> Moment<'_>) -> Option<String> {
+    let session = session(&[&policy(lines)]);
+    let analysis = sql::analyse(text, sql::Reading::default()).unwrap();
+    let signals = detect::signals(text, &analysis);
+    let moment = change(Moment { signals: &signals, ..Moment::now(true, Parameters::Later) });
+    refusal(session.judge(&analysis.facts, moment)).map(|refusal| refusal.reason)
+}
+
+/// Under a policy that allows everything on tables, but for one deny rule with this condition.
+fn denied(when: &str, text: &str) -> Option<String> {
+    let lines = format!(
+        "allow: [{{rule: all, actions: [read, write, lock], tables: ['*', 'public.*']}}]\n\
+         deny: [{{rule: r, actions: [read, write], when: {{{when}}}}}]\n"
+    );
+    refused(&lines, text, |moment| moment)
+}
+
+#[test]
+fn conditions_of_the_statement() {
+    for (when, meets, misses) in [
+        (
+            "limit: missing",
+            &[
+                "SELECT a FROM t",
+                "SELECT a FROM t LIMIT ALL",
+                "SELECT a FROM t LIMIT NULL",
+                "TABLE t",
+                "SELECT a FROM (SELECT a FROM t) s LIMIT 1",
+                "WITH c AS (SELECT a FROM t) SELECT a FROM c LIMIT 1",
+                "SELECT a FROM t UNION SELECT a FROM u LIMIT 1",
+                "COPY t TO STDOUT",
+            ][..],
+            &[
+                "SELECT a FROM t LIMIT 10",
+                "SELECT a FROM t LIMIT $1",
+                "SELECT a FROM t FETCH FIRST 5 ROWS ONLY",
+                "SELECT 1",
+                "UPDATE t SET a = 1",
+                "INSERT INTO t VALUES (1)",
+                "SELECT a FROM (SELECT a FROM t LIMIT 1) s",
+            ][..],
+        ),
+        (
+            "joins: '>2'",
+            &[
+                "SELECT 1 FROM a, b, c, d",
+                "SELECT 1 FROM a JOIN b USING (x) JOIN c USING (x) JOIN d USING (x)",
+                "SELECT 1 FROM a, b WHERE x IN (SELECT y FROM c, d, e)",
+                "DELETE FROM a USING b, c, d WHERE a.x = b.x",
+                "UPDATE a SET x = 1 FROM b, c, d WHERE a.x = b.x",
+            ],
+            &[
+                "SELECT 1 FROM a, b, c",
+                "SELECT 1 FROM a JOIN b USING (x), c",
+                "DELETE FROM a USING b, c WHERE a.x = b.x",
+            ],
+        ),
+        (
+            "depth: '>12'",
+            &["SELECT a FROM t WHERE a = 1+(1+(1+(1+(1+(1+(1+(1+(1+(1+a)))))))))"],
+            &["SELECT a FROM t WHERE a = 1"],
+        ),
+        (
+            "parameters: inline",
+            &[
+                "SELECT a FROM t WHERE b = 1",
+                "UPDATE t SET a = 'x' WHERE b = $1",
+                "INSERT INTO t (a) VALUES (1)",
+                "SELECT a FROM t WHERE b IN ('x', 'y')",
+                "SELECT a FROM t WHERE b = 'x' LIMIT 5",
+            ],
+            &[
+                "SELECT a FROM t WHERE b = $1",
+                "SELECT a FROM t LIMIT 10 OFFSET 20",
+                "INSERT INTO t (a) VALUES ($1)",
+                "SELECT a FROM t WHERE b IS NULL AND c = true",
+                "SELECT count(*) FROM t",
+            ],
+        ),
+        (
+            "injection: '>3'",
+            &[
+                "SELECT a FROM t WHERE b = '' OR 1=1 --'",
+                "SELECT a FROM t WHERE b = 1 UNION SELECT passwd FROM pg_shadow --",
+            ],
+            &["SELECT a FROM t WHERE b = 1", "SELECT a FROM t WHERE 1=1 AND b = 2"],
+        ),
+    ] {
+        for text in meets {
+            assert!(denied(when, text).is_some(), "{when}: {text}");
+        }
+        for text in misses {
+            assert_eq!(denied(when, text), None, "{when}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_condition_is_told_in_words() {
+    for (when, text, said) in [
+        ("limit: missing", "SELECT a FROM public.t", "SELECT on public.t has no LIMIT"),
+        ("joins: '>1'", "SELECT 1 FROM a, b, c", "a statement with 2 joins"),
+        ("parameters: inline", "SELECT a FROM t WHERE b = 1", "values are written into the text"),
+        ("injection: '>3'", "SELECT a FROM t WHERE b = '' OR 1=1", "injection score"),
+        ("where: missing", "DELETE FROM public.t", "DELETE on public.t has no WHERE"),
+    ] {
+        let reason = denied(when, text).unwrap();
+        assert!(reason.starts_with(said), "{text}: {reason}");
+    }
+}
+
+#[test]
+fn what_touches_nothing_is_asked_too() {
+    let lines = "deny: [{rule: r, actions: [all], when: {injection: '>3'}}]\n";
+    assert!(refused(lines, "SELECT 1 WHERE '' = '' OR 1=1 --'", |moment| moment).is_some());
+    assert_eq!(refused(lines, "SELECT 1", |moment| moment), None);
+}
+
+#[test]
+fn the_protocol_and_the_hour() {
+    let simple = "allow: [{rule: all, actions: [select], tables: ['*']}]\n\
+                  deny: [{rule: r, actions: [select], when: {source: simple}}]\n";
+    assert!(refused(simple, "SELECT a FROM t", |moment| Moment { extended: false, ..moment }).is_some());
+    assert_eq!(refused(simple, "SELECT a FROM t", |moment| moment), None);
+    let only =
+        "allow: [{rule: all, actions: [select, set], tables: ['*'], settings: ['app.*'], when: {source: extended}}]\n";
+    assert!(refused(only, "SELECT a FROM t", |moment| Moment { extended: false, ..moment }).is_some());
+    assert!(refused(only, "SET app.x = '1'", |moment| Moment { extended: false, ..moment }).is_some());
+    assert_eq!(refused(only, "SET app.x = '1'", |moment| moment), None);
+    let freeze = "allow: [{rule: all, actions: [ddl], objects: ['*']}]\n\
+                  deny: [{rule: freeze, actions: [ddl], when: {hours: 'Mon-Fri 08:00-20:00 Europe/Paris'}}]\n";
+    for (now, frozen) in [("2026-11-20T12:00:00Z", true), ("2026-11-20T21:00:00Z", false)] {
+        let told = refused(freeze, "CREATE TABLE t (a int)", |moment| Moment { now: now.parse().unwrap(), ..moment });
+        assert_eq!(told.is_some(), frozen, "{now}");
+    }
+}
+
+#[test]
+fn a_score_from_block_at_on_is_refused_with_its_signals() {
+    let lines = "allow: [{rule: all, actions: [read], tables: ['*']}]\ninjection: {observe_at: 2, block_at: 4}\n";
+    let reason = refused(lines, "SELECT a FROM t WHERE b = '' OR 1=1", |moment| moment).unwrap();
+    assert!(reason.starts_with("injection score 5: constant_true(5)"), "{reason}");
+    assert_eq!(refused(lines, "SELECT a FROM t WHERE b = 1", |moment| moment), None);
+}
+
+/// However many rules there are, a rule is found by what it names, and only by that.
+#[test]
+fn many_rules_judge_as_few_do() {
+    let filler: String =
+        (0..100).map(|n| format!("  - {{rule: f{n}, actions: [select], tables: [filler_{n}, s{n}.x]}}\n")).collect();
+    let few = "allow:\n  - {rule: t, actions: [select, insert], tables: [t]}\n  - {rule: u, actions: [select], tables: ['u*']}\n  \
+               - {rule: f, actions: [call], functions: [f]}\n  - {rule: ddl, actions: [ddl, truncate], objects: ['public.*']}\n";
+    let deny = "deny:\n  - {rule: no-u1, tables: [u1]}\n  - {rule: no-g, functions: [g]}\n";
+    let deny_filler = filler.replace("rule: f", "rule: d");
+    let (small, large) = (policy(&format!("{few}{deny}")), policy(&format!("{few}{filler}{deny}{deny_filler}")));
+    let (small, large) = (session(&[&small]), session(&[&large]));
+    for text in [
+        "SELECT a FROM t",
+        "INSERT INTO t VALUES (1)",
+        "SELECT a FROM u",
+        "SELECT a FROM u1",
+        "SELECT a FROM public.u1",
+        "SELECT f(1)",
+        "SELECT g(1) FROM t",
+        "SELECT u.g FROM u",
+        "SELECT * FROM pg_stats",
+        "SELECT * FROM other",
+        "SET app.x = '1'",
+        "TRUNCATE t CASCADE",
+        "DROP TABLE u2",
+        "ALTER SCHEMA public RENAME TO x",
+        "DROP OWNED BY x",
+        "BEGIN",
+        "SELECT s3.x FROM s3.x",
+    ] {
+        let facts = sql::analyse(text, sql::Reading::default()).unwrap().facts;
+        let judge = |session: &SessionPolicy| {
+            refusal(session.judge(&facts, moment(Parameters::None))).map(|refusal| refusal.rule.label().to_owned())
+        };
+        let expected = if text.contains("s3.x") { None } else { judge(&small) };
+        assert_eq!(judge(&large), expected, "{text}");
+    }
+}
