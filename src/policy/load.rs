@@ -1,13 +1,16 @@
 //! Loading: all files of a directory or none, with every error of every file at once (POLICY 13).
 
+mod across;
+
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::compile::{self, Policy, ReadFile};
-use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
-use crate::policy::glob::Glob;
-use crate::policy::{PolicySet, admit, statements, test};
+use crate::policy::diagnostic::{Code, Diagnostic, Place, Severity, Source, did_you_mean, render};
+use crate::policy::document::Tests;
+use crate::policy::{PolicySet, lonely, statements, test};
 
 /// What reading policy files gave.
 #[derive(Debug)]
@@ -20,22 +23,23 @@ pub struct Loaded {
 
 /// Loads a directory and runs its tests.
 pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
-    tested(read(&[directory.to_owned()]))
+    let (sources, findings) = sources(&[directory.to_owned()]);
+    tested(&sources, findings)
 }
 
 /// Loads one text and runs its tests.
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
-    let source = Source { file: file.into(), text: yaml.to_owned() };
-    tested(compiled(&[source], Vec::new(), &mut |path| fs::read_to_string(path)))
+    tested(&[Source::new(file, yaml)], Vec::new())
 }
 
-fn tested(loaded: Loaded) -> Result<PolicySet, String> {
+fn tested(sources: &[Source], findings: Vec<Diagnostic>) -> Result<PolicySet, String> {
+    let loaded = loaded(compiled(sources, findings, &mut |path| fs::read_to_string(path)));
     let errors = |findings: &[Diagnostic]| {
         let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
         render(&errors)
     };
     let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
-    let failures = test::failures(&set);
+    let failures = test::failures(&set, sources);
     if !failures.is_empty() {
         return Err(render(&failures));
     }
@@ -44,34 +48,125 @@ fn tested(loaded: Loaded) -> Result<PolicySet, String> {
 
 /// Reads directories and files without running their tests.
 pub fn read(paths: &[PathBuf]) -> Loaded {
+    let (sources, findings) = sources(paths);
+    loaded(compiled(&sources, findings, &mut |path| fs::read_to_string(path)))
+}
+
+/// Reads directories and files, runs their tests, and looks for names that seem misspelt: everything that there is to find.
+pub fn check(paths: &[PathBuf]) -> Loaded {
+    let (sources, findings) = sources(paths);
+    let compiled = compiled(&sources, findings, &mut |path| fs::read_to_string(path));
+    let lonely = lonely::findings(&compiled.policies, &sources);
+    let mut loaded = loaded(compiled);
+    if let Some(set) = &loaded.set {
+        // A set whose own tests fail is not loaded either.
+        loaded.findings.extend(test::failures(set, &sources));
+    }
+    loaded.findings.extend(lonely);
+    loaded
+}
+
+/// The texts of the policy files, and what can't be read.
+fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut sources = Vec::new();
     for path in paths {
         for file in files(path, &mut findings) {
             let name: Arc<str> = file.display().to_string().into();
-            match fs::read(&file).map(String::from_utf8) {
-                Ok(Ok(text)) => sources.push(Source { file: name, text }),
-                Ok(Err(_)) => findings.push(Diagnostic::whole(name, "the file is not UTF-8 text")),
-                Err(error) => findings.push(Diagnostic::whole(name, format!("the file can't be read: {error}"))),
+            match fs::read(&file).map(|bytes| text(&name, bytes)) {
+                Ok(Ok(text)) => sources.push(Source::new(name, text)),
+                Ok(Err(finding)) => findings.push(*finding),
+                Err(error) => {
+                    let message = format!("the file can't be read: {error}");
+                    findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
+                }
             }
         }
     }
-    compiled(&sources, findings, &mut |path| fs::read_to_string(path))
+    (sources, findings)
 }
 
-fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: &mut ReadFile<'_>) -> Loaded {
-    let mut policies = Vec::new();
-    for source in sources {
-        let (found, told) = compile::file(source, read);
-        policies.extend(found);
-        findings.extend(told);
+const MAY_IT_READ: &str = "look at the path, and whether this user may read it";
+
+/// The text of a file. What some editors put before it, the mark of the byte order, is no part of it.
+fn text(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let finding = Diagnostic::whole(Code::NotText, name.clone(), "the file is UTF-16 text, not UTF-8");
+        return Err(Box::new(finding.help("save it as UTF-8: `iconv -f UTF-16 -t UTF-8`")));
     }
-    across(&policies, sources, &mut findings);
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => error,
+    };
+    let at = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+    let before = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default()).into_owned();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let mut finding =
+        Diagnostic::whole(Code::NotText, name.clone(), format!("the byte 0x{byte:02X} is not UTF-8 text"));
+    finding.place = Some(Place { line: number(line), column: number(column), length: 1 });
+    let lossy = String::from_utf8_lossy(error.as_bytes());
+    finding.source = lossy.lines().nth(line - 1).map(|line| line.trim_end().to_owned());
+    Err(Box::new(finding.help("save the file as UTF-8; from Latin-1 (Western Windows): `iconv -f LATIN1 -t UTF-8`")))
+}
+
+/// What some texts hold.
+pub(crate) struct Compiled {
+    pub policies: Vec<Policy>,
+    pub findings: Vec<Diagnostic>,
+}
+
+fn loaded(compiled: Compiled) -> Loaded {
+    let Compiled { policies, findings } = compiled;
     let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
         true => None,
         false => Some(Arc::new(PolicySet::new(policies))),
     };
     Loaded { set, findings }
+}
+
+/// The policies of some texts, with all findings but those of tests.
+pub(crate) fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: &mut ReadFile<'_>) -> Compiled {
+    // Of a file that can't be read nobody knows what stands in it.
+    let mut partial = !findings.is_empty();
+    let mut policies = Vec::new();
+    let mut tests = Vec::new();
+    for source in sources {
+        let compiled = compile::file(source, read);
+        policies.extend(compiled.policies);
+        tests.extend(compiled.tests.into_iter().map(|tests| (source, tests)));
+        findings.extend(compiled.findings);
+        partial |= compiled.partial;
+    }
+    adopt(&mut policies, tests, partial, &mut findings);
+    across::findings(&policies, sources, partial, &mut findings);
+    Compiled { policies, findings }
+}
+
+/// Gives the tests of files of their own to the policies that they name.
+fn adopt(policies: &mut [Policy], tests: Vec<(&Source, Tests)>, partial: bool, findings: &mut Vec<Diagnostic>) {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for (index, policy) in policies.iter().enumerate() {
+        places.entry(policy.name.clone()).or_insert(index);
+    }
+    for (source, Tests { policy: name, tests }) in tests {
+        match places.get(&*name.value).and_then(|index| policies.get_mut(*index)) {
+            Some(policy) => policy.tests.extend(tests),
+            // Its file has an error of its own.
+            None if partial => {}
+            None => {
+                let message = format!("there is no policy \"{}\" to test", name.value);
+                let names = policies.iter().map(|policy| &*policy.name);
+                let help = match did_you_mean(&name.value, names) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => "give the directory with its policy, too, or write the name as it stands there".to_owned(),
+                };
+                findings.push(source.finding(Code::UnknownPolicy, name.place, message).help(help));
+            }
+        }
+    }
 }
 
 /// The policy files of a path, in order of their names.
@@ -80,7 +175,8 @@ fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => {
-            findings.push(Diagnostic::whole(name, format!("the policies can't be read: {error}")));
+            let message = format!("the policies can't be read: {error}");
+            findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
             return Vec::new();
         }
     };
@@ -90,7 +186,8 @@ fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) => {
-            findings.push(Diagnostic::whole(name, format!("the directory can't be read: {error}")));
+            let message = format!("the directory can't be read: {error}");
+            findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
             return Vec::new();
         }
     };
@@ -100,13 +197,14 @@ fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
             Ok(entry) if is_policy_file(&entry.path()) => files.push(entry.path()),
             Ok(_) => {}
             Err(error) => {
-                findings.push(Diagnostic::whole(name.clone(), format!("the directory can't be read: {error}")));
+                let message = format!("the directory can't be read: {error}");
+                findings.push(Diagnostic::whole(Code::Unreadable, name.clone(), message).help(MAY_IT_READ));
             }
         }
     }
     if files.is_empty() {
         findings.push(
-            Diagnostic::whole(name, "no policy file (*.yaml, *.yml) in this directory")
+            Diagnostic::whole(Code::NoPolicyFiles, name, "no policy file (*.yaml, *.yml) in this directory")
                 .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches"),
         );
     }
@@ -120,108 +218,4 @@ fn is_policy_file(path: &Path) -> bool {
     let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
     let list = path.to_str().is_some_and(|path| path.ends_with(statements::ENDING));
     yaml && !hidden && !list && !path.is_dir()
-}
-
-/// What is wrong between policies: names used twice, contradictions, and users that are only watched.
-pub(crate) fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
-    let source = |policy: &Policy| sources.iter().find(|source| source.file == policy.file);
-    for (index, policy) in policies.iter().enumerate() {
-        let Some(here) = source(policy) else { continue };
-        let rules: Vec<_> = policy.allow.iter().chain(&policy.deny).collect();
-        for (at, rule) in rules.iter().enumerate() {
-            if let Some(first) = rules.iter().take(at).find(|first| first.name == rule.name) {
-                let place = Place { line: rule.line, ..Place::default() };
-                let message = format!("rule \"{}\" stands twice in policy \"{}\"", rule.name, policy.name);
-                findings.push(here.error(place, message).help(format!("the other one is in line {}", first.line)));
-            }
-        }
-        for other in policies.iter().take(index) {
-            if other.name == policy.name {
-                findings.push(here.error(
-                    policy.place,
-                    format!("policy \"{}\" stands twice: also in {}:{}", policy.name, other.file, other.place.line),
-                ));
-            }
-            between(other, policy, here, findings);
-        }
-        if !policy.enforce {
-            watched_only(policy, policies, here, findings);
-        }
-    }
-}
-
-/// Two policies that may hold for one session.
-fn between(a: &Policy, b: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
-    if !a.enforce || !b.enforce || !overlap(&a.databases, &b.databases) {
-        return;
-    }
-    let literal = a.users.iter().find(|user| user.is_literal() && b.users.contains(user));
-    let overlapping = a.users.iter().any(|x| b.users.iter().any(|y| x.overlaps(y)));
-    if !overlapping {
-        return;
-    }
-    match (admit::conflict(a, b), literal) {
-        (Some(conflict), Some(user)) => findings.push(here.error(
-            b.place,
-            format!(
-                "policy \"{}\" and \"{}\" ({}) both name user \"{}\" and {conflict}",
-                b.name,
-                a.name,
-                a.file,
-                user.stem()
-            ),
-        )),
-        (Some(conflict), None) => findings.push(
-            here.warning(b.place, format!("policy \"{}\" and \"{}\" ({}) {conflict}", b.name, a.name, a.file))
-                .help("a session that matches both is refused at login"),
-        ),
-        (None, _) if !b.allow.is_empty() && !a.allow.is_empty() => findings.push(
-            here.warning(
-                b.place,
-                format!("policy \"{}\" and \"{}\" ({}) may hold for the same user", b.name, a.name, a.file),
-            )
-            .help("what either allows is allowed: each widens the other"),
-        ),
-        (None, _) => {}
-    }
-}
-
-fn overlap(a: &[Glob], b: &[Glob]) -> bool {
-    a.is_empty() || b.is_empty() || a.iter().any(|x| b.iter().any(|y| x.overlaps(y)))
-}
-
-/// An observing policy whose users no enforcing one covers: they pass whole.
-fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &mut Vec<Diagnostic>) {
-    let covered = |user: &Glob| {
-        policies.iter().any(|p| {
-            p.enforce
-                && p.databases.is_empty()
-                && p.users.iter().any(|other| match other {
-                    Glob::Any => true,
-                    other => user.is_literal() && other.matches(&user.stem()),
-                })
-        })
-    };
-    let open: Vec<String> = policy.users.iter().filter(|user| !covered(user)).map(user_text).collect();
-    if !open.is_empty() {
-        findings.push(
-            here.warning(
-                policy.place,
-                format!(
-                    "only \"{}\" in mode observe covers {}: nothing they send is refused",
-                    policy.name,
-                    open.join(", ")
-                ),
-            )
-            .help("give these users an enforcing policy when the reports are quiet"),
-        );
-    }
-}
-
-fn user_text(user: &Glob) -> String {
-    match user {
-        Glob::Any => "users that no enforcing policy names".to_owned(),
-        glob if glob.is_literal() => format!("user \"{}\"", glob.stem()),
-        glob => format!("users like \"{}\"", glob.stem()),
-    }
 }

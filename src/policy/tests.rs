@@ -22,16 +22,10 @@ fn findings(files: &[&str]) -> Vec<String> {
 }
 
 fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
-    let source = |(index, text): (usize, &&str)| Source { file: format!("{index}.yaml").into(), text: (*text).into() };
+    let source = |(index, text): (usize, &&str)| Source::new(format!("{index}.yaml"), *text);
     let sources: Vec<Source> = files.iter().enumerate().map(source).collect();
-    let mut findings = Vec::new();
-    let mut policies = Vec::new();
-    for source in &sources {
-        let (found, told) = compile::file(source, &mut |path| std::fs::read_to_string(path));
-        policies.extend(found);
-        findings.extend(told);
-    }
-    load::across(&policies, &sources, &mut findings);
+    let load::Compiled { policies, findings } =
+        load::compiled(&sources, Vec::new(), &mut |path| std::fs::read_to_string(path));
     let told = findings
         .iter()
         .map(|f| {

@@ -30,6 +30,8 @@ use std::collections::HashMap;
 use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 
+pub(super) use kinds::kinds;
+
 use super::{ActionName, Facts, Object, Reading, Statement, Unparsed};
 use scope::Frame;
 
