@@ -28,7 +28,9 @@ fn validator(text: &str) -> Validator {
 
 /// The documents of a file as an editor sees them.
 fn documents(text: &str) -> Option<Vec<Value>> {
-    serde_saphyr::from_multiple(text).ok()
+    // As YAML 1.2 has it, which editors follow: `yes` is a text.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_multiple_with_options(text, options).ok()
 }
 
 fn yaml_files(directory: &str) -> Vec<PathBuf> {

@@ -128,7 +128,7 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
         .filter_map(|text| match Network::parse(&text.value) {
             Ok(network) => Some(network),
             Err(message) => {
-                let help = "write an address or a CIDR block: 10.0.0.7, 10.0.0.0/8, ::1";
+                let help = Network::help(&text.value);
                 compiler.reader.help(Code::BadNetwork, text.place, message, help);
                 None
             }

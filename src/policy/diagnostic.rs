@@ -98,6 +98,18 @@ impl Source {
         }
     }
 
+    /// Where a word stands in a line; its beginning where it does not.
+    pub fn place_of(&self, line: u32, word: &str) -> Place {
+        let text = self.line(line).unwrap_or_default();
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        match text.split_once(word) {
+            Some((before, _)) => {
+                Place { line, column: number(before.chars().count() + 1), length: number(word.chars().count().max(1)) }
+            }
+            None => Place { line, ..Place::default() },
+        }
+    }
+
     /// The text of a line; `None` where it has none.
     fn line(&self, number: u32) -> Option<String> {
         let start = *self.lines.get((number as usize).checked_sub(1)?)?;

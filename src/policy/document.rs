@@ -62,6 +62,8 @@ pub(crate) struct Rule {
     pub name: At<String>,
     /// Where the rule starts: what a refusal points to.
     pub place: Place,
+    /// Something in it could not be read: what seems to be missing may be that.
+    pub partial: bool,
     pub actions: Option<Vec<At<String>>>,
     pub tables: Vec<At<String>>,
     pub functions: Vec<At<String>>,
@@ -255,7 +257,7 @@ fn rate(reader: &mut Reader<'_>, node: &Node, key: &'static str) -> Option<Rate>
     let text = reader.text(node, key)?;
     let rate = Rate::parse(&text.value);
     if rate.is_none() {
-        let message = format!("{key} is a number in a time, not \"{}\"", text.value);
+        let message = format!("{key} is how often in how long, not \"{}\"", text.value);
         let help = "write it like 600/minute: a number from 1 on in a second, minute, hour or day";
         reader.help(Code::BadValue, node.place, message, help);
     }

@@ -72,6 +72,13 @@ impl Hours {
             [days, times] if times.contains(':') && days.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                 return Err(BadHours::NoZone);
             }
+            // America/New York.
+            [times, first, second] if times.contains(':') => {
+                return Err(BadHours::NoSuchZone(format!("{first} {second}")));
+            }
+            [_, times, first, second] if times.contains(':') => {
+                return Err(BadHours::NoSuchZone(format!("{first} {second}")));
+            }
             [days, times, zone] => (Some(*days), *times, *zone),
             [times, zone] => (None, *times, *zone),
             _ => return Err(BadHours::NoHours(text.to_owned())),

@@ -1,6 +1,7 @@
 //! Decoding helpers: typed reads from YAML nodes that collect every error instead of stopping at the first.
 
-use crate::policy::diagnostic::{Code, Diagnostic, Place, Source, did_you_mean, one_of};
+use crate::policy::diagnostic::{Code, Diagnostic, Place, Source, did_you_mean, distance, one_of};
+use crate::policy::document::keys;
 use crate::policy::document::shape::{Known, Word};
 use crate::policy::yaml::{Key, Node, Value};
 
@@ -32,6 +33,11 @@ impl<'n> Fields<'n> {
 
     pub fn has(&self, key: &str) -> Option<Place> {
         self.entries.iter().find(|(k, _)| k.name == key).map(|(k, _)| k.place)
+    }
+
+    /// Whether a key was misspelt: what seems to be missing may be that.
+    pub fn misspelt(&self) -> bool {
+        !self.meant.is_empty()
     }
 
     /// A key that must be there; where it is not, that is told at `place`.
@@ -69,7 +75,11 @@ impl<'a> Reader<'a> {
     pub fn mapping<'n>(&mut self, node: &'n Node, known: &'static Known) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
             let message = format!("{} is a mapping of keys to values, not {}", known.what, node.value.what());
-            self.help(Code::WrongShape, node.place, message, format!("write it like `{}`", known.example));
+            let help = match &node.value {
+                Value::Seq(_) => format!("write it like `{}`, without `- ` or brackets around it", known.example),
+                Value::Null | Value::Scalar(_) | Value::Map(_) => format!("write it like `{}`", known.example),
+            };
+            self.help(Code::WrongShape, node.place, message, help);
             return None;
         };
         let mut fields = Fields { entries: Vec::with_capacity(entries.len()), meant: vec![] };
@@ -99,6 +109,13 @@ impl<'a> Reader<'a> {
         {
             self.help(Code::UnknownKey, key.place, message, format!("put a space after the colon: `{name}: {value}`"));
             return Some(name);
+        }
+        let near = did_you_mean(&key.name, known.names());
+        let far = near.is_none_or(|near| distance(&key.name, near) > 1);
+        if far && let Some(other) = keys::ALL.iter().find(|other| other.names().any(|name| name == key.name)) {
+            let help = format!("`{}` is a key of {}: look at its indentation and its place", key.name, other.what);
+            self.help(Code::UnknownKey, key.place, message, help);
+            return None;
         }
         let absent = known.names().filter(|name| !entries.iter().any(|(key, _)| key.name == *name));
         // Rather one that isn't there than one that stands in the next line.

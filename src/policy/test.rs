@@ -38,7 +38,8 @@ impl TestResult {
                 ..Diagnostic::whole(Code::TestFailed, self.file.clone(), message)
             },
         };
-        Some(finding.help(failure.clone()))
+        let what = "correct the policy or the test; `portcullis explain` shows what a statement does";
+        Some(finding.help(format!("{failure}; {what}")))
     }
 }
 
@@ -83,7 +84,10 @@ fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResul
     });
     let result = |step: &Step| {
         let (what, outcome) = match &step.what {
-            Tried::Login => ("login".to_owned(), Ok(login.as_ref().err().cloned())),
+            Tried::Login => (
+                if step.expect_allow { "login: allow" } else { "login: refuse" }.to_owned(),
+                Ok(login.as_ref().err().cloned()),
+            ),
             Tried::Statement { sql, params } => (
                 sql.split_whitespace().collect::<Vec<_>>().join(" "),
                 match (&mut session, &login) {
@@ -97,7 +101,11 @@ fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResul
             policy: policy.name.clone(),
             file: test.file.clone(),
             place: step.place,
-            name: format!("{}: {what}", if step.expect_allow { "allow" } else { "deny" }),
+            name: match &step.what {
+                Tried::Login => what,
+                Tried::Statement { .. } if step.expect_allow => format!("allow: {what}"),
+                Tried::Statement { .. } => format!("deny: {what}"),
+            },
             failure: match outcome {
                 Ok(outcome) => compare(step, outcome.as_ref()),
                 Err(failure) => Some(failure),

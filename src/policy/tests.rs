@@ -566,7 +566,7 @@ fn limits_are_numbers_that_can_be_kept() {
                 message_statements: many\n---\npolicy: b\napplies_to: {users: [y]}\nlimits: {statement_bytes: 1k}\n";
     let told = findings(&[text]);
     for expected in [
-        "0.yaml:4:20: statement_bytes is from 1 to 64MiB",
+        "0.yaml:4:20: statement_bytes is from 1 to 64MiB, not 2GiB",
         "0.yaml:5:10: depth is a number from 1 on, not \"0\"",
         "0.yaml:6:23: message_statements is a number from 1 on, not \"many\"",
         "0.yaml:10:27: statement_bytes is a size, not \"1k\"",

@@ -188,7 +188,10 @@ fn add_with_kind(set: &mut Actions, name: &str, kind: &str) -> Result<(), BadWor
             help: Some(match action {
                 ActionName::Call => "the one kind of call is call:type: casts, without functions".to_owned(),
                 _ => {
-                    format!("for instance {name}:{}; or \"{name}\" for all of them", kinds.join(&format!(", {name}:")))
+                    let known = |kind: &&str| kinds.contains(kind);
+                    let often = ["table", "index", "view", "function", "schema", "type"].into_iter().filter(known);
+                    let often: Vec<String> = often.map(|kind| format!("{name}:{kind}")).collect();
+                    format!("for instance {}; or \"{name}\" for all kinds", often.join(", "))
                 }
             }),
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Compiler, check_label};
 use crate::policy::decoy::{Decoy, Misplaced};
-use crate::policy::diagnostic::{Code, Source};
+use crate::policy::diagnostic::{Code, Severity, Source};
 use crate::policy::document;
 use crate::policy::glob::Glob;
 use crate::policy::lonely::{Kind, Mention};
@@ -21,13 +21,16 @@ impl Compiler<'_, '_, '_> {
     }
 
     fn rule(&mut self, rule: document::Rule, list: List) -> Rule {
+        let before = self.reader.findings.len();
         check_label(self.reader, &rule.name, "rule");
         let actions = self.actions(&rule, list);
         let selectors = self.selectors(&rule);
         let statements = rule.statements.as_ref().and_then(|at| self.statements(at, &rule, list));
+        let errors = self.reader.findings.iter().skip(before).any(|finding| finding.severity == Severity::Error);
+        let whole = !rule.partial && !errors;
         match list {
-            List::Allow => self.check_allow(&rule, &actions, &selectors),
-            List::Deny => self.check_deny(&rule, &actions, &selectors),
+            List::Allow => self.check_allow(&rule, &actions, &selectors, whole),
+            List::Deny => self.check_deny(&rule, &actions, &selectors, whole),
         }
         Rule {
             policy: self.policy.clone(),
@@ -99,7 +102,7 @@ impl Compiler<'_, '_, '_> {
 
     fn actions(&mut self, rule: &document::Rule, list: List) -> Actions {
         let Some(listed) = &rule.actions else {
-            if list == List::Allow && rule.statements.is_none() {
+            if list == List::Allow && rule.statements.is_none() && !rule.partial {
                 self.reader.help(
                     Code::NoActions,
                     rule.place,

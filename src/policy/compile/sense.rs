@@ -8,7 +8,8 @@ use crate::policy::words::Actions;
 use crate::sql::ActionName;
 
 impl Compiler<'_, '_, '_> {
-    pub(super) fn check_allow(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors) {
+    /// What is wrong with an allow rule. `whole`: all of it could be read, so what is missing is missing.
+    pub(super) fn check_allow(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors, whole: bool) {
         let name = &rule.name.value;
         if let Some(observe) = &rule.observe {
             self.reader.help(
@@ -50,7 +51,7 @@ impl Compiler<'_, '_, '_> {
                 "`outcome` and `delay` belong to deny rules",
             );
         }
-        if rule.actions.is_some() && selectors.is_empty() && !needs_no_selector(actions) {
+        if whole && rule.actions.is_some() && selectors.is_empty() && !needs_no_selector(actions) {
             self.reader.help(
                 Code::NoObjects,
                 rule.place,
@@ -58,10 +59,13 @@ impl Compiler<'_, '_, '_> {
                 "add `tables`, `functions`, `settings`, `roles` or `objects`",
             );
         }
-        self.check_roles(rule, selectors);
+        if whole {
+            self.check_roles(rule, selectors);
+        }
     }
 
-    pub(super) fn check_deny(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors) {
+    /// What is wrong with a deny rule; `whole` as above.
+    pub(super) fn check_deny(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors, whole: bool) {
         let when = &rule.when.when;
         if let Some(place) = rule.when.application_name {
             self.reader.help(
@@ -71,7 +75,7 @@ impl Compiler<'_, '_, '_> {
                 "deny it to everybody, and allow it where it is meant",
             );
         }
-        if rule.actions.is_none() && selectors.is_empty() && when.is_empty() {
+        if whole && rule.actions.is_none() && selectors.is_empty() && when.is_empty() {
             self.reader.help(
                 Code::DeniesEverything,
                 rule.place,
@@ -89,7 +93,8 @@ impl Compiler<'_, '_, '_> {
                 "leave `actions` out: then nothing may name the columns",
             );
         }
-        if when.where_missing
+        if whole
+            && when.where_missing
             && ![ActionName::Update, ActionName::Delete, ActionName::Select].iter().any(|&a| actions.mentions(a))
         {
             self.reader.help(

@@ -272,3 +272,7 @@ pub(crate) static AS: Known = Known {
     later: &[],
     one_of: &[],
 };
+
+/// All of them.
+pub(crate) static ALL: [&Known; 10] =
+    [&POLICY, &APPLIES_TO, &REQUIRE, &INJECTION, &LIMITS, &RULE, &WHEN, &TEST, &STEP, &AS];

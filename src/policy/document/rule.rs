@@ -21,6 +21,7 @@ pub(super) fn rules(reader: &mut Reader<'_>, node: Option<&Node>, list: &'static
 }
 
 fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
+    let before = reader.findings.len();
     let mut fields = reader.mapping(node, &keys::RULE)?;
     let place = first_place(node);
     let missing = ("a rule needs a name", "begin it with `rule: NAME`: errors and metrics show it");
@@ -45,6 +46,7 @@ fn rule(reader: &mut Reader<'_>, node: &Node) -> Option<Rule> {
     Some(Rule {
         name: name?,
         place,
+        partial: reader.findings.len() > before,
         actions,
         tables,
         functions,

@@ -29,7 +29,8 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
     } else {
         steps.extend(step(reader, &mut fields, place));
     }
-    for key in ["allow", "deny", "steps", "params", "by"] {
+    let leftovers = if steps.is_empty() { &[][..] } else { &["allow", "deny", "steps", "params", "by"][..] };
+    for key in leftovers {
         if let Some(place) = fields.has(key) {
             reader.help(
                 Code::BadTest,
@@ -52,6 +53,9 @@ fn step(reader: &mut Reader<'_>, fields: &mut Fields<'_>, place: Place) -> Optio
                 Some(_) => "a test says `allow` or `deny`, not both",
                 None => "a test says neither what must pass nor what must not",
             };
+            if fields.misspelt() {
+                return None;
+            }
             reader.help(Code::BadTest, place, message, "write `allow: SQL` or `deny: SQL` (or `login`, or `steps`)");
             return None;
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::policy::admit;
 use crate::policy::compile::{BUILT_IN, Policy};
-use crate::policy::diagnostic::{Code, Diagnostic, Place, Source, did_you_mean};
+use crate::policy::diagnostic::{Code, Diagnostic, Source, did_you_mean};
 use crate::policy::glob::Glob;
 
 /// Everything that shows only when all policies are there. `partial`: some could not be read.
@@ -44,7 +44,7 @@ fn rules_twice(policy: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
     for rule in policy.allow.iter().chain(&policy.deny) {
         match lines.get(&*rule.name) {
             Some(first) => {
-                let place = Place { line: rule.line, ..Place::default() };
+                let place = here.place_of(rule.line, &rule.name);
                 let message = format!("rule \"{}\" stands twice in policy \"{}\"", rule.name, policy.name);
                 let help = format!("the other one is in line {first}: give one of them another name");
                 findings.push(here.finding(Code::RuleTwice, place, message).help(help));
@@ -207,6 +207,6 @@ fn user_text(user: &Glob) -> String {
     match user {
         Glob::Any => "users that no enforcing policy names".to_owned(),
         glob if glob.is_literal() => format!("user \"{}\"", glob.stem()),
-        glob => format!("users like \"{}\"", glob.stem()),
+        glob => format!("users like \"{}*\"", glob.stem()),
     }
 }

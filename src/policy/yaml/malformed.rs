@@ -7,9 +7,23 @@ use crate::policy::diagnostic::{Code, Place};
 
 /// What the parser's error means. `lines` stand in the file before the text.
 pub(super) fn told(error: &Error, text: &str, lines: u32) -> Malformed {
-    let place = error.location().map(|location| place(&location, lines)).unwrap_or_default();
-    let error = error.without_snippet();
-    let line = text.lines().nth(place.line.saturating_sub(lines + 1) as usize).unwrap_or_default();
+    let mut place = error.location().map(|location| place(&location, lines)).unwrap_or_default();
+    let mut error = error.without_snippet();
+    // What went wrong where an alias was replaced by what it stands for.
+    while let Error::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
+    let index = place.line.saturating_sub(lines + 1) as usize;
+    let line = text.lines().nth(index).unwrap_or_default();
+    let before = index.checked_sub(1).and_then(|index| text.lines().nth(index)).unwrap_or_default();
+    if let Some((column, told)) = control(line) {
+        place = Place { column, length: 1, ..place };
+        return told_as(place, told);
+    }
+    if let Some((column, told)) = tab(line) {
+        place = Place { column, length: 1, ..place };
+        return told_as(place, told);
+    }
     let rest: String = line.chars().skip(place.column.saturating_sub(1) as usize).collect();
     let (code, message, help) = match error {
         Error::Budget { .. }
@@ -26,10 +40,62 @@ pub(super) fn told(error: &Error, text: &str, lines: u32) -> Malformed {
             "write the keys out where they are meant",
         ),
         Error::UnknownAnchor { .. } => alias(&rest),
-        other => plain(&other.to_string(), &rest, line),
+        other => {
+            let said = other.to_string();
+            if said.contains("mapping values are not allowed")
+                && let Some((column, told)) = no_space(before)
+            {
+                place = Place { line: place.line.saturating_sub(1).max(1), column, length: 1 };
+                return told_as(place, told);
+            }
+            plain(&said, &rest)
+        }
     };
-    let (message, help) = (message.into_owned(), help.into_owned());
-    Malformed { code, place, message, help }
+    told_as(place, (code, message, help))
+}
+
+fn told_as(place: Place, (code, message, help): Told) -> Malformed {
+    Malformed { code, place, message: message.into_owned(), help: help.into_owned() }
+}
+
+/// The column of what `wanted` finds in a line, from 1.
+fn column_of(line: &str, wanted: impl Fn(char) -> bool) -> Option<u32> {
+    let at = line.chars().position(wanted)?;
+    u32::try_from(at + 1).ok()
+}
+
+/// A character that no text has.
+fn control(line: &str) -> Option<(u32, Told)> {
+    let is_one = |c: char| c.is_control() && c != '\t';
+    let c = line.chars().find(|c| is_one(*c))?;
+    let message = format!("a control character (U+{:04X}) in the text", c as u32);
+    let help = "take it out, or save the file anew as plain UTF-8 text";
+    Some((column_of(line, is_one)?, (Code::NotText, message.into(), help.into())))
+}
+
+/// A tab before the first word.
+fn tab(line: &str) -> Option<(u32, Told)> {
+    line.trim_start_matches(' ').starts_with('\t').then_some(())?;
+    let told = no_yaml("the line is indented with a tab", "indent with spaces: YAML does not take tabs there");
+    Some((column_of(line, |c| c == '\t')?, told))
+}
+
+/// `-rule: orders` and `policy:shop`: read as one long word, so that the next line is wrong.
+fn no_space(line: &str) -> Option<(u32, Told)> {
+    let start = line.trim_start();
+    let indent = line.chars().count() - start.chars().count();
+    if start.strip_prefix('-').is_some_and(|after| after.starts_with(char::is_alphabetic)) {
+        let column = u32::try_from(indent + 1).ok()?;
+        return Some((column, no_yaml("no space after the `-`", "an entry of a list begins with `- `, with a space")));
+    }
+    let word = start.trim_start_matches("- ");
+    let (key, value) = word.split_once(':')?;
+    let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !plain || value.is_empty() || value.starts_with(char::is_whitespace) || value.contains(": ") {
+        return None;
+    }
+    let help = format!("write `{key}: {}`, with a space", value.trim_end());
+    Some((column_of(line, |c| c == ':')?, (Code::NotYaml, "no space after the colon".into(), help.into())))
 }
 
 type Told = (Code, std::borrow::Cow<'static, str>, std::borrow::Cow<'static, str>);
@@ -54,18 +120,13 @@ fn alias(rest: &str) -> Told {
 }
 
 /// By the parser's words, which are no part of its interface: what is not known here is told as it is.
-fn plain(said: &str, rest: &str, line: &str) -> Told {
+fn plain(said: &str, rest: &str) -> Told {
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if has(&["scanning an anchor or alias"]) && rest.starts_with('*') {
         return alias(rest);
     }
     if has(&["unexpected character"]) {
         return match rest.chars().next() {
-            Some(c) if c.is_control() => (
-                Code::NotText,
-                format!("a control character (U+{:04X}) in the text", c as u32).into(),
-                "take it out, or save the file anew as plain UTF-8 text".into(),
-            ),
             Some(c) => (
                 Code::NotYaml,
                 format!("a value can't begin with `{c}` without quotes").into(),
@@ -74,10 +135,8 @@ fn plain(said: &str, rest: &str, line: &str) -> Told {
             None => no_yaml("a character that can't stand here", "put the value in quotes"),
         };
     }
-    if has(&["tabs disallowed", "found a tab", "tab character", "tabs cannot"])
-        || line.trim_start_matches(' ').starts_with('\t')
-    {
-        return no_yaml("the line is indented with a tab", "indent with spaces: YAML does not take tabs there");
+    if has(&["tabs disallowed", "tab character"]) {
+        return no_yaml("a tab where YAML takes none", "write spaces");
     }
     if has(&["recursion limit", "nesting"]) {
         return refused(
@@ -92,11 +151,17 @@ fn plain(said: &str, rest: &str, line: &str) -> Told {
              a `:` or `-`",
         );
     }
+    if has(&["mismatched bracket"]) {
+        return no_yaml(
+            "this bracket is not closed, or by one of the other kind",
+            "close `[` by `]`, `{` by `}`, the inner one first",
+        );
+    }
     if has(&["expected ',' or ']'", "expected ',' or '}'", "EOF while parsing", "unclosed bracket", "unclosed"])
         && !has(&["quoted"])
     {
         return no_yaml(
-            "a `[` or `{` is not closed, or a comma is missing or stands twice",
+            "up to here a `[` or `{` is not closed, or a comma is missing or stands twice",
             "close it by `]` or `}`, and put one comma between two entries",
         );
     }
@@ -110,7 +175,10 @@ fn plain(said: &str, rest: &str, line: &str) -> Told {
         );
     }
     if has(&["quoted scalar", "quote"]) {
-        return no_yaml("a quoted text is not closed", "close it with the quote that it began with, on its line");
+        return no_yaml(
+            "up to here a quoted text is not closed",
+            "close it on its line, by the quote that it began with",
+        );
     }
     if has(&["expected key", "expected '-'", "simple key", "block mapping", "block collection", "indentation"]) {
         return no_yaml(
