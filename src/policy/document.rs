@@ -5,6 +5,8 @@ pub(crate) mod keys;
 mod rule;
 pub(crate) mod shape;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -342,7 +344,8 @@ fn timestamp(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<jiff::T
 pub(crate) fn decode_tests(reader: &mut Reader<'_>, node: &Node) -> Option<Tests> {
     let mut fields = reader.mapping(node, &keys::TESTS)?;
     let place = first_place(node);
-    let missing = ("whose tests these are is missing", "begin the document with `policy: NAME` of the policy to test");
+    let missing =
+        ("it is not said which policy is tested", "begin the document with `policy: NAME` of the policy to test");
     let policy = fields.need(reader, "policy", place, missing).and_then(|node| reader.text(node, "a policy's name"));
     let missing =
         ("`tests` is missing: the document tests nothing", "add `tests:`, a list of `allow: SQL` and `deny: SQL`");

@@ -113,7 +113,12 @@ impl<'a> Reader<'a> {
         let near = did_you_mean(&key.name, known.names());
         let far = near.is_none_or(|near| distance(&key.name, near) > 1);
         if far && let Some(other) = keys::ALL.iter().find(|other| other.names().any(|name| name == key.name)) {
-            let help = format!("`{}` is a key of {}: look at its indentation and its place", key.name, other.what);
+            let help = match other.what == keys::POLICY.what {
+                true => {
+                    format!("`{}` belongs to the policy itself: begin its line in the column of `policy:`", key.name)
+                }
+                false => format!("`{}` belongs in {}, like `{}`", key.name, other.what, other.example),
+            };
             self.help(Code::UnknownKey, key.place, message, help);
             return None;
         }

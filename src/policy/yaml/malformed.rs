@@ -13,6 +13,11 @@ pub(super) fn told(error: &Error, text: &str, lines: u32) -> Malformed {
     while let Error::AliasError { error: inner, .. } = error {
         error = inner.without_snippet();
     }
+    // What is open to the end is wrong in the last line, not behind it.
+    let last = u32::try_from(text.trim_end().lines().count().max(1)).unwrap_or(u32::MAX);
+    if place.line > last.saturating_add(lines) {
+        place = Place { line: last.saturating_add(lines), column: 1, length: 1 };
+    }
     let index = place.line.saturating_sub(lines + 1) as usize;
     let line = text.lines().nth(index).unwrap_or_default();
     let before = index.checked_sub(1).and_then(|index| text.lines().nth(index)).unwrap_or_default();
@@ -42,11 +47,16 @@ pub(super) fn told(error: &Error, text: &str, lines: u32) -> Malformed {
         Error::UnknownAnchor { .. } => alias(&rest),
         other => {
             let said = other.to_string();
-            if said.contains("mapping values are not allowed")
-                && let Some((column, told)) = no_space(before)
-            {
-                place = Place { line: place.line.saturating_sub(1).max(1), column, length: 1 };
-                return told_as(place, told);
+            if said.contains("mapping values are not allowed") {
+                if let Some((column, told)) = no_space(before) {
+                    place = Place { line: place.line.saturating_sub(1).max(1), column, length: 1 };
+                    return told_as(place, told);
+                }
+                if indent(line) > indent(before) && before.contains(": ") {
+                    place = Place { column: indent(line).max(1), length: 1, ..place };
+                    let message = "this line is indented deeper than the one above, which already has its value";
+                    return told_as(place, no_yaml(message, "begin it in the same column as the one above"));
+                }
             }
             plain(&said, &rest)
         }
@@ -62,6 +72,11 @@ fn told_as(place: Place, (code, message, help): Told) -> Malformed {
 fn column_of(line: &str, wanted: impl Fn(char) -> bool) -> Option<u32> {
     let at = line.chars().position(wanted)?;
     u32::try_from(at + 1).ok()
+}
+
+/// The spaces before the first word.
+fn indent(line: &str) -> u32 {
+    u32::try_from(line.chars().take_while(|c| *c == ' ').count()).unwrap_or(u32::MAX)
 }
 
 /// A character that no text has.

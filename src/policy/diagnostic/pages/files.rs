@@ -59,7 +59,7 @@ pub(super) const PAGES: Pages = &[
         Code::RefusedYaml,
         "The file uses a part of YAML that policies don't take: merge keys (`<<`), anchors and aliases that refer to themselves or \
          stand for a great many values, lists in each other by the hundred, a list as a key. A rule must be readable where it stands.",
-        "Write out what is meant.",
+        "Write out what is meant, in plain keys and values.",
         "policy: shop\napplies_to:\n  <<: {users: [shop_app]}",
         "policy: shop\napplies_to:\n  users: [shop_app]",
     ),
@@ -74,7 +74,7 @@ pub(super) const PAGES: Pages = &[
         Code::MissingKey,
         "Something that must be said is not: the name of a policy (`policy`) or rule (`rule`), or who the policy is for \
          (`applies_to` with `users`). There is no default: a policy that forgot its users must not hold for everybody.",
-        "Add the key.",
+        "Add the key as the help shows.",
         "policy: shop\napplies_to: {databases: [shop]}",
         "policy: shop\napplies_to: {users: [shop_app], databases: [shop]}",
     ),

@@ -8,7 +8,7 @@ pub(super) const PAGES: Pages = &[
         Code::NoActions,
         "An allow rule says which actions it allows; this one doesn't. (In a deny rule `actions` may be left out: then it is all of \
          them.)",
-        "Add `actions: [...]`.",
+        "Add `actions: [...]` with what is allowed.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, tables: [orders]}",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [orders]}",
     ),
@@ -62,7 +62,7 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::WhereOfOthers,
         "`where: missing` is asked of UPDATE, DELETE and SELECT. The rule names none of them, so it would never match.",
-        "Add the actions that are meant.",
+        "Add the actions that are meant: update, delete or select.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: unbounded, actions: [insert], when: {where: missing}}",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: unbounded, actions: [delete], when: {where: missing}}",
     ),
@@ -76,7 +76,7 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::DelayAndTerminate,
         "`delay` holds the refusal back, `outcome: terminate` ends the session: nobody would be there to wait.",
-        "Take one of the two out.",
+        "Decide for one of the two, and take the other out.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: trap, tables: [secrets], outcome: terminate, delay: 2s}",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: trap, tables: [secrets], delay: 2s}",
     ),

@@ -55,7 +55,7 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::PinnedTwice,
         "Two pins mean one setting: names of settings don't depend on capitals.",
-        "Take one of the two out.",
+        "Decide for one of the two, and take the other out.",
         "policy: shop\napplies_to: {users: [shop_app]}\npin: {statement_timeout: 30s, Statement_Timeout: 60s}",
         "policy: shop\napplies_to: {users: [shop_app]}\npin: {statement_timeout: 30s}",
     ),
@@ -71,7 +71,7 @@ pub(super) const PAGES: Pages = &[
         Code::TempWithoutPath,
         "A temporary table hides a real one of the same name. Only with a `search_path` of the policy's own does the firewall know \
          which of the two a name means.",
-        "Add `search_path: [...]`.",
+        "Add `search_path: [...]` with the schemas of the tables.",
         "policy: etl\napplies_to: {users: [etl]}\ntemp_tables: allow",
         "policy: etl\napplies_to: {users: [etl]}\nsearch_path: [mart]\ntemp_tables: allow",
     ),

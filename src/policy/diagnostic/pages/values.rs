@@ -74,7 +74,7 @@ pub(super) const PAGES: Pages = &[
         Code::ReservedName,
         "The name has a meaning of its own: errors, metrics and `by:` in tests use it for what no rule decides (`default`, `guard`, \
          `require`, `parse`, `limit` …).",
-        "Choose another name.",
+        "Choose another name, one that says what it is for.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: default, actions: [select], tables: [orders]}",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: read, actions: [select], tables: [orders]}",
     ),
@@ -91,7 +91,7 @@ pub(super) const PAGES: Pages = &[
         Code::UnnameableAction,
         "No rule can name this action. `unknown` is what the firewall does not understand: it is always refused. `commit` and \
          `rollback` always pass, for they end what a refusal has broken.",
-        "Take the word out.",
+        "Take the word out: nothing has to be said about it.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: work, actions: [begin, commit]}",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: work, actions: [begin]}",
     ),
