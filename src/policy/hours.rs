@@ -20,34 +20,36 @@ pub(crate) struct Hours {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadHours {
     #[error("hours need their time zone")]
-    NoZone,
+    Zoneless,
     #[error("hours are days, times and a time zone, not \"{0}\"")]
-    NoHours(String),
+    Shapeless(String),
     #[error("\"{0}\" is no span of time")]
-    NoSpan(String),
+    Span(String),
     #[error("\"{0}\" is no time of the day")]
-    NoTime(String),
+    Time(String),
     #[error("\"{0}\" is no weekday")]
-    NoDay(String),
+    Day(String),
     #[error("there is no time zone \"{0}\"")]
-    NoSuchZone(String),
+    UnknownZone(String),
 }
 
 impl BadHours {
     /// Whether it is the time zone.
     pub fn is_zone(&self) -> bool {
-        matches!(self, BadHours::NoSuchZone(_))
+        matches!(self, BadHours::UnknownZone(_))
     }
 
     /// What to do.
     pub fn help(&self) -> String {
         match self {
-            BadHours::NoZone => "add one of the IANA database: \"Mon-Fri 08:00-20:00 Europe/Paris\", or UTC".to_owned(),
-            BadHours::NoHours(_) => "write it like \"Mon-Fri 08:00-20:00 Europe/Paris\"".to_owned(),
-            BadHours::NoSpan(_) => "write begin and end: 08:00-20:00".to_owned(),
-            BadHours::NoTime(_) => "write hour and minute in two digits each: 08:00 (24:00 as an end)".to_owned(),
-            BadHours::NoDay(_) => "the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun".to_owned(),
-            BadHours::NoSuchZone(zone) => {
+            BadHours::Zoneless => {
+                "add one of the IANA database: \"Mon-Fri 08:00-20:00 Europe/Paris\", or UTC".to_owned()
+            }
+            BadHours::Shapeless(_) => "write it like \"Mon-Fri 08:00-20:00 Europe/Paris\"".to_owned(),
+            BadHours::Span(_) => "write begin and end: 08:00-20:00".to_owned(),
+            BadHours::Time(_) => "write hour and minute in two digits each: 08:00 (24:00 as an end)".to_owned(),
+            BadHours::Day(_) => "the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun".to_owned(),
+            BadHours::UnknownZone(zone) => {
                 let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
                 match did_you_mean(zone, zones.iter().map(String::as_str)) {
                     Some(near) => format!("did you mean \"{near}\"?"),
@@ -70,27 +72,27 @@ impl Hours {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (days, times, zone) = match words.as_slice() {
             [days, times] if times.contains(':') && days.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                return Err(BadHours::NoZone);
+                return Err(BadHours::Zoneless);
             }
             // America/New York.
             [times, first, second] if times.contains(':') => {
-                return Err(BadHours::NoSuchZone(format!("{first} {second}")));
+                return Err(BadHours::UnknownZone(format!("{first} {second}")));
             }
             [_, times, first, second] if times.contains(':') => {
-                return Err(BadHours::NoSuchZone(format!("{first} {second}")));
+                return Err(BadHours::UnknownZone(format!("{first} {second}")));
             }
             [days, times, zone] => (Some(*days), *times, *zone),
             [times, zone] => (None, *times, *zone),
-            _ => return Err(BadHours::NoHours(text.to_owned())),
+            _ => return Err(BadHours::Shapeless(text.to_owned())),
         };
         let days = days.map_or(Ok(0x7f), parse_days)?;
         let Some((begin, end)) = times.split_once('-') else {
-            return Err(BadHours::NoSpan(times.to_owned()));
+            return Err(BadHours::Span(times.to_owned()));
         };
         let (begin, end) = (parse_time(begin)?, if end == "24:00" { Time::midnight() } else { parse_time(end)? });
         let zone = match zone {
             "UTC" | "Z" => TimeZone::UTC,
-            zone => TimeZone::get(zone).map_err(|_| BadHours::NoSuchZone(zone.to_owned()))?,
+            zone => TimeZone::get(zone).map_err(|_| BadHours::UnknownZone(zone.to_owned()))?,
         };
         Ok(Hours { days, begin, end, zone })
     }
@@ -131,11 +133,11 @@ fn parse_days(text: &str) -> Result<u8, BadHours> {
 fn parse_day(text: &str) -> Result<usize, BadHours> {
     let lower = text.to_ascii_lowercase();
     let day = DAYS.iter().position(|day| *day == lower);
-    day.ok_or_else(|| BadHours::NoDay(text.to_owned()))
+    day.ok_or_else(|| BadHours::Day(text.to_owned()))
 }
 
 fn parse_time(text: &str) -> Result<Time, BadHours> {
-    let no_time = || BadHours::NoTime(text.to_owned());
+    let no_time = || BadHours::Time(text.to_owned());
     let (hour, minute) = text.split_once(':').ok_or_else(no_time)?;
     let number = |digits: &str| match digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) {
         true => digits.parse::<i8>().ok(),
