@@ -7,6 +7,7 @@
 //! cli ─▶ selftest ─▶ server, attacks
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
+//!           │         ├─────▶ audit ──▶ detect, sql
 //!           │         └─────▶ wire, metrics, config
 //!           └─▶ admin ─▶ metrics, policy, config
 //! policy, config ─▶ units
@@ -31,6 +32,9 @@ pub mod admin;
 
 // One client from accept to close.
 pub mod session;
+
+// The audit log.
+pub mod audit;
 
 // Facts and signals of an attempt at SQL injection.
 pub mod detect;

@@ -7,6 +7,7 @@ pub mod functions;
 mod hash;
 mod parse;
 mod plpgsql;
+mod recorded;
 mod redact;
 pub mod relations;
 pub mod second_opinion;
