@@ -7,6 +7,7 @@
 //! cli ─▶ selftest ─▶ server, attacks
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
+//!           │         ├─────▶ limits ─▶ policy
 //!           │         ├─────▶ audit ──▶ detect, sql
 //!           │         └─────▶ wire, metrics, config
 //!           └─▶ admin ─▶ metrics, policy, config
@@ -32,6 +33,9 @@ pub mod admin;
 
 // One client from accept to close.
 pub mod session;
+
+// What is counted over time and over sessions.
+pub mod limits;
 
 // The audit log.
 pub mod audit;

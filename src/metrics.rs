@@ -214,6 +214,8 @@ pub struct Metrics {
     remembered: [IntCounter; 3],
     cache_bytes: IntGauge,
     limits: IntCounterVec,
+    alerts: IntCounterVec,
+    audit_dropped: IntGauge,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -299,6 +301,8 @@ impl Metrics {
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
+            alerts: counters(&registry, &table::ALERTS),
+            audit_dropped: gauge(&registry, &table::AUDIT_DROPPED),
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -348,6 +352,19 @@ impl Metrics {
         let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
         drop(rules);
         self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+    }
+
+    /// Counts the use of a rule that has a severity.
+    pub fn alert(&self, policy: &str, rule: &str, severity: &'static str, verdict: VerdictLabel) {
+        let policy = self.policy_label(policy);
+        let known = lock(&self.rules).contains(&format!("{policy}\0{rule}")) || verdict == VerdictLabel::Allow;
+        let rule = if known { rule } else { OTHER };
+        self.alerts.with_label_values(&[policy, rule, severity, verdict.as_str()]).inc();
+    }
+
+    /// Lines of the audit log that could not be written so far.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
     }
 
     /// Counts what was remembered of a text.

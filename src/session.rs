@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod quarantine;
 pub mod refusal;
 pub mod relay;
+pub mod runs;
 pub mod statements;
 pub mod tell;
 mod withheld;

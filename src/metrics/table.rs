@@ -41,7 +41,7 @@ table! {
     STATEMENTS = Counter "portcullis_statements_total" ["policy", "action", "verdict"]
         "Statements judged, once each, by the policy that answers, the group of the statement's action, and the verdict.";
     REFUSALS = Counter "portcullis_refusals_total" ["policy", "rule"]
-        "Refusals by the rule that decided, or default, guard, require, parse, limit, disagreement, decoy, quarantine.";
+        "Refusals by the rule that decided, or default, guard, require, parse, limit, disagreement, decoy, quarantine, injection, block.";
     SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
         "Security events by kind.";
     INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
@@ -82,6 +82,10 @@ table! {
         "Texts read for the first time, by what the second parser makes of them.";
     LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
         "Messages over a limit, refused or only observed.";
+    ALERTS = Counter "portcullis_rule_alerts_total" ["policy", "rule", "severity", "verdict"]
+        "Uses of rules that have a severity: statements that a deny rule refused, or an allow rule let pass.";
+    AUDIT_DROPPED = Gauge "portcullis_audit_lines_lost" []
+        "Lines of the audit log that could not be written since the start.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
         "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
     CACHE_BYTES = Gauge "portcullis_verdict_cache_bytes" []

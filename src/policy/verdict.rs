@@ -35,6 +35,8 @@ pub struct Judgement {
     pub timed: bool,
     /// It passes by a rule whose use is to be told.
     pub noted: Option<Noted>,
+    /// The names of the allow rules that it needed, where somebody wanted to know.
+    pub rules: Option<Arc<str>>,
 }
 
 /// The use of an allow rule that has a severity.
