@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
+use common::tools::{portcullis, run};
 use common::wire::{Client, error, query, startup};
 use common::{Cluster, Firewall, firewall};
 use portcullis::config::Upstream;
@@ -108,6 +109,53 @@ fn digest(firewall: &Firewall) -> String {
     assert!((firewall.metric("portcullis_policy_set_info", &[]) - 1.0).abs() < f64::EPSILON, "one set only");
     assert!(firewall.log().contains(&digest));
     digest
+}
+
+#[test]
+fn the_digest_is_the_same_wherever_it_is_shown() {
+    let cluster = Cluster::default();
+    let firewall = start(&cluster);
+    fs::write(firewall.policies().join("a.yaml"), policy("a", "products")).unwrap();
+    firewall.log_since(0, "policies reloaded");
+    let shown = digest(&firewall);
+    let directory = firewall.policies().display().to_string();
+    let checked = portcullis(&["check", &directory]).ok();
+    assert!(checked.contains(&format!(", digest {shown}\n")), "{checked}");
+    let checked: serde_json::Value =
+        serde_json::from_str(&portcullis(&["check", "--format", "json", &directory]).ok()).unwrap();
+    assert_eq!(checked["digest"], shown.as_str());
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "LC_ALL=C sha256sum *.yaml | sha256sum"]).current_dir(&directory);
+    assert_eq!(run(&mut shell).ok().split(' ').next(), Some(shown.as_str()));
+    // A set with errors has none, for it is never in force.
+    fs::write(firewall.policies().join("a.yaml"), "policy: a\n").unwrap();
+    let bad = portcullis(&["check", "--format", "json", &directory]);
+    let bad: serde_json::Value = serde_json::from_str(&bad.stdout).unwrap();
+    assert!(bad["digest"].is_null(), "{bad}");
+}
+
+#[test]
+fn signals_and_changes_at_once_end_with_the_last_files() {
+    let cluster = Cluster::default();
+    let firewall = start(&cluster);
+    let file = firewall.policies().join("test.yaml");
+    let mut session = firewall.session("app_rw", "shop");
+    for round in 0..100 {
+        rename_over(&file, &policy("first", if round % 2 == 0 { "products" } else { "orders" }));
+        firewall.hangup();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let from = firewall.log().len();
+    rename_over(&file, &policy("last", "products"));
+    firewall.log_since(from, "diff=\"added: last; removed: first\"");
+    assert!(!reads_orders(&mut session));
+    let log = firewall.log();
+    assert_eq!(log.matches("policies not reloaded").count(), 0, "{log}");
+    assert!(log.contains("diff=\"changed: first (rules changed: read)\""), "{log}");
+    // No file changes any more, so nothing is loaded any more.
+    let loads = count(&firewall, "policies reloaded");
+    a_while();
+    assert_eq!(count(&firewall, "policies reloaded"), loads);
 }
 
 #[test]
@@ -311,9 +359,9 @@ fn new_connections_see_the_new_certificate_and_old_sessions_live_on() {
     copy(&again, &own);
     firewall.hangup();
     let log = firewall.log_since(from, "certificates reloaded");
-    let shown = common::tools::run(
-        std::process::Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&own.0),
-    );
+    let shown = run(std::process::Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+        .arg(&own.0));
     let fingerprint = shown.ok().trim().rsplit('=').next().unwrap().replace(':', "").to_lowercase();
     assert!(log.contains(&fingerprint), "{fingerprint} is not in {log}");
     assert!(new.works() && old.works());

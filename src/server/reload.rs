@@ -21,6 +21,8 @@ use crate::session::auth::{Fit, fit};
 
 /// A certificate that the server doesn't show yet is tried again this often.
 const AGAIN: Duration = Duration::from_secs(5);
+/// The server has this long to show its certificate while a load waits for it: other loads wait, too.
+const ASKED: Duration = Duration::from_secs(2);
 /// Policy files that change while they are read are read again at most so often.
 const TRIES: usize = 5;
 /// Between two such readings.
@@ -38,8 +40,9 @@ pub struct Reload {
 /// What is known of the last load.
 #[derive(Debug)]
 struct State {
-    /// The policy files that were read last, good or bad: they are not read again until they change.
-    policies: Digest,
+    /// The policy files that were read last, good or bad: they are not loaded again until they change. None where they changed
+    /// while they were read.
+    policies: Option<Digest>,
     /// The certificate files, likewise.
     certificates: [u8; 32],
     /// What is wrong with those.
@@ -58,7 +61,7 @@ impl Reload {
         told.tell(Source::Start, &Load::Policies { set: &set, diff: None });
         let client = shared.legs.load().acceptor.as_ref().map(Acceptor::fingerprint);
         told.tell(Source::Start, &Load::Tls { client: client.as_deref() });
-        let state = State { policies: set.digest(), certificates, problems: Vec::new(), again: None };
+        let state = State { policies: Some(set.digest()), certificates, problems: Vec::new(), again: None };
         Reload { shared, told, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -128,7 +131,7 @@ impl Reload {
         if policies {
             let mut state = self.state.lock().await;
             let (files, whole) = self.policy_files().await;
-            if files.digest() != state.policies {
+            if Some(files.digest()) != state.policies {
                 replaced = self.policies(&mut state, Source::Watch, files, whole).await;
             }
         }
@@ -164,7 +167,7 @@ impl Reload {
 
     async fn policies(&self, state: &mut State, source: Source, files: Files, whole: bool) -> bool {
         let digest = files.digest();
-        state.policies = digest;
+        state.policies = whole.then_some(digest);
         let loaded = match whole {
             true => off_the_worker(move || files.load())
                 .await
@@ -205,13 +208,7 @@ impl Reload {
         let shown = |legs: &Legs| legs.acceptor.as_ref().map(|acceptor| acceptor.certificate().clone());
         // Another certificate for clients that the server does not show would break every login by `passthrough`. It waits.
         let unfit = match shown(&legs) != shown(&now) {
-            true => match fit(&self.shared.config, &legs).await {
-                Fit::Fits => None,
-                Fit::Different(different) => Some(different.to_string()),
-                Fit::Unreachable(error) => Some(format!(
-                    "`auth: passthrough` needs one certificate on both legs, and the server can't be asked for its own: {error}"
-                )),
-            },
+            true => self.unfit(&legs).await,
             false => None,
         };
         let again = unfit.is_some().then(|| Instant::now() + AGAIN);
@@ -231,6 +228,21 @@ impl Reload {
             self.told.tell(source, &load);
         }
         *state = State { policies: state.policies, certificates: found, problems, again };
+    }
+
+    /// Why clients could not log in with this certificate, or nobody knows whether they could.
+    async fn unfit(&self, legs: &Legs) -> Option<String> {
+        let unknown = |why: &str| {
+            let needs =
+                "`auth: passthrough` needs one certificate on both legs, and the server can't be asked for its own";
+            Some(format!("{needs}: {why}"))
+        };
+        match tokio::time::timeout(ASKED, fit(&self.shared.config, legs)).await {
+            Ok(Fit::Fits) => None,
+            Ok(Fit::Different(different)) => Some(different.to_string()),
+            Ok(Fit::Unreachable(error)) => unknown(&error.to_string()),
+            Err(_) => unknown(&format!("{} did not answer within {ASKED:?}", legs.connector.target())),
+        }
     }
 }
 
