@@ -104,8 +104,8 @@ impl Worker<'_> {
 
         let before = self.clock.now();
         let frames = self.ask("disputed", DISPUTED);
-        let certain = before % 2 == 0 && self.clock.now() == before;
-        let wide = (before / 2) % 2 == 0;
+        let certain = before.is_multiple_of(2) && self.clock.now() == before;
+        let wide = (before / 2).is_multiple_of(2);
         let row = frames.iter().any(|frame| frame.kind == b'D');
         match frames.iter().find(|frame| frame.kind == b'E') {
             None => {
