@@ -59,8 +59,10 @@ impl Reload {
     pub(super) fn new(shared: Arc<Shared>, told: Told, certificates: [u8; 32]) -> Reload {
         let set = shared.policies.current();
         told.tell(Source::Start, &Load::Policies { set: &set, diff: None });
-        let client = shared.legs.load().acceptor.as_ref().map(Acceptor::fingerprint);
-        told.tell(Source::Start, &Load::Tls { client: client.as_deref() });
+        if has_certificates(&shared.config) {
+            let client = shared.legs.load().acceptor.as_ref().map(Acceptor::fingerprint);
+            told.tell(Source::Start, &Load::Tls { client: client.as_deref() });
+        }
         let state = State { policies: Some(set.digest()), certificates, problems: Vec::new(), again: None };
         Reload { shared, told, state: Arc::new(Mutex::new(state)) }
     }
@@ -172,9 +174,11 @@ impl Reload {
             true => off_the_worker(move || files.load())
                 .await
                 .unwrap_or_else(|| Err("the policies can't be read".to_owned())),
-            false => {
-                Err("the policy files change while they are read: they are read again when they stand still".to_owned())
-            }
+            false => Err(
+                "the policy files change while they are read: what they hold when they stand still comes into force \
+                          with `watch: on`, or at the next SIGHUP"
+                    .to_owned(),
+            ),
         };
         match loaded {
             Ok(set) => {
