@@ -56,6 +56,8 @@ pub struct Config {
     pub workers: NonZeroUsize,
     /// Bytes for what is known of statements that came before; 0 = nothing is remembered.
     pub verdict_cache_bytes: u64,
+    /// Whether policies and certificates are read again when their files change.
+    pub watch: bool,
     /// Whether the catalogue of attacks is judged against the policies whenever they are loaded.
     pub selftest: bool,
     /// Bytes of memory that reading long statements may take, all sessions together, by estimate.
@@ -227,6 +229,7 @@ impl Config {
             )?,
             workers: settings.count("workers", default_workers())?,
             analysis_bytes: settings.bytes("analysis_bytes", 512 << 20)?,
+            watch: settings.word("watch", &[("on", true), ("off", false)], true)?,
             selftest: settings.word("selftest", &[("on", true), ("off", false)], true)?,
             verdict_cache_bytes: settings.bytes("verdict_cache_bytes", 32 << 20)?,
             log_format: settings.word(
@@ -285,6 +288,12 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// The certificate, key, authority and revocation files of both legs.
+    pub fn tls_files(&self) -> Vec<PathBuf> {
+        let own = self.client_tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
+        own.chain(self.upstream.files()).cloned().collect()
     }
 
     /// Whether a plain session from this address must be refused: the production floor beyond loopback.

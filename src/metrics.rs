@@ -205,10 +205,12 @@ pub struct Metrics {
     handshakes_dropped: IntCounter,
     judge: Histogram,
     policy_info: IntGaugeVec,
+    policy_set_info: IntGaugeVec,
     selftest_open: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
     policy_reload_failed: IntGauge,
+    tls_reload_failed: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
@@ -292,9 +294,11 @@ impl Metrics {
             handshakes_dropped: counter(&registry, &table::HANDSHAKES_DROPPED),
             judge: histogram(&registry, &table::JUDGE_SECONDS, &JUDGE_BUCKETS),
             policy_info: gauges(&registry, &table::POLICY_INFO),
+            policy_set_info: gauges(&registry, &table::POLICY_SET_INFO),
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
             policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
+            tls_reload_failed: gauge(&registry, &table::TLS_RELOAD_FAILED),
             selftest_open: gauges(&registry, &table::SELFTEST_OPEN),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
@@ -473,8 +477,10 @@ impl Metrics {
         self.judge.observe(seconds);
     }
 
-    /// Tells which policies are in force from now on, and makes their series.
-    pub fn policies_loaded(&self, policies: &[PolicyInfo], now: SystemTime) {
+    /// Tells which policies are in force from now on, and makes their series. `digest` is that of their files.
+    pub fn policies_loaded(&self, policies: &[PolicyInfo], digest: &str, now: SystemTime) {
+        self.policy_set_info.reset();
+        self.policy_set_info.with_label_values(&[digest]).set(1);
         self.policy_info.reset();
         for info in policies {
             let policy = self.policy_label(&info.policy);
@@ -488,6 +494,11 @@ impl Metrics {
     /// Whether the last attempt to load policies left older ones in force.
     pub fn policy_reload_failed(&self, failed: bool) {
         self.policy_reload_failed.set(i64::from(failed));
+    }
+
+    /// Whether the last attempt to read certificate files left older ones in force.
+    pub fn tls_reload_failed(&self, failed: bool) {
+        self.tls_reload_failed.set(i64::from(failed));
     }
 
     /// Tells how many attacks of the catalogue each policy in force does not stop.

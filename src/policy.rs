@@ -9,6 +9,8 @@ mod compile;
 mod decide;
 mod decoy;
 pub mod diagnostic;
+mod diff;
+mod digest;
 mod document;
 mod glob;
 mod hours;
@@ -44,12 +46,15 @@ use crate::detect::Signals;
 use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
+use crate::policy::diff::Outline;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
+pub use diff::{Diff, PolicyDiff};
+pub use digest::Digest;
 pub use limits::Limit;
-pub use load::{Loaded, read};
+pub use load::{Files, Loaded, policy_files, read};
 pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
 pub use store::{Admission, Store};
@@ -114,11 +119,28 @@ pub struct PolicySet {
     pub(in crate::policy) policies: Vec<Policy>,
     /// The classes of the sessions that came so far, by the places of the policies that match them.
     classes: Mutex<HashMap<Vec<usize>, Arc<Class>>>,
+    digest: Digest,
+    outline: Outline,
 }
 
 impl PolicySet {
     pub(in crate::policy) fn new(policies: Vec<Policy>) -> PolicySet {
-        PolicySet { policies, classes: Mutex::default() }
+        PolicySet { policies, classes: Mutex::default(), digest: Digest::default(), outline: Outline::default() }
+    }
+
+    /// The same policies, with what is known of their files.
+    pub(in crate::policy) fn made_of(self, digest: Digest, outline: Outline) -> PolicySet {
+        PolicySet { digest, outline, ..self }
+    }
+
+    /// Which files the set was made of: the SHA-256 of their names and bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What this set says otherwise than an older one.
+    pub fn differs_from(&self, older: &PolicySet) -> Diff {
+        Diff::between(&older.outline, &self.outline)
     }
 
     /// The class of the sessions that these policies match, made when the first one comes.

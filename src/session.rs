@@ -21,13 +21,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
-use crate::net::{Acceptor, Connector};
+use crate::net::Legs;
 use crate::policy::Store;
 use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
@@ -44,9 +45,8 @@ const CANCEL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Shared {
     pub config: Arc<Config>,
-    /// None where the client leg is plain.
-    pub acceptor: Option<Acceptor>,
-    pub connector: Connector,
+    /// The certificates in force, for sessions that start.
+    pub legs: ArcSwap<Legs>,
     /// The policies in force.
     pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
@@ -138,7 +138,8 @@ async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
         return;
     };
     let forward = async {
-        let mut connected = match shared.connector.connect_to(address, leg).await {
+        let legs = shared.legs.load_full();
+        let mut connected = match legs.connector.connect_to(address, leg).await {
             Ok(connected) => connected,
             Err(error) => {
                 shared.metrics.upstream_connection_failure();

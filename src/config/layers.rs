@@ -30,6 +30,10 @@ pub const KEYS: &[(&str, &str)] = &[
     ("log_format", "text or json (text)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
     ("verdict_cache_bytes", "memory for what is known of statements that came before (32MiB); 0 remembers nothing"),
+    (
+        "watch",
+        "on or off: read policies and certificates again when their files change (on); SIGHUP does it in any case",
+    ),
     ("selftest", "on or off: judge the catalogue of attacks whenever policies are loaded (on)"),
     ("analysis_bytes", "memory that reading long statements may take, all sessions together (512MiB)"),
 ];

@@ -68,12 +68,16 @@ table! {
         "Seconds that judging one message added; remembered verdicts, below a microsecond, are not timed.";
     POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]
         "1 for each policy in force.";
+    POLICY_SET_INFO = Gauge "portcullis_policy_set_info" ["digest"]
+        "1, with the SHA-256 of the policy files in force.";
     POLICY_LOADED = Gauge "portcullis_policy_loaded_timestamp_seconds" []
         "When the policies in force were loaded, in seconds since 1970.";
     POLICY_AGE = Gauge "portcullis_policy_age_seconds" []
         "Seconds since the policies in force were loaded.";
     POLICY_RELOAD_FAILED = Gauge "portcullis_policy_reload_failed" []
         "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
+    TLS_RELOAD_FAILED = Gauge "portcullis_tls_reload_failed" []
+        "1 while certificate files that were to be reloaded can't be used and older ones stay in force, else 0.";
     SELFTEST_OPEN = Gauge "portcullis_selftest_open" ["policy"]
         "Attacks of the catalogue that a policy in force does not stop, as judged when it was loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []

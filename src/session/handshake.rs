@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::config::{Auth, Errors};
 use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
-use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
+use crate::net::{Acceptor, ConnectError, Connector, Leg, Legs, Stream, TlsInfo, tune};
 use crate::policy::{Admission, Identity, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
@@ -143,7 +143,9 @@ fn place(rule: &RuleRef) -> String {
 pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> Result<Opened, HandshakeEnd> {
     let limit = shared.config.handshake_timeout;
     let nobody = |why| HandshakeEnd { identity: None, why };
-    let greeted = match timeout(limit, greet(socket, shared)).await {
+    // The same certificates from here to the login, whatever is put in force meanwhile.
+    let legs = shared.legs.load_full();
+    let greeted = match timeout(limit, greet(socket, legs.acceptor.as_ref())).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Why::Timeout(limit)),
     };
@@ -161,7 +163,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
 
     let mut client = Peer::new(client);
     let mut identity = None;
-    match open(&mut client, &startup, peer, shared, &mut identity).await {
+    match open(&mut client, &startup, peer, shared, &legs, &mut identity).await {
         Ok(Logged { server, address, tls, policy, identity }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
@@ -195,7 +197,7 @@ enum Greeted {
 /// Reads first packets until one is not about encryption. Every read takes exactly one packet, so nothing that a client
 /// (or somebody before it) sent in the clear behind an SSLRequest can be taken for something said inside TLS: it stays in
 /// the socket and breaks the TLS handshake (CVE-2021-23214).
-async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
+async fn greet(socket: TcpStream, acceptor: Option<&Acceptor>) -> Result<Greeted, Why> {
     tune(&socket).map_err(Why::ClientGone)?;
     let mut stream = Stream::Plain(socket);
     let (mut tls_answered, mut gss_answered) = (false, false);
@@ -210,7 +212,7 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
         match startup::parse(&body) {
             Ok(FirstPacket::SslRequest) if !tls_answered => {
                 tls_answered = true;
-                stream = match (stream, &shared.acceptor) {
+                stream = match (stream, acceptor) {
                     (Stream::Plain(mut socket), Some(acceptor)) => {
                         gss_answered = true;
                         socket.write_all(b"S").await.map_err(Why::ClientGone)?;
@@ -292,6 +294,7 @@ async fn open(
     startup: &Startup,
     peer: SocketAddr,
     shared: &Shared,
+    legs: &Legs,
     known: &mut Option<Identity>,
 ) -> Result<Logged, Why> {
     let config = &shared.config;
@@ -336,9 +339,10 @@ async fn open(
         return Err(StartupError::Length(u32::try_from(packet.len()).unwrap_or(u32::MAX)).into());
     }
 
-    let Answered { mut server, address, tls, negotiation, first } = reach(shared, &packet).await?;
-    let client_acceptor = if identity.tls { shared.acceptor.as_ref() } else { None };
-    auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &shared.connector)?;
+    let Answered { mut server, address, tls, negotiation, first } =
+        reach(&legs.connector, config.handshake_timeout, &packet).await?;
+    let client_acceptor = if identity.tls { legs.acceptor.as_ref() } else { None };
+    auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &legs.connector)?;
 
     if let Some(negotiation) = negotiate(negotiation, startup.minor, asked, removed) {
         client.send(&negotiation.encode()).await.map_err(LoginEnd::Client)?;
@@ -394,9 +398,8 @@ struct Answered {
 
 /// Connects and sends the startup packet. Under `allow` and `prefer` a server whose first answer is an error is asked once
 /// more the other way, as libpq does.
-async fn reach(shared: &Shared, packet: &[u8]) -> Result<Answered, Why> {
-    let limit = shared.config.handshake_timeout;
-    let attempts = shared.connector.attempts();
+async fn reach(connector: &Connector, limit: Duration, packet: &[u8]) -> Result<Answered, Why> {
+    let attempts = connector.attempts();
     let mut attempt = 0;
     loop {
         let Some(leg) = attempts.get(attempt) else {
@@ -404,7 +407,7 @@ async fn reach(shared: &Shared, packet: &[u8]) -> Result<Answered, Why> {
         };
         let may_go_on = attempt + 1 < attempts.len();
         attempt += 1;
-        let connected = match shared.connector.connect(*leg).await {
+        let connected = match connector.connect(*leg).await {
             Ok(connected) => connected,
             Err(ConnectError::Certificate { .. } | ConnectError::Handshake { .. }) if may_go_on => continue,
             Err(error) => return Err(Why::Unreachable { error }),
