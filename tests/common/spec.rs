@@ -418,17 +418,20 @@ impl Player<'_> {
             let word = if broken { "no error" } else { "an error" };
             return self.fail(line, format!("there is {word} in it:\n{}", rendered(&findings, directory.path())));
         }
-        for part in told {
-            if !rendered(&findings, directory.path()).contains(part.as_str()) {
-                let all = rendered(&findings, directory.path());
-                self.fail(line, format!("it is not told: {part}\nbut:\n{all}"));
-            }
-        }
+        let all = rendered(&findings, directory.path());
+        let mut wrong: Vec<String> = told
+            .iter()
+            .filter(|part| !all.contains(part.as_str()))
+            .map(|part| format!("it is not told: {part}"))
+            .collect();
         for finding in &findings {
             let text = rendered(std::slice::from_ref(finding), directory.path());
             if !told.iter().any(|part| text.contains(part.as_str())) {
-                self.fail(line, format!("the page does not tell of:\n{text}"));
+                wrong.push(format!("the page does not tell of:\n{text}"));
             }
+        }
+        if !wrong.is_empty() {
+            self.fail(line, wrong.join("\n"));
         }
     }
 
