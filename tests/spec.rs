@@ -39,6 +39,15 @@ fn everything_becomes_as_it_is_specified() {
     assert!(failures.is_empty(), "\n{}\n{} differ from the specification", failures.join("\n"), failures.len());
 }
 
+#[test]
+fn the_readme_lists_every_page() {
+    let pages = pages();
+    let (_, readme) = pages.iter().find(|(file, _)| file == "README.md").unwrap();
+    for (file, _) in pages.iter().filter(|(file, _)| file != "README.md") {
+        assert!(readme.contains(&format!("]({file})")), "{file}");
+    }
+}
+
 /// Turned into their opposites, all expectations fail, every single one.
 #[test]
 fn every_expectation_can_fail() {
