@@ -52,6 +52,8 @@ pub struct Config {
     pub errors: Errors,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where the audit log goes.
+    pub audit_log: AuditLog,
     /// Threads that serve sessions.
     pub workers: NonZeroUsize,
     /// Bytes for what is known of statements that came before; 0 = nothing is remembered.
@@ -118,6 +120,15 @@ pub enum Errors {
     Detailed,
     /// An event id only; the rest is in the log.
     Terse,
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    Off,
+    Stdout,
+    /// Appended to.
+    File(PathBuf),
 }
 
 /// How log lines look.
@@ -232,6 +243,14 @@ impl Config {
             watch: settings.word("watch", &[("on", true), ("off", false)], true)?,
             selftest: settings.word("selftest", &[("on", true), ("off", false)], true)?,
             verdict_cache_bytes: settings.bytes("verdict_cache_bytes", 32 << 20)?,
+            audit_log: match settings.path("audit_log") {
+                None => AuditLog::Off,
+                Some(path) => match path.to_str() {
+                    Some("off") => AuditLog::Off,
+                    Some("stdout" | "-") => AuditLog::Stdout,
+                    Some(_) | None => AuditLog::File(path),
+                },
+            },
             log_format: settings.word(
                 "log_format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],

@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
-use crate::config::Config;
+use crate::audit::{Audit, AuditError, Target};
+use crate::config::{AuditLog, Config};
 use crate::detect::Technique;
 use crate::metrics::Metrics;
 use crate::net::{ConnectError, Legs, TlsFileError, TlsInfo};
@@ -57,6 +58,8 @@ pub enum ServerError {
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Certificates(#[from] DifferentCertificates),
 }
@@ -112,6 +115,11 @@ impl Server {
         let listener = listen("PostgreSQL clients", config.listen).await?;
         let admin = listen("the admin server", config.admin).await?;
 
+        let audit = Audit::open(&match &config.audit_log {
+            AuditLog::Off => Target::Off,
+            AuditLog::Stdout => Target::Stdout,
+            AuditLog::File(path) => Target::File(path.clone()),
+        })?;
         let readiness = Arc::new(Readiness::default());
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
@@ -124,12 +132,18 @@ impl Server {
             cancels: Arc::default(),
             cache,
             quarantine,
+            limits: Arc::default(),
+            audit,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
         };
         let shared = Arc::new(shared);
-        let told = Told { metrics: Arc::clone(&shared.metrics), readiness: Arc::clone(&readiness) };
+        let told = Told {
+            metrics: Arc::clone(&shared.metrics),
+            readiness: Arc::clone(&readiness),
+            audit: shared.audit.clone(),
+        };
         let reload = Reload::new(Arc::clone(&shared), told, certificates);
         Ok(Server { listener, admin, shared, readiness, reload, ending })
     }
@@ -177,6 +191,7 @@ impl Server {
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
+        let audit = shared.audit.clone();
         let mut sessions = JoinSet::new();
         let serve = move |socket, peer| session::run(socket, peer, shared.clone());
         sessions::accept(listener, serve, &metrics, &mut sessions, &mut shutdown).await;
@@ -184,6 +199,7 @@ impl Server {
         readiness.drain();
         tracing::info!(sessions = sessions.len(), timeout = ?drain_timeout, "stopping: no new clients, waiting for sessions");
         sessions::drain(&mut sessions, drain_timeout, &mut shutdown, &ending, &metrics).await;
+        tokio::task::block_in_place(|| audit.flush());
         tracing::info!("stopped");
         Ok(())
     }
@@ -203,6 +219,7 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
         let legs = shared.legs.load_full();
         let outcome = legs.connector.probe().await;
         shared.metrics.upstream_up(outcome.is_ok());
+        shared.metrics.audit_dropped(shared.audit.dropped());
         let told = outcome.as_ref().map(|_| began.elapsed()).map_err(ToString::to_string);
         if readiness.probed(told) {
             news(&shared, &outcome);

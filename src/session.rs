@@ -26,7 +26,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
+use crate::audit::{self, Audit, Event};
 use crate::config::{Config, Errors};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::net::Legs;
 use crate::policy::Store;
@@ -55,6 +57,9 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// Who touched a decoy.
     pub quarantine: Arc<Quarantine>,
+    /// What is counted over time and over sessions.
+    pub limits: Arc<Limits>,
+    pub audit: Audit,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -81,7 +86,10 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
             // The client's connection closes only after the server closed its own: libpq takes that for "done".
             drop(client);
         }
-        Err(end) => end.log(peer, number),
+        Err(end) => {
+            end.log(peer, number);
+            end.audit(&shared.audit, number);
+        }
     }
 }
 
@@ -95,6 +103,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         upstream_leg,
         identity,
         policy,
+        seat,
     } = established;
     let _open = shared.metrics.session();
     tracing::info!(
@@ -108,10 +117,32 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         upstream = %upstream_address,
         "session opened"
     );
-    let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
+    let who = tell::who(&identity, number);
+    if shared.audit.is_on() {
+        let policy = policy.policy().name().to_string();
+        shared.audit.tell(Event::Login(audit::Login {
+            who: who.clone(),
+            verdict: "allow".to_owned(),
+            policy: Some(policy.clone()),
+            rule: None,
+            reason: None,
+            id: None,
+            sqlstate: None,
+        }));
+        shared.audit.tell(Event::SessionOpened(audit::Opened {
+            who: who.clone(),
+            policy,
+            client_tls: client.tls_version().to_owned(),
+            upstream_tls: upstream.tls_version().to_owned(),
+            upstream: upstream_address.to_string(),
+            replication: identity.replication,
+        }));
+    }
+    let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number).with_audit(shared.audit.clone());
     let terse = shared.config.errors == Errors::Terse;
     let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
-    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let mut engine = engine.counting(Arc::clone(&shared.limits), &identity.user);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };
@@ -126,6 +157,11 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     };
     let closed = relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
     drop(registered);
+    drop(seat);
+    engine.end();
+    if shared.audit.is_on() {
+        shared.audit.tell(Event::SessionClosed(audit::Closed { who, reason: closed.to_string() }));
+    }
     tracing::info!(session = number, user = ?identity.user, "session closed: {closed}");
 }
 

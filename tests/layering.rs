@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("cli", &["selftest", "server"]),
     ("selftest", &["server", "attacks"]),
     ("attacks", &[]),
-    ("server", &["session", "admin"]),
+    ("server", &["session", "admin", "audit"]),
     ("admin", &["metrics", "policy", "config"]),
     ("session", &["policy", "limits", "audit", "detect", "net", "wire", "metrics", "config"]),
     ("limits", &["policy"]),

@@ -28,6 +28,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("quarantine", "how long a user who touched a decoy is shut out at that address (15m); 0 only raises the alarm"),
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
+    ("audit_log", "off, stdout or a file: one JSON line for every statement, login, session, load and call (off)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
     ("verdict_cache_bytes", "memory for what is known of statements that came before (32MiB); 0 remembers nothing"),
     (

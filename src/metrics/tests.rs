@@ -49,6 +49,7 @@ fn what_is_exported_is_what_the_table_says() {
     let info = PolicyInfo { policy: "shop".into(), mode: "enforce", file: "policies/shop.yaml".into() };
     metrics.policies_loaded(&[info], "5d", SystemTime::now());
     metrics.selftest(&[("shop".to_owned(), 0)]);
+    metrics.alert("shop", "freeze", "high", VerdictLabel::Allow);
     let families = metrics.registry.gather();
     let exported: BTreeSet<&str> = families.iter().map(|f| f.name()).collect();
     let mut expected: BTreeSet<&str> = TABLE.iter().map(|m| m.name).collect();

@@ -216,6 +216,23 @@ impl RuleRef {
         }
     }
 
+    /// The limit that was exceeded, where that is why.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            RuleRef::Limit(limit) => Some(*limit),
+            RuleRef::Rule { .. }
+            | RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Disagreement
+            | RuleRef::Decoy { .. }
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => None,
+        }
+    }
+
     /// File and line, for the log; empty where it stands in no file.
     pub fn place(&self) -> String {
         match self {

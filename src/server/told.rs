@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::admin::Readiness;
+use crate::audit::{Audit, Event, Loaded};
 use crate::metrics::{Metrics, PolicyInfo};
 use crate::policy::{Diff, Digest, PolicySet};
 
@@ -51,12 +52,16 @@ pub enum Load<'a> {
 pub struct Told {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    pub audit: Audit,
 }
 
 impl Told {
     /// Tells of one load. What is in force already is.
     pub fn tell(&self, source: Source, load: &Load<'_>) {
-        let Told { metrics, readiness } = self;
+        let Told { metrics, readiness, audit } = self;
+        if source == Source::Sighup {
+            audit.reopen();
+        }
         let from = source.as_str();
         match load {
             Load::Policies { set, diff } => {
@@ -68,6 +73,8 @@ impl Told {
                 metrics.policies_loaded(&infos, &digest, SystemTime::now());
                 metrics.policy_reload_failed(false);
                 readiness.policies_loaded(infos.len(), digest.clone());
+                let summary = diff.map_or_else(|| "the first".to_owned(), ToString::to_string);
+                audit_load(audit, from, "loaded", Some(digest.clone()), summary);
                 let names: Vec<&str> = infos.iter().map(|info| info.policy.as_str()).collect();
                 let (policies, names) = (names.len(), names.join(","));
                 match diff {
@@ -79,6 +86,7 @@ impl Told {
                 }
             }
             Load::PoliciesFailed { digest, errors } => {
+                audit_load(audit, from, "failed", Some(digest.to_string()), errors.trim_end().to_owned());
                 metrics.policy_reload_failed(true);
                 readiness.reload_failed();
                 tracing::error!(
@@ -89,6 +97,10 @@ impl Told {
                 );
             }
             Load::Tls { client } => {
+                if source != Source::Start {
+                    let certificate = client.unwrap_or("none");
+                    audit_load(audit, from, "loaded", None, format!("certificates; clients see {certificate}"));
+                }
                 metrics.tls_reload_failed(false);
                 readiness.tls_reloaded(false);
                 // At the start it goes without saying.
@@ -97,6 +109,7 @@ impl Told {
                 }
             }
             Load::TlsFailed { problems } => {
+                audit_load(audit, from, "failed", None, format!("certificates: {}", problems.join("; ")));
                 metrics.tls_reload_failed(true);
                 readiness.tls_reloaded(true);
                 tracing::error!(
@@ -106,5 +119,12 @@ impl Told {
                 );
             }
         }
+    }
+}
+
+fn audit_load(audit: &Audit, by: &str, outcome: &str, digest: Option<String>, summary: String) {
+    if audit.is_on() {
+        let (by, outcome) = (by.to_owned(), outcome.to_owned());
+        audit.tell(Event::PolicyLoad(Loaded { by, outcome, digest, summary }));
     }
 }

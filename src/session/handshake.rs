@@ -9,13 +9,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::audit::{self, Audit};
 use crate::config::{Auth, Errors};
+use crate::limits::{Entry, Seat};
 use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
 use crate::net::{Acceptor, ConnectError, Connector, Leg, Legs, Stream, TlsInfo, tune};
-use crate::policy::{Admission, Identity, Refusal, RuleRef};
+use crate::policy::{Admission, Identity, Limit, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
+use crate::session::tell::who as whose;
 use crate::sql::Group;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{
@@ -46,6 +49,8 @@ pub struct Established {
     pub upstream_leg: Leg,
     pub identity: Identity,
     pub policy: Admission,
+    /// Its place among the sessions that are counted.
+    pub seat: Seat,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -92,6 +97,33 @@ fn who(identity: Option<&Identity>) -> String {
 }
 
 impl HandshakeEnd {
+    /// The same for the audit log: who could not log in, and why.
+    pub fn audit(&self, audit: &Audit, session: u64) {
+        let Some(identity) = self.identity.as_ref().filter(|_| audit.is_on()) else { return };
+        let who = whose(identity, session);
+        let login = match &self.why {
+            Why::Refused { refusal, reference } => audit::Login {
+                who,
+                verdict: "refuse".to_owned(),
+                policy: Some(refusal.policy.to_string()),
+                rule: Some(refusal.rule.label().to_owned()),
+                reason: Some(refusal.reason.clone()),
+                id: Some(reference.as_str().to_owned()),
+                sqlstate: Some(refusal.sqlstate.to_owned()),
+            },
+            why => audit::Login {
+                who,
+                verdict: "fail".to_owned(),
+                policy: None,
+                rule: None,
+                reason: Some(why.to_string()),
+                id: None,
+                sqlstate: None,
+            },
+        };
+        audit.tell(audit::Event::Login(login));
+    }
+
     /// One line in the log, with what a refused statement's line has. A load balancer's check is worth none.
     pub fn log(&self, peer: SocketAddr, session: u64) {
         let user = self.identity.as_ref().map(|who| tracing::field::debug(&who.user));
@@ -164,7 +196,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
     let mut client = Peer::new(client);
     let mut identity = None;
     match open(&mut client, &startup, peer, shared, &legs, &mut identity).await {
-        Ok(Logged { server, address, tls, policy, identity }) => {
+        Ok(Logged { server, address, tls, policy, identity, seat }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
             Ok(Opened::Session(Box::new(Established {
@@ -176,6 +208,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
+                seat,
             })))
         }
         Err(why) => {
@@ -286,6 +319,7 @@ struct Logged {
     tls: Option<TlsInfo>,
     policy: Admission,
     identity: Identity,
+    seat: Seat,
 }
 
 /// Admits, connects, logs in. `known` learns who it is, for the log, as soon as that is clear.
@@ -322,6 +356,14 @@ async fn open(
     let mut policy = shared.policies.admit(&identity).map_err(refused)?;
     if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
         return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
+    }
+    let Entry { seat, would } = shared.limits.login(policy.policy(), &identity.user).map_err(|refusal| {
+        shared.metrics.limit_exceeded(refusal.rule.limit().map_or("", Limit::as_str));
+        refused(refusal)
+    })?;
+    if let Some(would) = would {
+        shared.metrics.limit_exceeded(would.rule.limit().map_or("", Limit::as_str));
+        observed(&would, &identity, shared);
     }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) = startup
@@ -365,7 +407,7 @@ async fn open(
         Auth::Password => timeout(limit, auth::password::run(&mut login, first)).await,
     };
     outcome.map_err(|_| Why::Timeout(limit))??;
-    Ok(Logged { server, address, tls, policy, identity })
+    Ok(Logged { server, address, tls, policy, identity, seat })
 }
 
 /// Tells of a login that an observing policy would have refused.

@@ -461,6 +461,16 @@ impl Teller {
     }
 }
 
+/// A session, as the audit log names it.
+pub fn who(identity: &Identity, session: u64) -> audit::Who {
+    audit::Who {
+        session,
+        user: identity.user.clone(),
+        database: identity.database.clone(),
+        address: identity.address.to_string(),
+    }
+}
+
 /// What the log says of a text: never its values.
 #[derive(Debug, Default)]
 struct Told {

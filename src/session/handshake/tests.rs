@@ -160,6 +160,8 @@ impl Proxy {
             policies: Arc::new(Store::new(policy::load(directory.path()).unwrap())),
             metrics,
             cancels: Arc::new(Cancels::default()),
+            limits: Arc::default(),
+            audit: crate::audit::Audit::default(),
             sessions: AtomicU64::new(0),
             ending: watch::channel(false).1,
             handshakes: tokio::sync::Semaphore::new(10),
