@@ -37,7 +37,8 @@ impl Engine {
                 backend::ERROR_RESPONSE => self.ledger.error(),
                 backend::COPY_IN_RESPONSE => self.ledger.copy_in(),
                 _ if !self.follows => {}
-                backend::DATA_ROW | backend::COPY_DATA if !self.replication => {
+                // A replication stream isn't the result of a statement.
+                backend::DATA_ROW | backend::COPY_DATA if head.kind == backend::DATA_ROW || !self.replication => {
                     if let Some(end) = self.row() {
                         return Look { pass, then: Then::End(end) };
                     }

@@ -31,7 +31,9 @@ impl Engine {
                 if let Some(would) = &judgement.would {
                     self.tell.would_refuse(asked, would, text, &self.texts);
                 }
-                if let Some(noted) = &judgement.noted {
+                // Once for each time that it runs.
+                let runs = matches!(asked, Asked::Query | Asked::Execute | Asked::FunctionCall);
+                if let Some(noted) = judgement.noted.as_ref().filter(|_| runs) {
                     self.tell.noted(noted);
                 }
                 self.began(asked, judgement.policy, judgement.would, said, portals);
