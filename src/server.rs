@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
+use crate::blocks::{Blocks, FileError};
 use crate::config::Config;
 use crate::detect::Technique;
 use crate::metrics::{Metrics, PolicyInfo};
@@ -32,7 +33,7 @@ const HANDSHAKES: usize = 1_000;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// The quarantine is looked through this often.
+/// The quarantine and the blocks are looked through this often.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the process was told to do.
@@ -53,6 +54,8 @@ pub enum ServerError {
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    #[error(transparent)]
+    Blocks(#[from] FileError),
     #[error(transparent)]
     Certificates(#[from] DifferentCertificates),
 }
@@ -103,6 +106,10 @@ impl Server {
     pub async fn bind(config: Config, policies: PolicySet, metrics: Arc<Metrics>) -> Result<Server, ServerError> {
         let acceptor = config.client_tls.as_ref().map(Acceptor::new).transpose()?;
         let connector = Connector::new(&config.upstream, config.connect_timeout)?;
+        let blocks = Arc::new(match &config.state_dir {
+            Some(directory) => Blocks::open(directory, Arc::clone(&metrics), jiff::Timestamp::now())?,
+            None => Blocks::in_memory(Arc::clone(&metrics)),
+        });
         let listener = listen("PostgreSQL clients", config.listen).await?;
         let admin = listen("the admin server", config.admin).await?;
 
@@ -120,6 +127,7 @@ impl Server {
             cancels: Arc::default(),
             cache,
             quarantine,
+            blocks,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -159,6 +167,7 @@ impl Server {
             readiness: readiness.clone(),
             token: shared.config.admin_token.clone(),
             policies: shared.config.policies.clone(),
+            blocks: Arc::clone(&shared.blocks),
         };
         // Ended when this function returns: the admin server says "draining" until the last session is over.
         let mut background = JoinSet::new();
@@ -166,7 +175,7 @@ impl Server {
 
         startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
-        background.spawn(release(Arc::clone(&shared.quarantine)));
+        background.spawn(release(Arc::clone(&shared.quarantine), Arc::clone(&shared.blocks)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -213,13 +222,17 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
     }
 }
 
-/// Lets those out of quarantine whose time is over. They aren't held any longer anyway: this is for the metric and the log.
-async fn release(quarantine: Arc<Quarantine>) {
+/// Lets those out of quarantine whose time is over, and ends the blocks whose time is. They don't hold any longer anyway: this is
+/// for the metric, the log and the file.
+async fn release(quarantine: Arc<Quarantine>, blocks: Arc<Blocks>) {
     let mut timer = tokio::time::interval(RELEASE_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
         quarantine.release(Instant::now());
+        let blocks = Arc::clone(&blocks);
+        // It may wait for the disk. A panic there is told by the runtime, and the next second tries again.
+        let _ = tokio::task::spawn_blocking(move || blocks.release(jiff::Timestamp::now())).await;
     }
 }
 

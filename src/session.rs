@@ -24,6 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
+use crate::blocks::{self, Blocks};
 use crate::config::{Config, Errors};
 use crate::metrics::Metrics;
 use crate::net::{Acceptor, Connector};
@@ -54,6 +55,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// Who touched a decoy.
     pub quarantine: Arc<Quarantine>,
+    /// What is blocked for now.
+    pub blocks: Arc<Blocks>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -110,7 +113,8 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
     let terse = shared.config.errors == Errors::Terse;
     let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
-    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let blocks = blocks::Watch::new(Arc::clone(&shared.blocks), &identity.user);
+    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, blocks, identity.replication, terse);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };

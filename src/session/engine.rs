@@ -6,10 +6,12 @@
 
 mod answers;
 mod renew;
+mod shut_out;
 mod wording;
 
 use std::sync::Arc;
 
+use crate::blocks;
 use crate::policy::{Admission, Approved, Judgement, RuleRef, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
 use crate::session::judge::{Judge, Judged, Lexing};
@@ -167,6 +169,8 @@ pub struct Engine {
     enforces: bool,
     /// Whether the session's user is shut out for a while.
     quarantine: Watch,
+    /// What is blocked for now.
+    blocks: blocks::Watch,
     /// The proxy's own `errors: terse`; a policy may say so too.
     terse: bool,
     replication: bool,
@@ -211,6 +215,7 @@ impl Engine {
         tell: Teller,
         cache: Arc<Cache>,
         quarantine: Watch,
+        blocks: blocks::Watch,
         replication: bool,
         terse: bool,
     ) -> Engine {
@@ -219,6 +224,7 @@ impl Engine {
         Engine {
             admission,
             quarantine,
+            blocks,
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             withholds_rows: policy.withholds_rows(),
@@ -320,9 +326,8 @@ impl Engine {
             Frontend::Execute => Asked::Execute,
             Frontend::Close => Asked::Close,
         };
-        // Before anything that is remembered of texts and names.
-        let judged = if self.enforces && asked != Asked::Close && self.quarantine.holds() {
-            Ok(self.shut_out(asked, turn))
+        let judged = if let Some(judgement) = self.shut_out(asked) {
+            Ok(self.unheard(asked, turn, judgement))
         } else {
             match asked {
                 Asked::Query => self.query(turn),
@@ -412,6 +417,9 @@ impl Engine {
             (Ok(portal), Ok(statement)) => (portal, statement),
             (Err(judgement), _) | (_, Err(judgement)) => return Ok(self.verdict(Asked::Bind, turn, *judgement)),
         };
+        if let Some(blocked) = self.blocked(Asked::Bind, Target::Statement(b""), &statement) {
+            return Ok(self.verdict(Asked::Bind, turn, blocked));
+        }
         let Some(behind) = self.statements.get(&statement) else {
             if self.doomed {
                 return Ok(turn.unjudged(Unjudged::Skipped));
@@ -461,6 +469,9 @@ impl Engine {
             Ok(name) => name,
             Err(judgement) => return self.verdict(asked, turn, *judgement),
         };
+        if let Some(blocked) = self.blocked(asked, target, &name) {
+            return self.verdict(asked, turn, blocked);
+        }
         let (behind, unknown) = match target {
             Target::Statement(_) => (self.statements.get(&name), UnknownName::PreparedStatement(&name)),
             Target::Portal(_) => (self.portals.get(&name), UnknownName::Portal(&name)),
@@ -510,18 +521,6 @@ impl Engine {
     /// The longest frame that is gathered, in bytes.
     pub fn longest_frame(&self) -> usize {
         self.statement_bytes + BESIDES
-    }
-
-    /// The user touched a decoy from this address: nothing is read, not even what was allowed before.
-    fn shut_out(&mut self, asked: Asked, turn: Turn<'_>) -> Frame {
-        let judgement = self.policy.judge_quarantined();
-        match asked {
-            Asked::Query | Asked::Parse => self.tell.statements(&judgement, None),
-            Asked::FunctionCall => self.tell.admin_statement(&judgement),
-            Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => {}
-        }
-        let name = name_of_parse(turn.rest);
-        self.decide(asked, turn, Judged::plain(judgement), name, b"")
     }
 
     fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
@@ -654,6 +653,7 @@ impl Engine {
             texts: &mut self.texts,
             statements: &self.statements,
             portals: &self.portals,
+            blocks: &self.blocks,
             application_name: &self.application_name,
             replication: self.replication,
         }

@@ -320,6 +320,13 @@ async fn open(
     if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
         return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
     }
+    if let Some(block) = shared.blocks.of_user(&identity.user, jiff::Timestamp::now()) {
+        let refusal = policy.policy().blocked(block.sentence(), sqlstate::INVALID_AUTHORIZATION);
+        if policy.policy().enforces() {
+            return Err(refused(refusal));
+        }
+        observed(&refusal, &identity, shared);
+    }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) = startup
         .parameters

@@ -153,6 +153,17 @@ impl Behind {
         self.newest.iter().chain(&self.older).filter(|statement| !statement.settled)
     }
 
+    /// What the statements do that are known to stand behind the name, settled ones too.
+    pub fn facts(&self) -> impl Iterator<Item = &Facts> {
+        self.newest.iter().chain(&self.older).map(Statement::facts)
+    }
+
+    /// Whether others may stand there that nobody knows.
+    #[inline]
+    pub fn may_hide(&self) -> bool {
+        self.lost.is_some() || self.forgotten.is_some()
+    }
+
     /// A statement may stand behind the name that should be judged again and can't be.
     #[inline]
     pub fn is_lost(&self) -> bool {

@@ -115,8 +115,20 @@ fn engine_with(
     quarantine: Arc<Quarantine>,
 ) -> Engine {
     let tell = Teller::new(Arc::clone(metrics), identity, 1);
+    let blocks = Arc::new(blocks::Blocks::in_memory(Arc::clone(metrics)));
+    engine_blocking(admission, identity, tell, quarantine, blocks)
+}
+
+fn engine_blocking(
+    admission: impl Into<Admission>,
+    identity: &Identity,
+    tell: Teller,
+    quarantine: Arc<Quarantine>,
+    blocks: Arc<blocks::Blocks>,
+) -> Engine {
     let cache = Arc::new(Cache::new(1 << 20, 64 << 20));
-    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
+    let blocks = blocks::Watch::new(blocks, &identity.user);
+    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), blocks, identity.replication, false)
 }
 
 struct Session {

@@ -155,6 +155,7 @@ impl Proxy {
         let metrics = Arc::new(crate::metrics::Metrics::new(&[], &[]));
         let shared = Shared {
             quarantine: Arc::new(crate::session::quarantine::Quarantine::new(config.quarantine, Arc::clone(&metrics))),
+            blocks: Arc::new(crate::blocks::Blocks::in_memory(Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
             connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),

@@ -1,0 +1,44 @@
+//! The one place where administrative calls are told: to the log and to the metrics.
+
+use crate::blocks::{Block, Blocks};
+use crate::metrics::label::{AdminCall, AdminOutcome};
+
+/// A call, and what came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    pub call: AdminCall,
+    pub outcome: AdminOutcome,
+    /// Who called: the token and the address, or `time` for what ended by itself.
+    pub by: &'a str,
+    /// The block that was made, lifted or is over.
+    pub block: Option<&'a Block>,
+    /// Why it came to nothing, or what else there is to say.
+    pub detail: &'a str,
+}
+
+impl Blocks {
+    /// Tells of a call. Every one comes here, once, whatever came of it.
+    pub fn told(&self, call: &Call<'_>) {
+        let Call { call, outcome, by, block, detail } = call;
+        self.metrics.admin_call(*call, *outcome);
+        let (call, outcome) = (call.as_str(), outcome.as_str());
+        let detail = detail.escape_debug().to_string();
+        let Some(block) = block else {
+            tracing::warn!(call, outcome, by, detail, "administrative call");
+            return;
+        };
+        tracing::warn!(
+            call,
+            outcome,
+            by,
+            id = &*block.id,
+            kind = block.target.kind(),
+            target = ?block.target.value(),
+            until = %block.until,
+            reason = ?block.reason,
+            made_by = &*block.by,
+            detail,
+            "administrative call"
+        );
+    }
+}
