@@ -150,7 +150,7 @@ fn understood(text: &[u8]) -> Result<Vec<Block>, String> {
 }
 
 fn block(entry: Entry) -> Result<Block, String> {
-    let time = |text: &str| text.parse::<Timestamp>().map_err(|error| error.to_string());
+    let time = |text: &str| text.parse::<Timestamp>().map_err(|error| format!("{text:?} is no time: {error}"));
     let told = |error: wanted::Unusable| error.to_string();
     if entry.id.len() != 12 || !entry.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
         return Err("an id has 12 hexadecimal digits".to_owned());

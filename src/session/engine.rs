@@ -428,7 +428,10 @@ impl Engine {
             return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
         if behind.is_settled() {
-            // The common case: nothing to ask again, nothing to allocate.
+            // The common case: nothing to ask again, nothing to allocate. Where something is blocked the portal must not hold more
+            // than it has to.
+            let narrow = if self.blocks.any() { self.statements.found(&statement) } else { None };
+            let behind = narrow.as_ref().unwrap_or(behind);
             if self.portals.made(&portal, behind).is_err() {
                 let judgement = too_many_names(&self.policy);
                 return Ok(self.verdict(Asked::Bind, turn, judgement));
