@@ -134,8 +134,10 @@ pub fn call(
     body: Option<String>,
 ) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
-    let asked = timeout(TIMEOUT, ask(address, token, method, path, body));
-    runtime.block_on(asked).unwrap_or_else(|_| Err(Failure::Timeout(address.clone())))
+    runtime.block_on(async {
+        let asked = timeout(TIMEOUT, ask(address, token, method, path, body)).await;
+        asked.unwrap_or_else(|_| Err(Failure::Timeout(address.clone())))
+    })
 }
 
 async fn ask(
