@@ -57,7 +57,7 @@ fn what_can_not_be_used_is_named_with_what_to_write() {
         (r#"{"hash": 7, "for": "1h", "reason": "r"}"#.to_owned(), &["`hash`", "in quotes"]),
         (r#"{"user": "", "for": "1h", "reason": "r"}"#.to_owned(), &["`user`", "empty"]),
         (r#"{"user": "a\u0000", "for": "1h", "reason": "r"}"#.to_owned(), &["`user`", "control"]),
-        (format!(r#"{{"user": "{}", "for": "1h", "reason": "r"}}"#, &long[..64]), &["`user`", "63 bytes"]),
+        (format!(r#"{{"user": "{}", "for": "1h", "reason": "r"}}"#, "x".repeat(64)), &["`user`", "63 bytes"]),
         (r#"{"user": "a", "hash": "b", "for": "1h", "reason": "r"}"#.to_owned(), &["make two"]),
         (r#"{"user": "a", "reason": "r"}"#.to_owned(), &["`for`: missing", "2026-01-31T18:00:00Z"]),
         (r#"{"user": "a", "for": "2", "reason": "r"}"#.to_owned(), &["`for`", "`2` is not a duration like"]),

@@ -21,10 +21,17 @@ impl Blocks {
     pub fn told(&self, call: &Call<'_>) {
         let Call { call, outcome, by, block, detail } = call;
         self.metrics.admin_call(*call, *outcome);
+        let told = *outcome;
         let (call, outcome) = (call.as_str(), outcome.as_str());
         let detail = detail.escape_debug().to_string();
         let Some(block) = block else {
-            tracing::warn!(call, outcome, by, detail, "administrative call");
+            match told {
+                // Somebody looked at the list: nothing to be woken for.
+                AdminOutcome::Done => tracing::info!(call, outcome, by, detail, "administrative call"),
+                AdminOutcome::Refused | AdminOutcome::Invalid | AdminOutcome::NotFound | AdminOutcome::Failed => {
+                    tracing::warn!(call, outcome, by, detail, "administrative call");
+                }
+            }
             return;
         };
         tracing::warn!(

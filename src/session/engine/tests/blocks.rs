@@ -77,7 +77,7 @@ fn prepared(session: &mut Session, text: &str) {
 }
 
 /// Every way to run what was made.
-fn uses() -> [(&'static str, Vec<u8>, u8); 11] {
+fn uses() -> [(&'static str, Vec<u8>, u8); 13] {
     [
         ("Query", query(BLOCKED), b'Q'),
         ("Parse", parse("", BLOCKED), b'P'),
@@ -89,6 +89,8 @@ fn uses() -> [(&'static str, Vec<u8>, u8); 11] {
         ("Execute of a cursor", execute("c"), b'P'),
         ("EXECUTE", query("EXECUTE q"), b'Q'),
         ("FETCH", query("FETCH 1 FROM c"), b'Q'),
+        ("MOVE", query("MOVE 1 IN c"), b'Q'),
+        ("EXPLAIN of an EXECUTE", query("EXPLAIN ANALYZE EXECUTE q"), b'Q'),
         ("Bind of a prepared EXECUTE", bind("", "x", &[]), b'P'),
     ]
 }
@@ -109,7 +111,7 @@ fn a_block_stops_every_way_to_run_the_statement_in_open_sessions_too() {
         session.passes(&[frame(b'C', b"Ss\0"), frame(b'C', b"Pp\0"), sync()].concat());
         session.passes(&query("CLOSE c"));
     }
-    process.counts("portcullis_refusals_total{policy=\"shop\",rule=\"block\"} 11");
+    process.counts("portcullis_refusals_total{policy=\"shop\",rule=\"block\"} 13");
     process.blocks.lift(&block.id).unwrap();
     for ((what, bytes, _), session) in uses().iter().zip(&mut sessions) {
         println!("{what}");
@@ -237,7 +239,7 @@ fn observed_sessions_pass_and_are_counted() {
             println!("{kind}: {what}");
             session.passes(&bytes);
         }
-        assert_eq!(process.would_refuse(), 4, "Query, Parse, EXECUTE and FETCH");
+        assert_eq!(process.would_refuse(), 6, "Query, Parse, EXECUTE, FETCH, MOVE and EXPLAIN");
         session.passes(&frame(b'F', &[0, 0, 3, 0xe8, 0, 0, 0, 0, 0, 0]));
         session.passes(&frame(b'Q', b"SELEC\0"));
     }
