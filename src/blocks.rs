@@ -216,10 +216,10 @@ impl Blocks {
     /// There are too many.
     pub fn make(&self, wanted: Wanted, by: &str, now: Timestamp) -> Result<(Arc<Block>, Saved), Full> {
         let Wanted { target, until, reason } = wanted;
-        let mut held = self.held();
-        if held.blocks.len() >= MOST {
-            held.blocks.retain(|block| block.holds(now));
+        if self.held().blocks.len() >= MOST {
+            self.release(now);
         }
+        let mut held = self.held();
         if held.blocks.len() >= MOST {
             return Err(Full);
         }
@@ -266,20 +266,15 @@ impl Blocks {
     /// something to write.
     pub fn release(&self, now: Timestamp) {
         let mut held = self.held();
-        let before = held.blocks.len();
-        held.blocks.retain(|block| {
-            let holds = block.holds(now);
-            if !holds {
-                self.told_over(block);
-            }
-            holds
-        });
-        if held.blocks.len() != before {
+        let over: Vec<_> = held.blocks.extract_if(.., |block| !block.holds(now)).collect();
+        if !over.is_empty() {
             self.publish(&held);
         }
-        if held.blocks.len() != before || held.unsaved {
+        if !over.is_empty() || held.unsaved {
             self.save(&mut held);
         }
+        drop(held);
+        over.iter().for_each(|block| self.told_over(block));
     }
 
     fn told_over(&self, block: &Block) {
