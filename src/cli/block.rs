@@ -75,7 +75,7 @@ Examples:
   portcullis block --list
   portcullis block --lift 0a1b2c3d4e5f
 
-Exit codes: 0 done; 1 the firewall refused, or could not be asked; 2 wrong arguments.";
+Exit codes: 0 done; 1 the firewall refused, could not be asked, or could not write it down; 2 wrong arguments.";
 
 /// Wrong arguments, as clap counts them.
 const WRONG: u8 = 2;
