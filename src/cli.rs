@@ -1,5 +1,6 @@
 //! The command line: one file for each sub-command.
 
+pub mod block;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -33,7 +34,8 @@ Examples:
   portcullis test policies/                    run the tests inside them
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
   portcullis selftest --policies policies/     fire the catalogue of attacks at them
-  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
+  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'
+  portcullis block --hash HASH --for 2h --reason 'locks the shop'";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -50,6 +52,9 @@ enum Command {
     /// Fire the catalogue of attacks at policies, and report what would pass
     #[command(after_help = selftest::EXAMPLES)]
     Selftest(selftest::Args),
+    /// Refuse a statement or a user at once, for a while, on a running firewall
+    #[command(after_help = block::EXAMPLES)]
+    Block(block::Args),
     /// Start a throw-away PostgreSQL with the firewall in front of it, and take a tour
     Demo(demo::Args),
 }
@@ -75,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Selftest(args) => selftest::run(args),
+        Command::Block(args) => block::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }

@@ -56,6 +56,10 @@ table! {
         "Client sessions that are open now.";
     QUARANTINED = Gauge "portcullis_quarantined" []
         "Pairs of user and address that are shut out now because they touched a decoy.";
+    BLOCKS = Gauge "portcullis_blocks" ["kind"]
+        "Emergency blocks that are in force now, by what they are of.";
+    ADMIN_CALLS = Counter "portcullis_admin_calls_total" ["call", "outcome"]
+        "Administrative calls, by what was called for and what came of it.";
     SESSION_TLS = Counter "portcullis_session_tls_total" ["leg", "version"]
         "Sessions by the TLS version of each leg; none is plaintext.";
     SESSION_PANICS = Counter "portcullis_session_panics_total" []
