@@ -283,7 +283,7 @@ pub struct Metrics {
     cache_bytes: IntGauge,
     limits: IntCounterVec,
     alerts: IntCounterVec,
-    audit_dropped: IntGauge,
+    audit_dropped: IntCounter,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -384,7 +384,7 @@ impl Metrics {
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
             alerts: counters(&registry, &table::ALERTS),
-            audit_dropped: gauge(&registry, &table::AUDIT_DROPPED),
+            audit_dropped: counter(&registry, &table::AUDIT_DROPPED),
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -446,7 +446,7 @@ impl Metrics {
 
     /// Lines of the audit log that could not be written so far.
     pub fn audit_dropped(&self, lines: u64) {
-        self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
+        self.audit_dropped.inc_by(lines.saturating_sub(self.audit_dropped.get()));
     }
 
     /// Counts what was remembered of a text.

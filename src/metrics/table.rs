@@ -92,7 +92,7 @@ table! {
         "Messages over a limit, refused or only observed.";
     ALERTS = Counter "portcullis_rule_alerts_total" ["policy", "rule", "severity", "verdict"]
         "Uses of rules that have a severity: statements that a deny rule refused, or an allow rule let pass.";
-    AUDIT_DROPPED = Gauge "portcullis_audit_lines_lost" []
+    AUDIT_DROPPED = Counter "portcullis_audit_lines_lost_total" []
         "Lines of the audit log that could not be written since the start.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
         "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
