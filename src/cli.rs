@@ -1,5 +1,6 @@
 //! The command line: one file for each sub-command.
 
+pub mod block;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -35,7 +36,8 @@ Examples:
   portcullis test policies/                    run the tests inside them
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
   portcullis selftest --policies policies/     fire the catalogue of attacks at them
-  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
+  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'
+  portcullis block --hash HASH --for 2h --reason 'locks the shop'";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -56,6 +58,9 @@ enum Command {
     /// Fire the catalogue of attacks at policies, and report what would pass
     #[command(after_help = selftest::EXAMPLES)]
     Selftest(selftest::Args),
+    /// Refuse a statement or a user at once, for a while, on a running firewall
+    #[command(after_help = block::EXAMPLES)]
+    Block(block::Args),
     /// Start a throw-away PostgreSQL with the firewall in front of it, and take a tour
     Demo(demo::Args),
 }
@@ -70,7 +75,8 @@ Examples:
   portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
 
 SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once. SIGHUP
-reads the policies again: a good set is in force at once, also for open sessions; a bad one leaves the old one in force.";
+reads policies and certificates again, and so does a change of their files (watch: on): a good set of policies is in force at
+once, also for open sessions; a bad one leaves the old one in force.";
 
 /// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
 pub fn main() -> ExitCode {
@@ -81,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),
         Command::Selftest(args) => selftest::run(args),
+        Command::Block(args) => block::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }

@@ -7,9 +7,12 @@
 //! cli ─▶ selftest ─▶ server, attacks
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
+//!           │         ├─────▶ limits ─▶ policy
+//!           │         ├─────▶ audit ──▶ detect, sql
 //!           │         └─────▶ wire, metrics, config
-//!           └─▶ admin ─▶ metrics, policy, config
-//! policy, config ─▶ units
+//!           └─▶ admin ─▶ blocks, metrics, policy, config
+//! session ─▶ blocks ─▶ sql, metrics
+//! policy, config, blocks ─▶ units
 //! ```
 
 // One sentence each, as plain comments: a `///` here would make rustdoc look for the links of a module's own `//!` here.
@@ -26,11 +29,19 @@ pub mod attacks;
 // Wires everything together: listener, accept loop, probes, drain.
 pub mod server;
 
-// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`.
+// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`, and the calls that make and lift blocks.
 pub mod admin;
 
 // One client from accept to close.
 pub mod session;
+
+// What is counted over time and over sessions.
+pub mod limits;
+
+// The audit log.
+pub mod audit;
+// Emergency blocks: what an administrator has shut out for a while.
+pub mod blocks;
 
 // Facts and signals of an attempt at SQL injection.
 pub mod detect;

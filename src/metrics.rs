@@ -19,7 +19,7 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metrics::label::{Event, Leg, OpinionLabel, Remembered, VerdictLabel};
+use crate::metrics::label::{AdminCall, AdminOutcome, Event, Leg, OpinionLabel, Remembered, VerdictLabel};
 pub use table::{Kind, Metric, PROCESS, TABLE};
 
 /// Policies that get a label of their own; the next ones count under [`OTHER`].
@@ -156,6 +156,70 @@ pub mod label {
         }
     }
 
+    /// `call` of administrative calls.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AdminCall {
+        /// A block was to be made.
+        Block,
+        /// One was to be lifted.
+        Lift,
+        /// They were asked for.
+        List,
+        /// One ended by itself.
+        Expire,
+    }
+
+    impl AdminCall {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [AdminCall; 4] = [AdminCall::Block, AdminCall::Lift, AdminCall::List, AdminCall::Expire];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                AdminCall::Block => "block",
+                AdminCall::Lift => "lift",
+                AdminCall::List => "list",
+                AdminCall::Expire => "expire",
+            }
+        }
+    }
+
+    /// `outcome` of administrative calls.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AdminOutcome {
+        Done,
+        /// Who called may not.
+        Refused,
+        /// It can't be understood.
+        Invalid,
+        /// There is no such block.
+        NotFound,
+        /// There is no room, or the disk failed.
+        Failed,
+    }
+
+    impl AdminOutcome {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [AdminOutcome; 5] = [
+            AdminOutcome::Done,
+            AdminOutcome::Refused,
+            AdminOutcome::Invalid,
+            AdminOutcome::NotFound,
+            AdminOutcome::Failed,
+        ];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                AdminOutcome::Done => "done",
+                AdminOutcome::Refused => "refused",
+                AdminOutcome::Invalid => "invalid",
+                AdminOutcome::NotFound => "not_found",
+                AdminOutcome::Failed => "failed",
+            }
+        }
+    }
+
     /// `leg` of TLS sessions.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Leg {
@@ -199,21 +263,27 @@ pub struct Metrics {
     upstream_up: IntGauge,
     sessions: IntGauge,
     quarantined: IntGauge,
+    blocks: IntGaugeVec,
+    admin_calls: IntCounterVec,
     session_tls: IntCounterVec,
     session_panics: IntCounter,
     accept_errors: IntCounter,
     handshakes_dropped: IntCounter,
     judge: Histogram,
     policy_info: IntGaugeVec,
+    policy_set_info: IntGaugeVec,
     selftest_open: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
     policy_reload_failed: IntGauge,
+    tls_reload_failed: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
     cache_bytes: IntGauge,
     limits: IntCounterVec,
+    alerts: IntCounterVec,
+    audit_dropped: IntCounter,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -272,6 +342,16 @@ impl Metrics {
                 session_tls.with_label_values(&[leg.as_str(), version]);
             }
         }
+        let admin_calls = counters(&registry, &table::ADMIN_CALLS);
+        for call in AdminCall::ALL {
+            for outcome in AdminOutcome::ALL {
+                admin_calls.with_label_values(&[call.as_str(), outcome.as_str()]);
+            }
+        }
+        let blocks = gauges(&registry, &table::BLOCKS);
+        for kind in ["hash", "user"] {
+            blocks.with_label_values(&[kind]);
+        }
         Metrics {
             groups: groups.to_vec(),
             techniques: techniques.to_vec(),
@@ -284,21 +364,27 @@ impl Metrics {
             upstream_up: gauge(&registry, &table::UPSTREAM_UP),
             sessions: gauge(&registry, &table::SESSIONS),
             quarantined: gauge(&registry, &table::QUARANTINED),
+            blocks,
+            admin_calls,
             session_tls,
             session_panics: counter(&registry, &table::SESSION_PANICS),
             accept_errors: counter(&registry, &table::ACCEPT_ERRORS),
             handshakes_dropped: counter(&registry, &table::HANDSHAKES_DROPPED),
             judge: histogram(&registry, &table::JUDGE_SECONDS, &JUDGE_BUCKETS),
             policy_info: gauges(&registry, &table::POLICY_INFO),
+            policy_set_info: gauges(&registry, &table::POLICY_SET_INFO),
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
             policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
+            tls_reload_failed: gauge(&registry, &table::TLS_RELOAD_FAILED),
             selftest_open: gauges(&registry, &table::SELFTEST_OPEN),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
+            alerts: counters(&registry, &table::ALERTS),
+            audit_dropped: counter(&registry, &table::AUDIT_DROPPED),
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -348,6 +434,19 @@ impl Metrics {
         let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
         drop(rules);
         self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+    }
+
+    /// Counts the use of a rule that has a severity.
+    pub fn alert(&self, policy: &str, rule: &str, severity: &'static str, verdict: VerdictLabel) {
+        let policy = self.policy_label(policy);
+        let known = lock(&self.rules).contains(&format!("{policy}\0{rule}")) || verdict == VerdictLabel::Allow;
+        let rule = if known { rule } else { OTHER };
+        self.alerts.with_label_values(&[policy, rule, severity, verdict.as_str()]).inc();
+    }
+
+    /// Lines of the audit log that could not be written so far.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.audit_dropped.inc_by(lines.saturating_sub(self.audit_dropped.get()));
     }
 
     /// Counts what was remembered of a text.
@@ -420,6 +519,18 @@ impl Metrics {
         self.quarantined.set(i64::try_from(pairs).unwrap_or(i64::MAX));
     }
 
+    /// How many emergency blocks of statements and of users are in force now.
+    pub fn blocks(&self, hashes: usize, users: usize) {
+        for (kind, number) in [("hash", hashes), ("user", users)] {
+            self.blocks.with_label_values(&[kind]).set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts an administrative call.
+    pub fn admin_call(&self, call: AdminCall, outcome: AdminOutcome) {
+        self.admin_calls.with_label_values(&[call.as_str(), outcome.as_str()]).inc();
+    }
+
     /// A session began; each needs its [`Metrics::session_closed`]. [`Metrics::session`] can't be forgotten.
     pub fn session_opened(&self) {
         self.sessions.inc();
@@ -456,8 +567,10 @@ impl Metrics {
         self.judge.observe(seconds);
     }
 
-    /// Tells which policies are in force from now on, and makes their series.
-    pub fn policies_loaded(&self, policies: &[PolicyInfo], now: SystemTime) {
+    /// Tells which policies are in force from now on, and makes their series. `digest` is that of their files.
+    pub fn policies_loaded(&self, policies: &[PolicyInfo], digest: &str, now: SystemTime) {
+        self.policy_set_info.reset();
+        self.policy_set_info.with_label_values(&[digest]).set(1);
         self.policy_info.reset();
         for info in policies {
             let policy = self.policy_label(&info.policy);
@@ -471,6 +584,11 @@ impl Metrics {
     /// Whether the last attempt to load policies left older ones in force.
     pub fn policy_reload_failed(&self, failed: bool) {
         self.policy_reload_failed.set(i64::from(failed));
+    }
+
+    /// Whether the last attempt to read certificate files left older ones in force.
+    pub fn tls_reload_failed(&self, failed: bool) {
+        self.tls_reload_failed.set(i64::from(failed));
     }
 
     /// Tells how many attacks of the catalogue each policy in force does not stop.

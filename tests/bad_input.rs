@@ -166,8 +166,8 @@ fn a_broken_policy_is_told_with_file_line_and_suggestion() {
             &["shop.yaml:4", "selct", "select"],
         ),
         (
-            "policy: shop\napplies_to: {users: [a], listeners: [b]}\n",
-            &["shop.yaml:2:26", "PC0010", "listeners", "later"],
+            "policy: shop\napplies_to: {users: [a]}\nrequire: {client_cert: {cn: x}}\n",
+            &["shop.yaml:3", "client_cert", "later"],
         ),
         ("", &["polic"]),
     ] {

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::cli::look;
 use crate::policy::diagnostic::{Code, Diagnostic, Severity, github, human, json, manual};
-use crate::policy::{self, Loaded};
+use crate::policy::{self, Digest, Loaded};
 
 pub(super) const EXAMPLES: &str = "\
 Reads *.yaml and *.yml of a directory (*.test.yaml as tests of policies, *.learned.yaml where a policy names it), reports all errors
@@ -50,7 +50,7 @@ pub struct Args {
 enum Format {
     /// For people; in colour on a terminal
     Text,
-    /// One JSON object: `policies` (how many), `findings`
+    /// One JSON object: `policies` (how many), `digest`, `findings`
     Json,
     /// Annotations of a GitHub workflow
     Github,
@@ -74,10 +74,12 @@ pub fn run(args: Args) -> ExitCode {
     let errors = count(&findings, Severity::Error);
     let warnings = count(&findings, Severity::Warning);
     let policies = set.as_ref().map_or(0, |set| set.names().count());
+    let digest = set.as_ref().map(|set| set.digest());
     let text = match args.format {
-        Format::Text => text(&findings, policies, errors, warnings),
+        Format::Text => text(&findings, policies, digest, errors, warnings),
         Format::Json => {
-            let mut text = serde_json::json!({ "policies": policies, "findings": json(&findings) }).to_string();
+            let mut text =
+                serde_json::json!({ "policies": policies, "digest": digest, "findings": json(&findings) }).to_string();
             text.push('\n');
             text
         }
@@ -106,7 +108,7 @@ fn count(findings: &[Diagnostic], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
-fn text(findings: &[Diagnostic], policies: usize, errors: usize, warnings: usize) -> String {
+fn text(findings: &[Diagnostic], policies: usize, digest: Option<Digest>, errors: usize, warnings: usize) -> String {
     let mut text = human(findings, look(&io::stdout()));
     if !text.is_empty() {
         text.push_str("\n\n");
@@ -114,9 +116,10 @@ fn text(findings: &[Diagnostic], policies: usize, errors: usize, warnings: usize
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     text.push_str(&match errors {
         0 => format!(
-            "ok: {}, {}\n",
+            "ok: {}, {}{}\n",
             if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") },
-            plural(warnings, "warning")
+            plural(warnings, "warning"),
+            digest.map(|digest| format!(", digest {digest}")).unwrap_or_default()
         ),
         _ => format!(
             "{}, {}: these policies would not be loaded\n",

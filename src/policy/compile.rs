@@ -72,6 +72,11 @@ pub(crate) struct Compiled {
 /// The endings of files that hold tests only.
 const TEST_ENDINGS: [&str; 2] = [".test.yaml", ".test.yml"];
 
+/// Whether a file holds tests only.
+pub(crate) fn holds_tests(file: &str) -> bool {
+    TEST_ENDINGS.iter().any(|ending| file.ends_with(ending))
+}
+
 /// Reads one file: its policies or tests, and what is wrong or doubtful.
 pub(crate) fn file(source: &Source, read: &mut ReadFile<'_>) -> Compiled {
     let mut reader = Reader::new(source);
@@ -84,9 +89,8 @@ pub(crate) fn file(source: &Source, read: &mut ReadFile<'_>) -> Compiled {
     for problem in parsed.problems {
         reader.help(problem.code, problem.place, problem.message, problem.help);
     }
-    let of_tests = TEST_ENDINGS.iter().any(|ending| source.file.ends_with(ending));
     for node in &parsed.documents {
-        let decoded = if of_tests {
+        let decoded = if holds_tests(&source.file) {
             document::decode_tests(&mut reader, node).map(|tests| compiled.tests.push(tests))
         } else {
             document::decode(&mut reader, node).map(|document| {

@@ -44,7 +44,8 @@ pub(crate) struct Bench {
     pub refuse_disagreement: bool,
     pub terse: bool,
     pub limits: Limits,
-    /// From this score on a text is refused.
+    /// From this score on a text is told of as an attempt, and from that one refused.
+    pub observe_at: Option<u32>,
     pub block_at: Option<u32>,
 }
 
@@ -60,8 +61,26 @@ pub(crate) struct Outcome {
     pub traced: bool,
     /// The allow rule that covered what was asked about last.
     pub covering: Option<RuleRef>,
+    pub rules: Needed,
     /// An allow rule with a severity was needed.
     pub noted: Option<Noted>,
+}
+
+/// The names of the allow rules that a text needed, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Needed(Vec<Arc<str>>);
+
+impl Needed {
+    fn add(&mut self, rule: &Arc<str>) {
+        if !self.0.contains(rule) {
+            self.0.push(Arc::clone(rule));
+        }
+    }
+
+    /// `orders,own-functions`; none where nothing was needed or nobody asked.
+    pub fn told(&self) -> Option<Arc<str>> {
+        (!self.0.is_empty()).then(|| self.0.join(",").into())
+    }
 }
 
 impl Outcome {
@@ -74,6 +93,7 @@ impl Outcome {
         }
         if self.traced {
             self.covering = Some(rule.reference());
+            self.rules.add(&rule.name);
         }
     }
 }
@@ -96,7 +116,8 @@ pub(crate) enum Lack {
 impl Bench {
     /// Judges everything that a text does.
     pub fn judge(&self, facts: &Facts, moment: &Moment<'_>) -> Outcome {
-        let mut outcome = Outcome { refusal: self.touched_decoy(facts, moment), ..Outcome::default() };
+        let refusal = self.touched_decoy(facts, moment);
+        let mut outcome = Outcome { refusal, traced: moment.traced, ..Outcome::default() };
         if outcome.refusal.is_some() {
             return outcome;
         }

@@ -3,12 +3,15 @@
 mod across;
 
 use std::collections::HashMap;
-use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use crate::policy::compile::{self, Policy, ReadFile};
 use crate::policy::diagnostic::{Code, Diagnostic, Place, Severity, Source, did_you_mean, render};
+use crate::policy::diff::Outline;
+use crate::policy::digest::{Digest, Digester};
 use crate::policy::document::Tests;
 use crate::policy::{PolicySet, lonely, statements, test};
 
@@ -21,69 +24,134 @@ pub struct Loaded {
     pub findings: Vec<Diagnostic>,
 }
 
+/// Policy files as they were read, all at one time. Not compiled yet.
+#[derive(Debug)]
+pub struct Files {
+    sources: Vec<Source>,
+    /// Lists of statements among them.
+    lists: Vec<Source>,
+    /// What could not be read.
+    findings: Vec<Diagnostic>,
+    digest: Digest,
+}
+
+impl Files {
+    /// Reads directories and files.
+    pub fn read(paths: &[PathBuf]) -> Files {
+        let mut findings = Vec::new();
+        let (mut sources, mut lists) = (Vec::new(), Vec::new());
+        let mut digester = Digester::default();
+        for path in paths {
+            let listed = policy_files(path).map(|(listed, is_directory)| {
+                if is_directory && listed.iter().all(|file| is_list(file)) {
+                    findings.push(nothing_in(path));
+                }
+                listed
+            });
+            let listed = listed.unwrap_or_else(|error| {
+                digester.unreadable(b".", &error.to_string());
+                let message = format!("the policies can't be read: {error}");
+                let finding = Diagnostic::whole(Code::Unreadable, path.display().to_string(), message);
+                findings.push(finding.help(MAY_IT_READ));
+                Vec::new()
+            });
+            for file in listed {
+                let name: Arc<str> = file.display().to_string().into();
+                let plain = file.file_name().unwrap_or(file.as_os_str()).as_bytes();
+                match fs::read(&file) {
+                    Ok(bytes) => {
+                        digester.file(plain, &bytes);
+                        match text(&name, bytes) {
+                            Ok(text) if is_list(&file) => lists.push(Source::new(name, text)),
+                            Ok(text) => sources.push(Source::new(name, text)),
+                            Err(finding) => findings.push(*finding),
+                        }
+                    }
+                    Err(error) => {
+                        digester.unreadable(plain, &error.to_string());
+                        let message = format!("the file can't be read: {error}");
+                        findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
+                    }
+                }
+            }
+        }
+        Files { sources, lists, findings, digest: digester.finish() }
+    }
+
+    /// One text as a file of this name.
+    fn of_text(file: &str, yaml: &str) -> Files {
+        let mut digester = Digester::default();
+        digester.file(file.as_bytes(), yaml.as_bytes());
+        let sources = vec![Source::new(file, yaml)];
+        Files { sources, lists: Vec::new(), findings: Vec::new(), digest: digester.finish() }
+    }
+
+    /// The SHA-256 of all of them. Files that could not be read count by what was wrong.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The set that they make, if its own tests pass.
+    ///
+    /// # Errors
+    /// Every error of every file, rendered for a terminal.
+    pub fn load(self) -> Result<PolicySet, String> {
+        let errors = |findings: &[Diagnostic]| {
+            let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+            render(&errors)
+        };
+        let (loaded, sources) = self.compile(false);
+        let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
+        let failures = test::failures(&set, &sources);
+        if !failures.is_empty() {
+            return Err(render(&failures));
+        }
+        Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
+    }
+
+    /// The set, the findings, and the texts that they are about; with `names`, also names that look misspelt.
+    fn compile(self, names: bool) -> (Loaded, Vec<Source>) {
+        let Files { sources, lists, findings, digest } = self;
+        // Of a directory all are read already; of a single file, its lists are not.
+        let mut read = |path: &Path| match lists.iter().find(|list| Path::new(&*list.file) == path) {
+            Some(list) => Ok(list.text.clone()),
+            None => fs::read_to_string(path),
+        };
+        let Compiled { policies, mut findings } = compiled(&sources, findings, &mut read);
+        if names {
+            findings.extend(lonely::findings(&policies, &sources));
+        }
+        let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
+            true => None,
+            false => Some(Arc::new(PolicySet::new(policies).made_of(digest, Outline::new(&sources)))),
+        };
+        (Loaded { set, findings }, sources)
+    }
+}
+
 /// Loads a directory and runs its tests.
 pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
-    let (sources, findings) = sources(&[directory.to_owned()]);
-    tested(&sources, findings)
+    Files::read(&[directory.to_owned()]).load()
 }
 
 /// Loads one text and runs its tests.
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
-    tested(&[Source::new(file, yaml)], Vec::new())
-}
-
-fn tested(sources: &[Source], findings: Vec<Diagnostic>) -> Result<PolicySet, String> {
-    let loaded = loaded(compiled(sources, findings, &mut |path| fs::read_to_string(path)));
-    let errors = |findings: &[Diagnostic]| {
-        let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
-        render(&errors)
-    };
-    let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
-    let failures = test::failures(&set, sources);
-    if !failures.is_empty() {
-        return Err(render(&failures));
-    }
-    Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
+    Files::of_text(file, yaml).load()
 }
 
 /// Reads directories and files without running their tests.
 pub fn read(paths: &[PathBuf]) -> Loaded {
-    let (sources, findings) = sources(paths);
-    loaded(compiled(&sources, findings, &mut |path| fs::read_to_string(path)))
+    Files::read(paths).compile(false).0
 }
 
 /// Reads directories and files, runs their tests, and looks for names that seem misspelt: everything that there is to find.
 pub fn check(paths: &[PathBuf]) -> Loaded {
-    let (sources, findings) = sources(paths);
-    let compiled = compiled(&sources, findings, &mut |path| fs::read_to_string(path));
-    let lonely = lonely::findings(&compiled.policies, &sources);
-    let mut loaded = loaded(compiled);
+    let (mut loaded, sources) = Files::read(paths).compile(true);
     if let Some(set) = &loaded.set {
         // A set whose own tests fail is not loaded either.
         loaded.findings.extend(test::failures(set, &sources));
     }
-    loaded.findings.extend(lonely);
     loaded
-}
-
-/// The texts of the policy files, and what can't be read.
-fn sources(paths: &[PathBuf]) -> (Vec<Source>, Vec<Diagnostic>) {
-    let mut findings = Vec::new();
-    let mut sources = Vec::new();
-    for path in paths {
-        for file in files(path, &mut findings) {
-            let name: Arc<str> = file.display().to_string().into();
-            match fs::read(&file).map(|bytes| text(&name, bytes)) {
-                Ok(Ok(text)) => sources.push(Source::new(name, text)),
-                Ok(Err(finding)) => findings.push(*finding),
-                Err(error) => {
-                    let message = format!("the file can't be read: {error}");
-                    findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
-                }
-            }
-        }
-    }
-    (sources, findings)
 }
 
 const MAY_IT_READ: &str = "look at the path, and whether this user may read it";
@@ -116,15 +184,6 @@ fn text(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
 pub(crate) struct Compiled {
     pub policies: Vec<Policy>,
     pub findings: Vec<Diagnostic>,
-}
-
-fn loaded(compiled: Compiled) -> Loaded {
-    let Compiled { policies, findings } = compiled;
-    let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
-        true => None,
-        false => Some(Arc::new(PolicySet::new(policies))),
-    };
-    Loaded { set, findings }
 }
 
 /// The policies of some texts, with all findings but those of tests.
@@ -169,53 +228,37 @@ fn adopt(policies: &mut [Policy], tests: Vec<(&Source, Tests)>, partial: bool, f
     }
 }
 
-/// The policy files of a path, in order of their names.
-fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let name = path.display().to_string();
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => {
-            let message = format!("the policies can't be read: {error}");
-            findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
-            return Vec::new();
-        }
-    };
-    if !metadata.is_dir() {
-        return vec![path.to_owned()];
+/// The policy files that a path stands for, in order of their names, and whether it is a directory.
+///
+/// # Errors
+/// The path is not there or can't be listed.
+pub fn policy_files(path: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok((vec![path.to_owned()], false));
     }
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) => {
-            let message = format!("the directory can't be read: {error}");
-            findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
-            return Vec::new();
-        }
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        match entry {
-            Ok(entry) if is_policy_file(&entry.path()) => files.push(entry.path()),
-            Ok(_) => {}
-            Err(error) => {
-                let message = format!("the directory can't be read: {error}");
-                findings.push(Diagnostic::whole(Code::Unreadable, name.clone(), message).help(MAY_IT_READ));
-            }
-        }
-    }
-    if files.is_empty() {
-        findings.push(
-            Diagnostic::whole(Code::NoPolicyFiles, name, "no policy file (*.yaml, *.yml) in this directory")
-                .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches"),
-        );
-    }
+    let entries: Vec<PathBuf> =
+        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(|path| is_policy_file(path)).collect();
     files.sort();
-    files
+    Ok((files, true))
+}
+
+fn nothing_in(directory: &Path) -> Diagnostic {
+    Diagnostic::whole(
+        Code::NoPolicyFiles,
+        directory.display().to_string(),
+        "no policy file (*.yaml, *.yml) in this directory",
+    )
+    .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches")
 }
 
 /// `*.yaml` and `*.yml`; `..data` and its like (the links of a mounted ConfigMap) are directories without these endings.
 fn is_policy_file(path: &Path) -> bool {
     let hidden = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.'));
     let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let list = path.to_str().is_some_and(|path| path.ends_with(statements::ENDING));
-    yaml && !hidden && !list && !path.is_dir()
+    yaml && !hidden && !path.is_dir()
+}
+
+fn is_list(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(statements::ENDING))
 }

@@ -35,6 +35,8 @@ pub struct Judgement {
     pub timed: bool,
     /// It passes by a rule whose use is to be told.
     pub noted: Option<Noted>,
+    /// The names of the allow rules that it needed, where somebody wanted to know.
+    pub rules: Option<Arc<str>>,
 }
 
 /// The use of an allow rule that has a severity.
@@ -119,9 +121,25 @@ pub enum Sequel {
     #[default]
     Fails,
     /// It fails after this time; at once inside a transaction block, which would keep its locks meanwhile.
-    Delays(Duration),
+    Delays(Delay),
     /// The session ends.
     Terminates,
+}
+
+/// How long a refusal is held back, in milliseconds: it is at most ten seconds, and a refusal is moved about a lot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay(u16);
+
+impl From<Duration> for Delay {
+    fn from(duration: Duration) -> Delay {
+        Delay(u16::try_from(duration.as_millis()).unwrap_or(u16::MAX))
+    }
+}
+
+impl From<Delay> for Duration {
+    fn from(delay: Delay) -> Duration {
+        Duration::from_millis(u64::from(delay.0))
+    }
 }
 
 /// `severity:` of a rule: the label of its uses in metrics, and a field of the audit log.
@@ -202,6 +220,23 @@ impl RuleRef {
             RuleRef::Quarantine => "quarantine",
             RuleRef::Injection => "injection",
             RuleRef::Block => "block",
+        }
+    }
+
+    /// The limit that was exceeded, where that is why.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            RuleRef::Limit(limit) => Some(*limit),
+            RuleRef::Rule { .. }
+            | RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Disagreement
+            | RuleRef::Decoy { .. }
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::policy::decide::Lack;
 use crate::policy::rule::Rule;
 use crate::policy::settings::{Given, Known, given, known};
 use crate::policy::when::{Asked, When};
+use crate::sql::settings::holds_secrets;
 use crate::sql::{Access, Action, ActionName, Name, Object};
 
 /// Why a text is refused that two parsers read differently, and what to do about it.
@@ -182,13 +183,6 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
             }
         }
     }
-}
-
-/// Settings of applications hold tokens, some of the server's connection strings and command lines; and a reason goes to the
-/// log.
-fn holds_secrets(setting: &str) -> bool {
-    let name = setting.to_ascii_lowercase();
-    name.contains('.') || name.ends_with("_command") || name == "primary_conninfo"
 }
 
 /// The action in SQL's manner: `DROP TABLE`, `ALTER ADD COLUMN`.

@@ -3,22 +3,37 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::sql::StatementHash;
+use serde::{Deserialize, Serialize};
+
+use crate::sql::{StatementHash, recorded};
 
 /// What the whole text of one Query or Parse does.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Facts {
     /// One entry for each top-level statement, in order. Empty for the empty statement.
     pub statements: Vec<Statement>,
     /// What lists of statements, blocks and logs know the text by. `None` where it is long, or a message without text.
+    #[serde(skip)]
     pub hash: Option<StatementHash>,
+    /// The hashes of the statements within it, where it isn't one plain statement: those of a message with several, and the one
+    /// inside PREPARE, DECLARE, EXPLAIN and COPY (…) TO. Only blocks look at them.
+    #[serde(skip)]
+    pub parts: Box<[StatementHash]>,
     /// A plain value is written into it where a parameter could stand (LIMIT, OFFSET, `true` and `false` aside).
+    #[serde(skip_serializing_if = "is_false")]
     pub inline: bool,
     /// It holds a password of a role or of another server: who reads the hash can try passwords until one fits.
+    #[serde(skip_serializing_if = "is_false")]
     pub secret: bool,
 }
 
 impl Facts {
+    /// What blocks know the text by: its own hash and those of the statements within it.
+    pub fn hashes(&self) -> impl Iterator<Item = &StatementHash> {
+        self.hash.iter().chain(&self.parts)
+    }
+
     /// The memory that they occupy, roughly, in bytes: what a cache counts.
     pub fn bytes(&self) -> usize {
         // A name here is short: what an allocation costs at least.
@@ -37,49 +52,64 @@ impl Facts {
                 size_of::<Statement>() + accesses + (columns + names) * (size_of::<Box<str>>() + NAME)
             })
             .sum();
-        size_of::<Facts>() + named
+        size_of::<Facts>() + size_of_val(&*self.parts) + named
     }
 }
 
 /// What one top-level statement does, anywhere in its tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Statement {
     /// Everything it does; deduplicated, in order of discovery.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub accesses: Vec<Access>,
     /// What it does to the session's names of prepared statements and cursors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<NameUse>,
     /// Relations read, as written and folded (`schema.table`); CTE references excluded. Like the next two, of the
     /// statement's own tree: what SQL in a string or a body does is among the accesses only.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub relations_read: BTreeSet<String>,
     /// Relations written, likewise.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub relations_written: BTreeSet<String>,
     /// Functions called, as written and folded.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub functions: BTreeSet<String>,
     /// The names written behind a dot as a column or attribute, `y` of `x.y` and `(x).y`, folded: each may be a function of
     /// the row (POLICY 5). SQL in a string is included.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub attributes: BTreeSet<Box<str>>,
     /// Sets a client-settable harmless default only (a pool's RESET ALL; UNLISTEN *; …); such statements do not
     /// count for `statements: ">1"`.
+    #[serde(skip_serializing_if = "is_false")]
     pub default_set: bool,
     /// Levels of its parse tree, SQL in strings added where it stands.
     pub depth: u32,
     /// The greatest `$n` used, 0 for none.
+    #[serde(skip_serializing_if = "is_zero")]
     pub parameters: u32,
     /// Joins anywhere in its tree: one for each JOIN, and for each further item of a FROM or USING list.
+    #[serde(skip_serializing_if = "is_zero")]
     pub joins: u32,
 }
 
 /// One thing that a statement does to one object.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Access {
     pub action: Action,
+    #[serde(default, skip_serializing_if = "Object::is_none")]
     pub object: Object,
     /// Columns that the access names. Meaningful for relations only.
+    #[serde(default, skip_serializing_if = "Columns::is_empty")]
     pub columns: Columns,
     /// For `update`, `delete` and `select`: the node that makes the access has no restricting WHERE
     /// (POLICY 8: missing, or constant, or `id = id`, `IS NOT NULL`-alone …).
+    #[serde(default, skip_serializing_if = "is_false")]
     pub where_missing: bool,
     /// For `select`: the query that names the relation has no LIMIT (or FETCH FIRST), or LIMIT ALL.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub limit_missing: bool,
 }
 
@@ -215,10 +245,15 @@ impl Group {
     }
 }
 
+/// A word of the walker's own. (A name of its own, or serde would want to borrow it.)
+pub type Word = &'static str;
+
 /// What an access is about.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Object {
     /// Nothing that has a name (`begin`, `checkpoint`, `reset` of everything …).
+    #[default]
     None,
     /// A relation of any kind, sequences too.
     Relation(Name),
@@ -227,6 +262,7 @@ pub enum Object {
         name: Name,
         /// True where pg_catalog has a function of this name and the name is unqualified or in pg_catalog: the access's
         /// action then tells the class, and a plain `call` is harmless (POLICY 2a.6, 5).
+        #[serde(default, skip_serializing_if = "is_false")]
         builtin: bool,
     },
     /// A server setting, `set`/`reset` by any path.
@@ -238,13 +274,18 @@ pub enum Object {
     /// A cursor or portal.
     Cursor(Box<str>),
     /// Anything else with a name: schemas, types, extensions, channels, large objects … `kind` is PostgreSQL's word.
-    Other { kind: &'static str, name: Name },
+    Other {
+        #[serde(with = "recorded::kind")]
+        kind: Word,
+        name: Name,
+    },
     /// What the walker does not know, in words (`unknown`).
     Unknown(Box<str>),
 }
 
 /// An argument whose value is known now, at Bind, or never.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Operand {
     Constant(Box<str>),
     /// `$n`, 1-based.
@@ -253,7 +294,8 @@ pub enum Operand {
 }
 
 /// The value that a setting is given.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SettingValue {
     /// One operand for each list element as written (`search_path = a, b`).
     List(Vec<Operand>),
@@ -264,10 +306,13 @@ pub enum SettingValue {
 }
 
 /// A possibly qualified name, each part as PostgreSQL folds it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Name {
     /// The database of a three-part name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Box<str>>,
     pub name: Box<str>,
 }
@@ -294,16 +339,26 @@ impl fmt::Display for Name {
 }
 
 /// Which columns of a relation an access may touch.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// `*`, a whole row, NATURAL JOIN, an alias list, no column list …
+    #[serde(skip_serializing_if = "is_false")]
     pub all: bool,
     /// Named columns, sorted, unique; those named without a table are listed for every relation in scope.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub named: BTreeSet<Box<str>>,
 }
 
+impl Columns {
+    fn is_empty(&self) -> bool {
+        *self == Columns::default()
+    }
+}
+
 /// What a statement does to the names of prepared statements and cursors (DESIGN §4, Names).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NameUse {
     Prepare(Box<str>),
     Execute(Box<str>),
@@ -317,6 +372,22 @@ pub enum NameUse {
     Fetch(Box<str>),
     /// `None`: CLOSE ALL.
     CloseCursor(Option<Box<str>>),
+}
+
+impl Object {
+    fn is_none(&self) -> bool {
+        *self == Object::None
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 impl fmt::Display for Action {

@@ -125,6 +125,13 @@ pub fn is_guarded(name: &str) -> bool {
     GUARDED.contains(&canonical(name).as_str())
 }
 
+/// Whether values of a setting stay out of logs: applications' settings hold tokens, some of the server's connection strings and
+/// command lines.
+pub fn holds_secrets(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.contains('.') || name.ends_with("_command") || name == "primary_conninfo"
+}
+
 /// Whether a setting may be changed without a rule, to any value (POLICY 2a.4).
 pub fn is_baseline(name: &str) -> bool {
     BASELINE.contains(&canonical(name).as_str())

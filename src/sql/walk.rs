@@ -27,6 +27,8 @@ mod tests;
 
 use std::collections::HashMap;
 
+pub(super) use kinds::known_kind;
+
 use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 

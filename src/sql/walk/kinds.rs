@@ -162,6 +162,18 @@ pub(in crate::sql) fn kinds(action: ActionName) -> Vec<&'static str> {
 /// Past the last number of `ObjectType` and `AlterTableType`.
 const LAST: i32 = 200;
 
+/// Words for what has no number of PostgreSQL's.
+const OTHERS: [&str; 9] =
+    ["channel", "everything in schema", "file", "library", "object", "owned", "program", "set_schema", "type oid"];
+
+/// The word of that spelling, where there is one.
+pub(in crate::sql) fn known_kind(word: &str) -> Option<&'static str> {
+    // Both enumerations are dense and small.
+    let of_objects = (0..100).filter_map(|number| ObjectType::try_from(number).ok()).filter_map(object_kind);
+    let of_alter = (0..100).filter_map(|number| AlterTableType::try_from(number).ok()).filter_map(alter_kind);
+    OTHERS.into_iter().chain(of_objects).chain(of_alter).find(|known| *known == word)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -99,7 +99,7 @@ pub(super) const PAGES: Pages = &[
     ),
     policy(
         Code::UnreadableList,
-        "The file that an allow rule names at `statements` can't be read. Its place is relative to the policy's file.",
+        "The file that an allow rule names at `statements` can't be read. It stands beside the policy's file.",
         "Correct the name, or write the list by `portcullis learn`.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: known, statements: shop.learned.yaml}",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [orders]}",

@@ -1,0 +1,169 @@
+//! What one line says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sql::Facts;
+
+/// One line: when, and what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// When it began, UTC.
+    pub time: jiff::Timestamp,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened; `event` on the line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A statement ran, or was refused.
+    Statement(Box<Run>),
+    /// Somebody logged in, or couldn't.
+    Login(Login),
+    SessionOpened(Opened),
+    SessionClosed(Closed),
+    /// Policies were loaded, or couldn't be.
+    PolicyLoad(Loaded),
+    /// An administrator called.
+    AdminCall(AdminCall),
+}
+
+/// Whose session it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Who {
+    /// Number of the session in its process.
+    pub session: u64,
+    pub user: String,
+    pub database: String,
+    pub address: String,
+}
+
+/// One message that runs a statement (Query, Execute, FunctionCall), or one that was refused, or a Parse of a text that the
+/// session had not sent before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    #[serde(flatten)]
+    pub who: Who,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub application_name: String,
+    /// The message's name in the protocol.
+    pub message: String,
+    /// `allow`, `would_refuse` or `refuse`.
+    pub verdict: String,
+    /// The policy that answers for it.
+    pub policy: String,
+    /// What refused, or would have: a rule's name, or `default`, `guard`, `parse`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// `severity:` of the rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<String>,
+    /// The event id that a refused client was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Rows returned or changed, where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// From the message to the end of its answer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// The error that the client got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// The server didn't run it: an error before it in the same batch, or the session's end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+    #[serde(flatten)]
+    pub text: Text,
+}
+
+/// What is told of a text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Text {
+    /// Its statement hash. None where it is long, isn't read, or holds a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// The text without its values.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub statement: String,
+    /// Signs of an injection, with their weights.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signals: Vec<(String, u8)>,
+    /// What it does. None where it isn't read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Facts>,
+}
+
+/// A login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Login {
+    #[serde(flatten)]
+    pub who: Who,
+    /// `allow` or `refuse`.
+    pub verdict: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+}
+
+/// A session began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    #[serde(flatten)]
+    pub who: Who,
+    pub policy: String,
+    /// Version of TLS on each leg, `none` without.
+    pub client_tls: String,
+    pub upstream_tls: String,
+    /// The server's address.
+    pub upstream: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replication: bool,
+}
+
+/// A session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    #[serde(flatten)]
+    pub who: Who,
+    pub reason: String,
+}
+
+/// A load of policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// `start`, `SIGHUP` or `watch`.
+    pub by: String,
+    /// `loaded` or `failed`.
+    pub outcome: String,
+    /// SHA-256 of the policy files that were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// What changed, or what is wrong.
+    pub summary: String,
+}
+
+/// A call of an administrator's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminCall {
+    /// Who called: the token and the address, or `time` for what ended by itself.
+    pub by: String,
+    /// What was asked.
+    pub call: String,
+    pub outcome: String,
+    /// What it was about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
