@@ -25,7 +25,9 @@ mod settings;
 mod startup;
 mod statements;
 mod store;
+mod suggest;
 pub mod test;
+mod trace;
 pub mod verdict;
 mod when;
 mod wording;
@@ -48,11 +50,16 @@ use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
+pub use baseline::Free;
+pub use decide::Lack;
 pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
+pub(crate) use statements::{ENDING as LIST_ENDING, StatementList, may_be_learned};
 pub use store::{Admission, Store};
+pub use suggest::{Breadth, NewRule};
+pub use trace::{Denied, Stands, Traced};
 pub use verdict::{Alert, Approved, Judgement, Lasting, Refusal, RuleRef, Sequel, SessionClass, Verdict};
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
@@ -121,6 +128,23 @@ impl PolicySet {
     /// No policy admits it (28000): the refusal to tell the client before anything goes upstream.
     pub fn admit(self: &Arc<Self>, identity: &Identity) -> Result<SessionPolicy, Refusal> {
         admit::admit(self, identity).map(|session| SessionPolicy { session: Arc::new(session) })
+    }
+
+    /// The same session as if its policies had these rules in `allow`, too: lines of a YAML list, as [`NewRule::yaml`] writes
+    /// them. To try rules out; what it says is in force nowhere.
+    ///
+    /// # Errors
+    /// The rules can't be read, or no policy admits the session.
+    pub fn admit_with_rules(&self, identity: &Identity, rules: &[String]) -> Result<SessionPolicy, String> {
+        let mut text = "policy: tried\napplies_to: {users: [\"*\"]}\nallow:\n".to_owned();
+        for rule in rules {
+            text.push_str("  - ");
+            text.push_str(rule);
+            text.push('\n');
+        }
+        let also = load::single("the rules", text)?;
+        let session = admit::admit_with(self, identity, Some(also)).map_err(|refusal| refusal.reason)?;
+        Ok(SessionPolicy { session: Arc::new(session) })
     }
 
     /// The names of the policies, in the order of their files.
@@ -477,4 +501,12 @@ pub fn load(directory: &Path) -> Result<PolicySet, String> {
 /// As [`load`].
 pub fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
     load::load_text(file, yaml)
+}
+
+/// Texts as policy files and lists of these names, without a look at any file system.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String> {
+    load::load_texts(files)
 }

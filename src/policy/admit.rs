@@ -78,6 +78,11 @@ impl Policy {
 }
 
 pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Refusal> {
+    admit_with(set, identity, None)
+}
+
+/// As if the session's policies had the allow rules of another one, too.
+pub(crate) fn admit_with(set: &PolicySet, identity: &Identity, also: Option<Policy>) -> Result<Session, Refusal> {
     let places: Vec<usize> = set
         .policies
         .iter()
@@ -105,8 +110,23 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
         return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
     }
     let name = Arc::from(&*first.name);
-    let class =
-        set.class(places, || Class { enforcing: bench(&enforcing, terse), observing: bench(&observing, terse), terse });
+    let class = match also {
+        None => set.class(places, || Class {
+            enforcing: bench(&enforcing, terse),
+            observing: bench(&observing, terse),
+            terse,
+        }),
+        Some(also) => {
+            // Nothing but its rules.
+            let also = Policy { limits: first.limits, refuse_disagreement: false, baseline: true, ..also };
+            let with = |policies: &[&Policy], here: bool| {
+                let policies: Vec<&Policy> = policies.iter().copied().chain(here.then_some(&also)).collect();
+                bench(&policies, terse)
+            };
+            let (enforces, watches) = (!enforcing.is_empty(), enforcing.is_empty());
+            Arc::new(Class { enforcing: with(&enforcing, enforces), observing: with(&observing, watches), terse })
+        }
+    };
     Ok(Session { class, name, user: identity.user.clone(), closed: None })
 }
 

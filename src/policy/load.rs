@@ -1,6 +1,7 @@
 //! Loading: all files of a directory or none, with every error of every file at once (POLICY 13).
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,29 @@ pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
     let source = Source { file: file.into(), text: yaml.to_owned() };
     tested(compiled(&[source], Vec::new(), &mut |path| fs::read_to_string(path)))
+}
+
+/// Loads texts, among them the lists that they name, and runs their tests.
+pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String> {
+    let (lists, policies): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with(statements::ENDING));
+    let sources: Vec<Source> =
+        policies.into_iter().map(|(name, text)| Source { file: name.as_str().into(), text: text.clone() }).collect();
+    let mut read = |path: &Path| match lists.iter().find(|(name, _)| Path::new(name) == path) {
+        Some((_, text)) => Ok(text.clone()),
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    tested(compiled(&sources, Vec::new(), &mut read))
+}
+
+/// The one policy of a text, by itself.
+pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
+    let source = Source { file: file.into(), text };
+    let (mut policies, findings) = compile::file(&source, &mut |_| Err(io::ErrorKind::NotFound.into()));
+    let errors: Vec<Diagnostic> = findings.into_iter().filter(|f| f.severity == Severity::Error).collect();
+    match policies.pop() {
+        Some(policy) if errors.is_empty() => Ok(policy),
+        _ => Err(render(&errors)),
+    }
 }
 
 fn tested(loaded: Loaded) -> Result<PolicySet, String> {
