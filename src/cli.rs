@@ -4,7 +4,9 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 mod junit;
+pub mod learn;
 pub mod log;
+pub mod replay;
 pub mod run;
 pub mod selftest;
 pub mod test;
@@ -32,6 +34,8 @@ Examples:
   portcullis check policies/                   validate policies
   portcullis test policies/                    run the tests inside them
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
+  portcullis learn audit.jsonl --out learned/  write policies that allow what was recorded
+  portcullis replay audit.jsonl --policies learned/
   portcullis selftest --policies policies/     fire the catalogue of attacks at them
   portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
 
@@ -47,6 +51,12 @@ enum Command {
     /// Say what a statement does and what becomes of it
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Args),
+    /// Write policies that allow what an audit log recorded
+    #[command(after_help = learn::EXAMPLES)]
+    Learn(Box<learn::Args>),
+    /// Say what other policies would have done with recorded traffic
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Args),
     /// Fire the catalogue of attacks at policies, and report what would pass
     #[command(after_help = selftest::EXAMPLES)]
     Selftest(selftest::Args),
@@ -73,6 +83,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Learn(args) => learn::run(*args),
+        Command::Replay(args) => replay::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Demo(args) => demo::run(args),
     }

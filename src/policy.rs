@@ -52,15 +52,18 @@ use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
 pub use baseline::Free;
 pub use decide::Lack;
+pub(crate) use glob::Glob;
 pub use limits::Limit;
 pub use load::{Loaded, read};
 pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
-pub(crate) use statements::{ENDING as LIST_ENDING, StatementList, may_be_learned};
+pub(crate) use statements::{ENDING as LIST_ENDING, may_be_learned, writes_catalog};
 pub use store::{Admission, Store};
-pub use suggest::{Breadth, NewRule};
+pub use suggest::{Breadth, NewRule, together};
 pub use trace::{Denied, Stands, Traced};
 pub use verdict::{Alert, Approved, Judgement, Lasting, Refusal, RuleRef, Sequel, SessionClass, Verdict};
+pub(crate) use wording::yaml;
+pub(crate) use words::is_reserved;
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ use common::random_sql::{Random, statement};
 use portcullis::attacks::{self, Step, Target};
 use portcullis::detect::Signals;
 use portcullis::policy::{
-    self, Breadth, Identity, Lack, Moment, Parameters, PolicySet, RuleRef, SessionPolicy, Stands, Traced,
+    self, Breadth, Identity, Lack, Moment, Parameters, PolicySet, RuleRef, SessionPolicy, Stands, Traced, together,
 };
 use portcullis::sql::{self, Facts, Reading};
 
@@ -115,7 +115,7 @@ fn suggest((set, one_name): &(Arc<PolicySet>, bool), text: &str, count: &mut Cou
         Ok(rules) => {
             count.suggested += 1;
             let lines: Vec<String> =
-                rules.iter().enumerate().map(|(number, rule)| rule.yaml(&format!("r{number}"))).collect();
+                together(rules).iter().enumerate().map(|(number, rule)| rule.yaml(&format!("r{number}"))).collect();
             let tried = set.admit_with_rules(&identity(), &lines).unwrap_or_else(|e| panic!("{text}\n{lines:?}\n{e}"));
             let judged = tried.judge(&facts, moment());
             assert!(judged.refusal().is_none(), "{text}\n{lines:#?}\n{:?}", judged.refusal());

@@ -137,20 +137,6 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
 
 /// Names of policies and rules are labels of metrics and stand in error messages: words, not prose.
 fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
-    const RESERVED: &[&str] = &[
-        "default",
-        "guard",
-        "require",
-        "parse",
-        "limit",
-        "disagreement",
-        "decoy",
-        "quarantine",
-        "injection",
-        "block",
-        "none",
-        "other",
-    ];
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.value.is_empty() || name.value.chars().count() > 63 || !name.value.chars().all(plain) {
         reader.error_help(
@@ -158,7 +144,7 @@ fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
             format!("\"{}\" is no name for a {what}", name.value.escape_debug()),
             "a name has 1 to 63 letters, digits, `-`, `_` or `.`",
         );
-    } else if RESERVED.contains(&name.value.as_str()) {
+    } else if words::is_reserved(&name.value) {
         reader.error_help(
             name.place,
             format!("a {what} can't be called \"{}\"", name.value),

@@ -22,6 +22,9 @@ pub struct NewRule {
     pub selectors: Vec<(&'static str, Vec<String>)>,
 }
 
+/// As many entries as are read in one line.
+const FEW: usize = 6;
+
 impl NewRule {
     /// The rule as one line of YAML: `{rule: NAME, actions: [select], tables: [orders]}`.
     pub fn yaml(&self, name: &str) -> String {
@@ -32,6 +35,22 @@ impl NewRule {
             let _ = write!(text, ", {selector}: [{}]", list(entries));
         }
         text.push('}');
+        text
+    }
+
+    /// The rule as lines of a policy's file, one for each entry where there are many: so that a change reads well.
+    pub fn block(&self, name: &str) -> String {
+        if self.selectors.iter().map(|(_, entries)| entries.len()).sum::<usize>() <= FEW {
+            return format!("  - {}\n", self.yaml(name));
+        }
+        let actions = self.actions.iter().map(|word| yaml(word)).collect::<Vec<_>>().join(", ");
+        let mut text = format!("  - rule: {}\n    actions: [{actions}]\n", yaml(name));
+        for (selector, entries) in &self.selectors {
+            let _ = writeln!(text, "    {selector}:");
+            for entry in entries {
+                let _ = writeln!(text, "      - {}", yaml(entry));
+            }
+        }
         text
     }
 }
@@ -102,7 +121,8 @@ struct Wanted {
 }
 
 impl SessionPolicy {
-    /// The fewest rules that allow what is missing in a trace, and nothing else (with `breadth`: as little else as it says).
+    /// Rules that allow what is missing in a trace, and nothing else (with `breadth`: as little else as it says), one for each kind
+    /// of objects under the same actions.
     ///
     /// # Errors
     /// For each access that no allow rule can cover: what to do instead.
@@ -125,7 +145,7 @@ impl SessionPolicy {
                 Err(instead) => helpless.push(instead),
             }
         }
-        if helpless.is_empty() { Ok(merged(wanted)) } else { Err(helpless) }
+        if helpless.is_empty() { Ok(grouped(wanted)) } else { Err(helpless) }
     }
 }
 
@@ -205,9 +225,8 @@ fn is_only(path: &[Box<str>], schema: &str) -> bool {
     matches!(path, [only] if **only == *schema)
 }
 
-/// As few rules as say no more than is wanted: objects under the same actions share one, and where each selector has one rule
-/// they are one together.
-fn merged(wanted: Vec<Wanted>) -> Vec<NewRule> {
+/// One rule for all objects of a kind under the same actions.
+fn grouped(wanted: Vec<Wanted>) -> Vec<NewRule> {
     let mut objects: BTreeMap<(Selector, String), BTreeSet<String>> = BTreeMap::new();
     for Wanted { action, selector, entry } in wanted {
         objects.entry((selector, entry)).or_default().insert(action);
@@ -216,27 +235,32 @@ fn merged(wanted: Vec<Wanted>) -> Vec<NewRule> {
     for ((selector, entry), actions) in objects {
         groups.entry((selector, actions)).or_default().push(entry);
     }
-    let mut rules: Vec<NewRule> = Vec::new();
+    let rule = |((selector, actions), entries): ((Selector, BTreeSet<String>), Vec<String>)| NewRule {
+        actions: actions.into_iter().collect(),
+        selectors: selector.key().map(|key| (key, entries)).into_iter().collect(),
+    };
+    groups.into_iter().map(rule).collect()
+}
+
+/// Fewer rules that say the same: where each selector has one rule, they are one together.
+pub fn together(rules: Vec<NewRule>) -> Vec<NewRule> {
+    let key = |rule: &NewRule| rule.selectors.first().map(|(key, _)| *key);
+    let mut apart: Vec<NewRule> = Vec::new();
     let mut whole: Option<NewRule> = None;
-    for ((selector, actions), entries) in &groups {
-        let alone = groups.keys().filter(|(other, _)| other == selector).count() == 1;
-        let one = NewRule {
-            actions: actions.iter().cloned().collect(),
-            selectors: selector.key().map(|key| (key, entries.clone())).into_iter().collect(),
-        };
+    for rule in &rules {
+        let alone = rules.iter().filter(|other| key(other) == key(rule)).count() == 1;
         // `objects` speaks about relations and functions as well, and a rule without a selector about everything.
-        let apart = matches!(selector, Selector::None | Selector::Objects);
-        let shares = |rule: &NewRule| rule.actions.iter().any(|action| actions.contains(action));
+        let own = matches!(key(rule), None | Some("objects"));
         match &mut whole {
-            _ if apart || !alone => rules.push(one),
-            None => whole = Some(one),
-            Some(rule) if shares(rule) => rules.push(one),
-            Some(rule) => {
-                rule.actions.extend(one.actions);
-                rule.actions.sort_unstable();
-                rule.selectors.extend(one.selectors);
+            _ if own || !alone => apart.push(rule.clone()),
+            None => whole = Some(rule.clone()),
+            Some(whole) if whole.actions.iter().any(|action| rule.actions.contains(action)) => apart.push(rule.clone()),
+            Some(whole) => {
+                whole.actions.extend(rule.actions.iter().cloned());
+                whole.actions.sort_unstable();
+                whole.selectors.extend(rule.selectors.iter().cloned());
             }
         }
     }
-    whole.into_iter().chain(rules).collect()
+    whole.into_iter().chain(apart).collect()
 }

@@ -67,6 +67,25 @@ impl Actions {
     }
 }
 
+/// Whether a word has a meaning of its own where policies and rules are named.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        "default"
+            | "guard"
+            | "require"
+            | "parse"
+            | "limit"
+            | "disagreement"
+            | "decoy"
+            | "quarantine"
+            | "injection"
+            | "block"
+            | "none"
+            | "other"
+    )
+}
+
 /// Which list a word stands in: what is ambiguous is read narrow in `allow` and wide in `deny`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {

@@ -9,7 +9,7 @@ use super::printable;
 use crate::detect::{self, Signals};
 use crate::policy::{
     Breadth, Identity, Judgement, Lack, Moment, NewRule, Parameters, PolicySet, Refusal, RuleRef, SessionPolicy,
-    Stands, Traced,
+    Stands, Traced, together,
 };
 use crate::sql::second_opinion::{self, Opinion};
 use crate::sql::{self, ActionName, Analysis, Group, Reading};
@@ -207,7 +207,7 @@ fn remedy(
         ..Remedy::default()
     };
     match session.rules_for(trace, &question.moment(), Breadth::Objects) {
-        Ok(rules) => remedy.rules = named(&rules, policies),
+        Ok(rules) => remedy.rules = named(&together(rules), policies),
         Err(helpless) => remedy.instead.extend(helpless),
     }
     if !remedy.rules.is_empty() {
