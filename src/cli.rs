@@ -74,7 +74,8 @@ Examples:
   portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
 
 SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once. SIGHUP
-reads the policies again: a good set is in force at once, also for open sessions; a bad one leaves the old one in force.";
+reads policies and certificates again, and so does a change of their files (watch: on): a good set of policies is in force at
+once, also for open sessions; a bad one leaves the old one in force.";
 
 /// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
 pub fn main() -> ExitCode {

@@ -52,10 +52,14 @@ pub struct Config {
     pub errors: Errors,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where the audit log goes.
+    pub audit_log: AuditLog,
     /// Threads that serve sessions.
     pub workers: NonZeroUsize,
     /// Bytes for what is known of statements that came before; 0 = nothing is remembered.
     pub verdict_cache_bytes: u64,
+    /// Whether policies and certificates are read again when their files change.
+    pub watch: bool,
     /// Whether the catalogue of attacks is judged against the policies whenever they are loaded.
     pub selftest: bool,
     /// Bytes of memory that reading long statements may take, all sessions together, by estimate.
@@ -116,6 +120,15 @@ pub enum Errors {
     Detailed,
     /// An event id only; the rest is in the log.
     Terse,
+}
+
+/// Where the audit log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLog {
+    Off,
+    Stdout,
+    /// Appended to.
+    File(PathBuf),
 }
 
 /// How log lines look.
@@ -227,8 +240,17 @@ impl Config {
             )?,
             workers: settings.count("workers", default_workers())?,
             analysis_bytes: settings.bytes("analysis_bytes", 512 << 20)?,
+            watch: settings.word("watch", &[("on", true), ("off", false)], true)?,
             selftest: settings.word("selftest", &[("on", true), ("off", false)], true)?,
             verdict_cache_bytes: settings.bytes("verdict_cache_bytes", 32 << 20)?,
+            audit_log: match settings.path("audit_log") {
+                None => AuditLog::Off,
+                Some(path) => match path.to_str() {
+                    Some("off") => AuditLog::Off,
+                    Some("stdout" | "-") => AuditLog::Stdout,
+                    Some(_) | None => AuditLog::File(path),
+                },
+            },
             log_format: settings.word(
                 "log_format",
                 &[("text", LogFormat::Text), ("json", LogFormat::Json)],
@@ -285,6 +307,12 @@ impl Config {
             });
         }
         Ok(())
+    }
+
+    /// The certificate, key, authority and revocation files of both legs.
+    pub fn tls_files(&self) -> Vec<PathBuf> {
+        let own = self.client_tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
+        own.chain(self.upstream.files()).cloned().collect()
     }
 
     /// Whether a plain session from this address must be refused: the production floor beyond loopback.

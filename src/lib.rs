@@ -8,6 +8,7 @@
 //! cli ─▶ learn ─▶ audit, policy
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
+//!           │         ├─────▶ limits ─▶ policy
 //!           │         ├─────▶ audit ──▶ detect, sql
 //!           │         └─────▶ wire, metrics, config
 //!           └─▶ admin ─▶ metrics, policy, config
@@ -36,6 +37,9 @@ pub mod admin;
 
 // One client from accept to close.
 pub mod session;
+
+// What is counted over time and over sessions.
+pub mod limits;
 
 // The audit log.
 pub mod audit;

@@ -205,15 +205,19 @@ pub struct Metrics {
     handshakes_dropped: IntCounter,
     judge: Histogram,
     policy_info: IntGaugeVec,
+    policy_set_info: IntGaugeVec,
     selftest_open: IntGaugeVec,
     policy_loaded: IntGauge,
     policy_age: IntGauge,
     policy_reload_failed: IntGauge,
+    tls_reload_failed: IntGauge,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
     cache_bytes: IntGauge,
     limits: IntCounterVec,
+    alerts: IntCounterVec,
+    audit_dropped: IntGauge,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -290,15 +294,19 @@ impl Metrics {
             handshakes_dropped: counter(&registry, &table::HANDSHAKES_DROPPED),
             judge: histogram(&registry, &table::JUDGE_SECONDS, &JUDGE_BUCKETS),
             policy_info: gauges(&registry, &table::POLICY_INFO),
+            policy_set_info: gauges(&registry, &table::POLICY_SET_INFO),
             policy_loaded: gauge(&registry, &table::POLICY_LOADED),
             policy_age: gauge(&registry, &table::POLICY_AGE),
             policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
+            tls_reload_failed: gauge(&registry, &table::TLS_RELOAD_FAILED),
             selftest_open: gauges(&registry, &table::SELFTEST_OPEN),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
+            alerts: counters(&registry, &table::ALERTS),
+            audit_dropped: gauge(&registry, &table::AUDIT_DROPPED),
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -348,6 +356,19 @@ impl Metrics {
         let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
         drop(rules);
         self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+    }
+
+    /// Counts the use of a rule that has a severity.
+    pub fn alert(&self, policy: &str, rule: &str, severity: &'static str, verdict: VerdictLabel) {
+        let policy = self.policy_label(policy);
+        let known = lock(&self.rules).contains(&format!("{policy}\0{rule}")) || verdict == VerdictLabel::Allow;
+        let rule = if known { rule } else { OTHER };
+        self.alerts.with_label_values(&[policy, rule, severity, verdict.as_str()]).inc();
+    }
+
+    /// Lines of the audit log that could not be written so far.
+    pub fn audit_dropped(&self, lines: u64) {
+        self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
     }
 
     /// Counts what was remembered of a text.
@@ -456,8 +477,10 @@ impl Metrics {
         self.judge.observe(seconds);
     }
 
-    /// Tells which policies are in force from now on, and makes their series.
-    pub fn policies_loaded(&self, policies: &[PolicyInfo], now: SystemTime) {
+    /// Tells which policies are in force from now on, and makes their series. `digest` is that of their files.
+    pub fn policies_loaded(&self, policies: &[PolicyInfo], digest: &str, now: SystemTime) {
+        self.policy_set_info.reset();
+        self.policy_set_info.with_label_values(&[digest]).set(1);
         self.policy_info.reset();
         for info in policies {
             let policy = self.policy_label(&info.policy);
@@ -471,6 +494,11 @@ impl Metrics {
     /// Whether the last attempt to load policies left older ones in force.
     pub fn policy_reload_failed(&self, failed: bool) {
         self.policy_reload_failed.set(i64::from(failed));
+    }
+
+    /// Whether the last attempt to read certificate files left older ones in force.
+    pub fn tls_reload_failed(&self, failed: bool) {
+        self.tls_reload_failed.set(i64::from(failed));
     }
 
     /// Tells how many attacks of the catalogue each policy in force does not stop.

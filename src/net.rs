@@ -3,6 +3,7 @@
 pub mod accept;
 mod certificate;
 pub mod connect;
+mod legs;
 mod verifier;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio_rustls::TlsStream;
 
 pub use accept::{Acceptor, TlsFileError};
 pub use connect::{ConnectError, Connected, Connector, Leg, TlsInfo};
+pub use legs::Legs;
 
 /// One leg of a session.
 #[derive(Debug)]

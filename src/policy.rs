@@ -9,6 +9,8 @@ mod compile;
 mod decide;
 mod decoy;
 pub mod diagnostic;
+mod diff;
+mod digest;
 mod document;
 mod glob;
 mod hours;
@@ -46,24 +48,30 @@ use crate::detect::Signals;
 use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;
+use crate::policy::diff::Outline;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
 pub use baseline::Free;
 pub use decide::Lack;
+pub use diff::{Diff, PolicyDiff};
+pub use digest::Digest;
 pub(crate) use glob::Glob;
 pub use limits::Limit;
-pub use load::{Loaded, read};
+pub use load::{Files, Loaded, policy_files, read};
 pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
 pub(crate) use statements::{ENDING as LIST_ENDING, may_be_learned, writes_catalog};
 pub use store::{Admission, Store};
 pub use suggest::{Breadth, NewRule, together};
 pub use trace::{Denied, Stands, Traced};
-pub use verdict::{Alert, Approved, Judgement, Lasting, Refusal, RuleRef, Sequel, SessionClass, Verdict};
+pub use verdict::{Alert, Approved, Judgement, Lasting, Noted, Refusal, RuleRef, Sequel, SessionClass, Verdict};
 pub(crate) use wording::yaml;
 pub(crate) use words::is_reserved;
+
+/// From this score on the signs of an injection are an attempt, where no policy says otherwise.
+const OBSERVE_AT: u32 = 3;
 
 /// Who a session is, as the server normalises its startup packet, and how it came.
 #[derive(Debug, Clone)]
@@ -86,12 +94,21 @@ pub struct Moment<'a> {
     pub signals: &'a Signals,
     /// What the session calls itself at this moment.
     pub application_name: &'a str,
+    /// Whether the allow rules that are needed are to be told.
+    pub traced: bool,
 }
 
 impl<'a> Moment<'a> {
     /// This moment, of a text without signs of an injection, in a session without a name.
     pub fn now(extended: bool, parameters: Parameters<'a>) -> Moment<'a> {
-        Moment { now: jiff::Timestamp::now(), extended, parameters, signals: Signals::NONE, application_name: "" }
+        Moment {
+            now: jiff::Timestamp::now(),
+            extended,
+            parameters,
+            signals: Signals::NONE,
+            application_name: "",
+            traced: false,
+        }
     }
 }
 
@@ -112,11 +129,28 @@ pub struct PolicySet {
     pub(in crate::policy) policies: Vec<Policy>,
     /// The classes of the sessions that came so far, by the places of the policies that match them.
     classes: Mutex<HashMap<Vec<usize>, Arc<Class>>>,
+    digest: Digest,
+    outline: Outline,
 }
 
 impl PolicySet {
     pub(in crate::policy) fn new(policies: Vec<Policy>) -> PolicySet {
-        PolicySet { policies, classes: Mutex::default() }
+        PolicySet { policies, classes: Mutex::default(), digest: Digest::default(), outline: Outline::default() }
+    }
+
+    /// The same policies, with what is known of their files.
+    pub(in crate::policy) fn made_of(self, digest: Digest, outline: Outline) -> PolicySet {
+        PolicySet { digest, outline, ..self }
+    }
+
+    /// Which files the set was made of: the SHA-256 of their names and bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What this set says otherwise than an older one.
+    pub fn differs_from(&self, older: &PolicySet) -> Diff {
+        Diff::between(&older.outline, &self.outline)
     }
 
     /// The class of the sessions that these policies match, made when the first one comes.
@@ -228,8 +262,15 @@ impl SessionPolicy {
     /// The verdict for as long as the class lives, where it is a plain permission that depends on nothing but the text and
     /// how it is read: not on bound values, not on the time, and nothing to tell about it.
     pub fn lasting(&self, judgement: &Judgement) -> Option<Lasting> {
-        let Judgement { verdict: Verdict::Allow(_), would: None, policy: _, at_bind: false, timed: false, noted: None } =
-            judgement
+        let Judgement {
+            verdict: Verdict::Allow(_),
+            would: None,
+            policy: _,
+            at_bind: false,
+            timed: false,
+            noted: None,
+            rules: _,
+        } = judgement
         else {
             return None;
         };
@@ -246,6 +287,7 @@ impl SessionPolicy {
             at_bind: false,
             timed: false,
             noted: None,
+            rules: None,
         })
     }
 
@@ -324,6 +366,46 @@ impl SessionPolicy {
     pub fn judge_too_heavy(&self, weight: u64, limit: u64) -> Judgement {
         let sentence = format!("reading it may take {weight} bytes of memory, the limit of analysis_bytes is {limit}");
         self.judge_limit(Limit::AnalysisBytes, &sentence)
+    }
+
+    /// What is counted over time, with the policy that says so and whether it enforces.
+    pub fn quotas(&self) -> impl Iterator<Item = (&Arc<str>, bool, &Quotas)> {
+        self.session.class.quotas.iter().map(|(policy, enforced, quotas)| (policy, *enforced, quotas))
+    }
+
+    /// The most rows that one statement may give the client, and whether more are refused or only told of.
+    pub fn result_rows(&self) -> Option<(u64, bool)> {
+        let class = &self.session.class;
+        let of = |bench: &Option<decide::Bench>| bench.as_ref().and_then(|bench| bench.limits.result_rows);
+        of(&class.enforcing).map(|rows| (rows, true)).or(of(&class.observing).map(|rows| (rows, false)))
+    }
+
+    /// From which score on the signs of an injection are an attempt: the lowest of the policies that hold, 3 where none says.
+    pub fn observe_at(&self) -> u32 {
+        let class = &self.session.class;
+        let benches = class.enforcing.iter().chain(&class.observing);
+        benches.filter_map(|bench| bench.observe_at).min().unwrap_or(OBSERVE_AT)
+    }
+
+    /// The verdict on what was judged before.
+    pub fn judge_nothing(&self) -> Judgement {
+        self.judgement(None, |_| Outcome::default())
+    }
+
+    /// The refusal for something that was counted.
+    pub fn over(&self, policy: &Arc<str>, limit: Limit, sentence: String) -> Refusal {
+        let refusal = Refusal::new(Arc::clone(policy), RuleRef::Limit(limit), sentence, limit.sqlstate());
+        Refusal { hint: Some(limit.hint()), terse: self.terse(), ..refusal }
+    }
+
+    /// The verdict on a message after something was counted that is too much.
+    pub fn judge_over(&self, policy: &Arc<str>, enforced: bool, limit: Limit, sentence: String) -> Judgement {
+        let refusal = self.over(policy, limit, sentence);
+        let (verdict, would) = match enforced {
+            true => (Verdict::Refuse(refusal), None),
+            false => (Verdict::Allow(Approved(())), Some(refusal)),
+        };
+        Judgement { verdict, would, policy: Arc::clone(policy), at_bind: false, timed: false, noted: None, rules: None }
     }
 
     fn judge_limit(&self, limit: Limit, sentence: &str) -> Judgement {
@@ -449,7 +531,15 @@ impl SessionPolicy {
             true => (Verdict::Refuse(refusal), None),
             false => (Verdict::Allow(Approved(())), Some(refusal)),
         };
-        Judgement { verdict, would, policy: self.name().clone(), at_bind: false, timed: false, noted: None }
+        Judgement {
+            verdict,
+            would,
+            policy: self.name().clone(),
+            at_bind: false,
+            timed: false,
+            noted: None,
+            rules: None,
+        }
     }
 
     /// Enforcing policies decide; observing ones tell what they would have done.
@@ -466,6 +556,7 @@ impl SessionPolicy {
                 at_bind: outcome.at_bind,
                 timed: outcome.timed,
                 noted: None,
+                rules: None,
             };
         }
         if let Some(bench) = &self.session.class.observing {
@@ -486,6 +577,7 @@ impl SessionPolicy {
             at_bind: outcome.at_bind,
             timed: outcome.timed,
             noted: outcome.noted,
+            rules: outcome.rules.told(),
         }
     }
 }

@@ -2,23 +2,27 @@
 
 mod reload;
 mod sessions;
+mod told;
+mod watched;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
-use crate::config::Config;
+use crate::audit::{Audit, AuditError, Target};
+use crate::config::{AuditLog, Config};
 use crate::detect::Technique;
-use crate::metrics::{Metrics, PolicyInfo};
-use crate::net::{Acceptor, ConnectError, Connector, TlsFileError, TlsInfo};
+use crate::metrics::Metrics;
+use crate::net::{ConnectError, Legs, TlsFileError, TlsInfo};
 use crate::policy::{PolicySet, Store};
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
@@ -26,6 +30,7 @@ use crate::session::quarantine::Quarantine;
 use crate::session::{self, Shared};
 use crate::sql;
 pub use reload::Reload;
+pub use told::{Load, Source, Told};
 
 /// Handshakes under way at once; a client that comes on top is closed unheard.
 const HANDSHAKES: usize = 1_000;
@@ -53,6 +58,8 @@ pub enum ServerError {
     Listen { what: &'static str, address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsFileError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Certificates(#[from] DifferentCertificates),
 }
@@ -92,6 +99,7 @@ pub struct Server {
     admin: TcpListener,
     shared: Arc<Shared>,
     readiness: Arc<Readiness>,
+    reload: Reload,
     ending: watch::Sender<bool>,
 }
 
@@ -101,35 +109,48 @@ impl Server {
     /// # Errors
     /// A certificate that can't be used, an address that can't be bound.
     pub async fn bind(config: Config, policies: PolicySet, metrics: Arc<Metrics>) -> Result<Server, ServerError> {
-        let acceptor = config.client_tls.as_ref().map(Acceptor::new).transpose()?;
-        let connector = Connector::new(&config.upstream, config.connect_timeout)?;
+        // In this order: files that change in between are read again by the watch.
+        let certificates = reload::fingerprint(&config);
+        let legs = Legs::read(&config)?;
         let listener = listen("PostgreSQL clients", config.listen).await?;
         let admin = listen("the admin server", config.admin).await?;
 
+        let audit = Audit::open(&match &config.audit_log {
+            AuditLog::Off => Target::Off,
+            AuditLog::Stdout => Target::Stdout,
+            AuditLog::File(path) => Target::File(path.clone()),
+        })?;
         let readiness = Arc::new(Readiness::default());
-        publish(&policies, &metrics, &readiness);
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
         let quarantine = Arc::new(Quarantine::new(config.quarantine, Arc::clone(&metrics)));
         let shared = Shared {
             config: Arc::new(config),
-            acceptor,
-            connector,
+            legs: ArcSwap::from_pointee(legs),
             policies: Arc::new(Store::new(policies)),
             metrics,
             cancels: Arc::default(),
             cache,
             quarantine,
+            limits: Arc::default(),
+            audit,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
         };
-        Ok(Server { listener, admin, shared: Arc::new(shared), readiness, ending })
+        let shared = Arc::new(shared);
+        let told = Told {
+            metrics: Arc::clone(&shared.metrics),
+            readiness: Arc::clone(&readiness),
+            audit: shared.audit.clone(),
+        };
+        let reload = Reload::new(Arc::clone(&shared), told, certificates);
+        Ok(Server { listener, admin, shared, readiness, reload, ending })
     }
 
-    /// What puts other policies in force.
+    /// What puts other policies and certificates in force.
     pub fn reload(&self) -> Reload {
-        Reload { shared: Arc::clone(&self.shared), readiness: Arc::clone(&self.readiness) }
+        self.reload.clone()
     }
 
     /// Where clients connect.
@@ -153,7 +174,7 @@ impl Server {
     /// # Errors
     /// [`ServerError::Certificates`], found out by asking the server.
     pub async fn run(self, mut shutdown: watch::Receiver<Phase>) -> Result<(), ServerError> {
-        let Server { listener, admin, shared, readiness, ending } = self;
+        let Server { listener, admin, shared, readiness, reload: _, ending } = self;
         let state = admin::State {
             metrics: shared.metrics.clone(),
             readiness: readiness.clone(),
@@ -164,12 +185,13 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(admin::serve(admin, Arc::new(state)));
 
-        startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await?;
+        startup_check(&shared.config, &shared.legs.load_full()).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
         background.spawn(release(Arc::clone(&shared.quarantine)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
+        let audit = shared.audit.clone();
         let mut sessions = JoinSet::new();
         let serve = move |socket, peer| session::run(socket, peer, shared.clone());
         sessions::accept(listener, serve, &metrics, &mut sessions, &mut shutdown).await;
@@ -177,6 +199,7 @@ impl Server {
         readiness.drain();
         tracing::info!(sessions = sessions.len(), timeout = ?drain_timeout, "stopping: no new clients, waiting for sessions");
         sessions::drain(&mut sessions, drain_timeout, &mut shutdown, &ending, &metrics).await;
+        tokio::task::block_in_place(|| audit.flush());
         tracing::info!("stopped");
         Ok(())
     }
@@ -186,17 +209,6 @@ async fn listen(what: &'static str, address: SocketAddr) -> Result<TcpListener, 
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { what, address, source })
 }
 
-/// Tells the metrics and the admin server which policies are in force.
-fn publish(policies: &PolicySet, metrics: &Metrics, readiness: &Readiness) {
-    let infos: Vec<PolicyInfo> = policies
-        .overview()
-        .map(|(policy, mode, file)| PolicyInfo { policy: policy.to_string(), mode, file: file.to_string() })
-        .collect();
-    metrics.policies_loaded(&infos, SystemTime::now());
-    metrics.policy_reload_failed(false);
-    readiness.policies_loaded(infos.len());
-}
-
 /// Asks the server for a connection, without login, and tells the admin server what came of it.
 async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
     let mut timer = tokio::time::interval(PROBE_EVERY);
@@ -204,8 +216,10 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
     loop {
         timer.tick().await;
         let began = Instant::now();
-        let outcome = shared.connector.probe().await;
+        let legs = shared.legs.load_full();
+        let outcome = legs.connector.probe().await;
         shared.metrics.upstream_up(outcome.is_ok());
+        shared.metrics.audit_dropped(shared.audit.dropped());
         let told = outcome.as_ref().map(|_| began.elapsed()).map_err(ToString::to_string);
         if readiness.probed(told) {
             news(&shared, &outcome);
@@ -224,7 +238,8 @@ async fn release(quarantine: Arc<Quarantine>) {
 }
 
 fn news(shared: &Shared, outcome: &Result<Option<TlsInfo>, ConnectError>) {
-    let upstream = shared.connector.target();
+    let legs = shared.legs.load_full();
+    let upstream = legs.connector.target();
     match outcome {
         Ok(tls) => {
             tracing::info!(upstream, tls = tls.as_ref().map_or("none", |t| t.version), "the server is reachable")

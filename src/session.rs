@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod quarantine;
 pub mod refusal;
 pub mod relay;
+pub mod runs;
 pub mod statements;
 pub mod tell;
 mod withheld;
@@ -20,13 +21,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
+use crate::audit::{self, Audit, Event};
 use crate::config::{Config, Errors};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
-use crate::net::{Acceptor, Connector};
+use crate::net::Legs;
 use crate::policy::Store;
 use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
@@ -43,9 +47,8 @@ const CANCEL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Shared {
     pub config: Arc<Config>,
-    /// None where the client leg is plain.
-    pub acceptor: Option<Acceptor>,
-    pub connector: Connector,
+    /// The certificates in force, for sessions that start.
+    pub legs: ArcSwap<Legs>,
     /// The policies in force.
     pub policies: Arc<Store>,
     pub metrics: Arc<Metrics>,
@@ -54,6 +57,9 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// Who touched a decoy.
     pub quarantine: Arc<Quarantine>,
+    /// What is counted over time and over sessions.
+    pub limits: Arc<Limits>,
+    pub audit: Audit,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -80,7 +86,10 @@ pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
             // The client's connection closes only after the server closed its own: libpq takes that for "done".
             drop(client);
         }
-        Err(end) => end.log(peer, number),
+        Err(end) => {
+            end.log(peer, number);
+            end.audit(&shared.audit, number);
+        }
     }
 }
 
@@ -94,6 +103,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         upstream_leg,
         identity,
         policy,
+        seat,
     } = established;
     let _open = shared.metrics.session();
     tracing::info!(
@@ -107,10 +117,32 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         upstream = %upstream_address,
         "session opened"
     );
-    let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number);
+    let who = tell::who(&identity, number);
+    if shared.audit.is_on() {
+        let policy = policy.policy().name().to_string();
+        shared.audit.tell(Event::Login(audit::Login {
+            who: who.clone(),
+            verdict: "allow".to_owned(),
+            policy: Some(policy.clone()),
+            rule: None,
+            reason: None,
+            id: None,
+            sqlstate: None,
+        }));
+        shared.audit.tell(Event::SessionOpened(audit::Opened {
+            who: who.clone(),
+            policy,
+            client_tls: client.tls_version().to_owned(),
+            upstream_tls: upstream.tls_version().to_owned(),
+            upstream: upstream_address.to_string(),
+            replication: identity.replication,
+        }));
+    }
+    let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number).with_audit(shared.audit.clone());
     let terse = shared.config.errors == Errors::Terse;
     let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
-    let mut engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let mut engine = engine.counting(Arc::clone(&shared.limits), &identity.user);
     let mut registered = None;
     let on_key = |pid, key| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };
@@ -125,6 +157,11 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     };
     let closed = relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
     drop(registered);
+    drop(seat);
+    engine.end();
+    if shared.audit.is_on() {
+        shared.audit.tell(Event::SessionClosed(audit::Closed { who, reason: closed.to_string() }));
+    }
     tracing::info!(session = number, user = ?identity.user, "session closed: {closed}");
 }
 
@@ -137,7 +174,8 @@ async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
         return;
     };
     let forward = async {
-        let mut connected = match shared.connector.connect_to(address, leg).await {
+        let legs = shared.legs.load_full();
+        let mut connected = match legs.connector.connect_to(address, leg).await {
             Ok(connected) => connected,
             Err(error) => {
                 shared.metrics.upstream_connection_failure();

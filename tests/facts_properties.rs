@@ -44,7 +44,8 @@ fn deparsed(text: &str, tree: &ParseResult) -> Option<String> {
 fn difference(text: &str, other: &str, facts: &Facts) -> Option<String> {
     match analyse(other, Reading::default()) {
         Err(error) => Some(format!("{text}\n  {other}\n  {error}\n")),
-        Ok(analysis) if analysis.facts != *facts => {
+        // The hash knows texts apart that do the same, and so does `inline`.
+        Ok(analysis) if analysis.facts.statements != facts.statements => {
             Some(format!("{text}\n  {other}\n  {facts:?}\n  {:?}\n", analysis.facts))
         }
         Ok(_) => None,

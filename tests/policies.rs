@@ -1,9 +1,12 @@
-//! The policies that are shipped: the starter set and the worked examples, loaded as they are.
+//! The policies that are shipped: the starter set, the worked examples, and what the documentation shows, loaded as they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use common::markdown::blocks;
 use portcullis::policy::diagnostic::{Severity, render};
 use portcullis::policy::{self, Identity, Moment, Parameters, PolicySet, SessionPolicy, Verdict};
 use portcullis::sql;
@@ -82,6 +85,116 @@ fn the_starter_set_has_disjoint_users() {
 fn the_examples_load_and_pass_their_tests() {
     let set = loaded("docs/examples");
     assert!(set.names().count() >= 8);
+}
+
+#[test]
+fn every_worked_example_is_there() {
+    let set = loaded("docs/examples");
+    let names: Vec<&str> = set.names().map(|name| &**name).collect();
+    for example in ["minimal", "shop", "rails-migrations", "postgrest", "backup", "oncall", "agent", "etl"] {
+        assert!(names.contains(&example), "{example}: {names:?}");
+    }
+}
+
+/// Every policy of the examples and the starter set, as values.
+fn documents(directories: &[&str]) -> Vec<(String, serde_json::Value)> {
+    let mut documents = Vec::new();
+    for name in directories {
+        for entry in std::fs::read_dir(directory(name)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let file = format!("{name}/{}", path.file_name().unwrap().to_str().unwrap());
+            let found: Vec<serde_json::Value> =
+                serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(!found.is_empty(), "{file}");
+            documents.extend(found.into_iter().map(|document| (file.clone(), document)));
+        }
+    }
+    documents
+}
+
+/// Each rule of a shipped policy is tested: without an allow rule something that it says is allowed is not, without a deny rule
+/// something that it says is denied by that rule is not. Tests can't see a deny rule that observes under a policy that enforces
+/// (`tests/spec/12-modes.md` does).
+#[test]
+fn no_rule_of_a_shipped_policy_can_go_without_a_failing_test() {
+    let mut untested = Vec::new();
+    let mut rules = 0;
+    for (file, document) in documents(&["docs/examples", "policies"]) {
+        // JSON is YAML.
+        let load = |document: &serde_json::Value| policy::load_text(&file, &document.to_string());
+        load(&document).unwrap_or_else(|errors| panic!("{errors}"));
+        for list in ["allow", "deny"] {
+            let count = document.get(list).and_then(|list| list.as_array()).map_or(0, Vec::len);
+            for at in 0..count {
+                rules += 1;
+                let mut without = document.clone();
+                let rule = without.get_mut(list).unwrap().as_array_mut().unwrap().remove(at);
+                if rule.get("mode").is_some_and(|mode| mode == "observe") {
+                    continue;
+                }
+                match load(&without) {
+                    Ok(_) => untested.push(format!("{file}: {list} {}", rule.get("rule").unwrap())),
+                    Err(errors) => assert!(errors.contains("test of policy"), "{errors}"),
+                }
+            }
+        }
+    }
+    assert!(rules > 20, "{rules}");
+    assert!(untested.is_empty(), "no test fails without\n{}", untested.join("\n"));
+}
+
+/// The text of a whole policy: itself, or a part of one (keys, or entries of `allow`) in the smallest policy around it.
+fn whole(text: &str) -> String {
+    const HEAD: &str = "policy: page\napplies_to: {users: [app]}\nsearch_path: [public]\n";
+    let meaning = text.lines().find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    match meaning {
+        line if line.starts_with("policy:") => text.to_owned(),
+        line if line.starts_with("- rule:") || line.starts_with("- {rule:") => format!("{HEAD}allow:\n{text}"),
+        _ => format!("{HEAD}{text}"),
+    }
+}
+
+/// The rules that prose tells in passing: `{rule: …}`.
+fn rules_in_passing(page: &str) -> impl Iterator<Item = String> {
+    let begins = page.match_indices("`{rule:").map(|(at, _)| at);
+    begins.filter_map(|at| page.get(at + 1..)?.split('`').next()).map(|rule| format!("- {}\n", rule.replace('\n', " ")))
+}
+
+/// What the documentation shows of the policy language is part of it.
+#[test]
+fn every_policy_of_the_documentation_loads() {
+    let mut pages: Vec<PathBuf> = std::fs::read_dir(directory("docs")).unwrap().map(|e| e.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    pages.push(directory("README.md"));
+    let mut wrong = Vec::new();
+    let mut loaded = 0;
+    for page in pages {
+        let file = page.strip_prefix(directory("")).unwrap().display().to_string();
+        let text = std::fs::read_to_string(&page).unwrap();
+        let blocks = blocks(&text, "yaml").into_iter().map(|block| (block.line.to_string(), block.text));
+        let passing = rules_in_passing(&text).map(|rule| (rule.trim().to_owned(), rule));
+        for (place, yaml) in blocks.chain(passing) {
+            if file == "docs/configuration.md" {
+                // The proxy's own settings: each is explained in the page's table.
+                for line in yaml.lines() {
+                    let (key, _) = line.split_once(':').unwrap();
+                    assert!(text.contains(&format!("| `{key}` |")), "{file}: {key}");
+                }
+                continue;
+            }
+            loaded += 1;
+            let scratch = tempfile::tempdir().unwrap();
+            std::fs::write(scratch.path().join("policy.yaml"), whole(&yaml)).unwrap();
+            std::fs::write(scratch.path().join("shop.learned.yaml"), "# the list that examples name\n").unwrap();
+            let read = policy::read(&[scratch.path().to_owned()]);
+            if read.set.is_none() {
+                wrong.push(format!("{file}:{place}\n{}", render(&read.findings)));
+            }
+        }
+    }
+    assert!(loaded >= 14, "{loaded}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// What drivers send by themselves, under the smallest policy.

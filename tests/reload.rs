@@ -3,9 +3,6 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
 use common::wire::{Client, Frame, bind, describe, error, execute, frame, parse, query, status, sync};
 use common::{Cluster, Firewall, firewall};
 
@@ -187,74 +184,4 @@ fn under_another_path_an_old_session_reads_nothing() {
     old.send(&query("SELECT note FROM orders"));
     assert_eq!(old.read().unwrap().field('C'), "57P01");
     assert_ne!(firewall.session("app_rw", "shop").value("SELECT note FROM orders LIMIT 1"), "theirs");
-}
-
-#[test]
-fn reloading_under_load_drops_no_session_and_mixes_no_verdicts() {
-    const SESSIONS: usize = 16;
-    const RELOADS: usize = 20;
-    let cluster = Cluster::default();
-    let firewall = start(&cluster, WIDE);
-    let done = AtomicBool::new(false);
-    let (passed, refused) = (AtomicU64::new(0), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for number in 0..SESSIONS {
-            let (firewall, done, passed, refused) = (&firewall, &done, &passed, &refused);
-            scope.spawn(move || {
-                let mut session = firewall.session("app_rw", "shop");
-                passes(&session.ask(&[parse("kept", "SELECT name FROM products WHERE id = $1"), sync()].concat()));
-                while !done.load(Ordering::Relaxed) {
-                    // What both sets allow always passes.
-                    let frames = session.ask(&[bind("", "kept", &["7"]), execute(""), sync()].concat());
-                    assert_eq!(passes(&frames), 'I');
-                    let asked = match number % 2 {
-                        0 => query("SELECT total FROM orders WHERE id = 8"),
-                        _ => [
-                            parse("", "SELECT total FROM orders WHERE id = $1"),
-                            bind("", "", &["8"]),
-                            execute(""),
-                            sync(),
-                        ]
-                        .concat(),
-                    };
-                    let frames = session.ask(&asked);
-                    assert_eq!(status(&frames), 'I');
-                    match frames.iter().find(|frame| frame.kind == b'E') {
-                        None => passed.fetch_add(1, Ordering::Relaxed),
-                        Some(error) => {
-                            assert_eq!(error.field('C'), "42501", "{error:?}");
-                            assert!(error.field('M').contains("policy \"narrow\""), "{error:?}");
-                            refused.fetch_add(1, Ordering::Relaxed)
-                        }
-                    };
-                }
-            });
-        }
-        // Ends the sessions also where a reload panics.
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let _done = Done(&done);
-        let count = || (passed.load(Ordering::Relaxed), refused.load(Ordering::Relaxed));
-        for reload in 0..RELOADS {
-            let narrow = reload % 2 == 0;
-            firewall.reload(if narrow { NARROW } else { WIDE });
-            // Both verdicts are seen under each of them: that it is in force, and that sessions are at work.
-            let (before, deadline) = (count(), Instant::now() + Duration::from_secs(10));
-            while if narrow { count().1 < before.1 + 50 } else { count().0 < before.0 + 50 } {
-                assert!(Instant::now() < deadline, "the sessions stand still after reload {reload}: {:?}", count());
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        }
-        let sessions = firewall.metric("portcullis_sessions", &[]);
-        assert!((sessions - 16.0).abs() < f64::EPSILON, "{sessions} sessions of {SESSIONS}");
-    });
-    let (passed, refused) = (passed.into_inner(), refused.into_inner());
-    println!("{RELOADS} reloads under {SESSIONS} sessions: {passed} passed, {refused} refused");
-    assert!(passed > 0 && refused > 0);
-    assert_eq!(firewall.log().matches("policies reloaded").count(), RELOADS);
-    assert!(!firewall.log().contains("not admitted any more"));
 }

@@ -1,4 +1,4 @@
-//! The `/health` report: database, policies, disk space, memory.
+//! The `/health` report: database, policies, TLS, disk space, memory.
 
 use std::path::Path;
 
@@ -42,12 +42,14 @@ pub(super) struct Service {
     detail: String,
     /// Figures, by name with unit.
     figures: Vec<(&'static str, u64)>,
+    /// Which policy files are in force.
+    digest: Option<String>,
 }
 
 /// The whole report.
 #[derive(Debug)]
 pub(super) struct Report {
-    services: [(&'static str, Service); 4],
+    services: [(&'static str, Service); 5],
 }
 
 /// Looks at everything now; the database by its last probe.
@@ -57,6 +59,7 @@ pub(super) fn report(readiness: &Readiness, policies: &Path) -> Report {
         services: [
             ("database", database(readiness)),
             ("policies", loaded(readiness.policies())),
+            ("tls", tls(readiness.tls_failed())),
             ("disk_space", disk(policies)),
             ("memory", memory(&read)),
         ],
@@ -79,6 +82,9 @@ impl Report {
             for (figure, value) in &service.figures {
                 entry.insert((*figure).into(), (*value).into());
             }
+            if let Some(digest) = &service.digest {
+                entry.insert("digest".into(), digest.clone().into());
+            }
             services.insert((*name).into(), entry.into());
         }
         let status = if self.healthy() { Status::Ok } else { Status::Fail };
@@ -91,20 +97,28 @@ fn database(readiness: &Readiness) -> Service {
         Ok(took) => {
             let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             let figures = vec![("probe_microseconds", microseconds)];
-            Service { status: Status::Ok, detail: "reachable".into(), figures }
+            Service { status: Status::Ok, detail: "reachable".into(), figures, digest: None }
         }
-        Err(why) => Service { status: Status::Fail, detail: why, figures: vec![] },
+        Err(why) => Service { status: Status::Fail, detail: why, figures: vec![], digest: None },
     }
 }
 
-fn loaded((count, reload_failed): (usize, bool)) -> Service {
+fn loaded((count, digest, reload_failed): (usize, String, bool)) -> Service {
     let (status, detail) = match (count, reload_failed) {
         (0, _) => (Status::Fail, "no policy loaded"),
         (_, true) => (Status::Warn, "the last reload failed, older policies are in force"),
         (_, false) => (Status::Ok, "loaded"),
     };
     let figures = vec![("loaded", u64::try_from(count).unwrap_or(u64::MAX))];
-    Service { status, detail: detail.into(), figures }
+    Service { status, detail: detail.into(), figures, digest: Some(digest).filter(|_| count > 0) }
+}
+
+fn tls(reload_failed: bool) -> Service {
+    let (status, detail) = match reload_failed {
+        true => (Status::Warn, "the last reload of certificate files failed, older ones are in force"),
+        false => (Status::Ok, "loaded"),
+    };
+    Service { status, detail: detail.into(), figures: vec![], digest: None }
 }
 
 /// The file system that holds the policies.
@@ -112,10 +126,12 @@ fn disk(directory: &Path) -> Service {
     match rustix::fs::statvfs(directory) {
         Ok(fs) if fs.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) => {
             // A full read-only image is what a hardened container has.
-            Service { status: Status::Ok, detail: "read-only file system".into(), figures: vec![] }
+            Service { status: Status::Ok, detail: "read-only file system".into(), figures: vec![], digest: None }
         }
         Ok(fs) => room(fs.f_bavail.saturating_mul(fs.f_frsize), fs.f_blocks.saturating_mul(fs.f_frsize), DISK_FAILS),
-        Err(error) => Service { status: Status::Fail, detail: format!("not readable: {error}"), figures: vec![] },
+        Err(error) => {
+            Service { status: Status::Fail, detail: format!("not readable: {error}"), figures: vec![], digest: None }
+        }
     }
 }
 
@@ -125,7 +141,9 @@ fn memory(read: &dyn Fn(&str) -> Option<String>) -> Service {
     let resident = read("/proc/self/status").and_then(|text| kib(&text, "VmRSS:"));
     let mut service = match cgroup(read).or_else(|| machine(read)) {
         Some((available, total)) => room(available, total, MEMORY_FAILS),
-        None => Service { status: Status::Ok, detail: "not known on this system".into(), figures: vec![] },
+        None => {
+            Service { status: Status::Ok, detail: "not known on this system".into(), figures: vec![], digest: None }
+        }
     };
     service.figures.extend(resident.map(|bytes| ("resident_bytes", bytes)));
     service
@@ -176,7 +194,12 @@ fn room(available: u64, total: u64, fails_below: u64) -> Service {
     } else {
         (Status::Ok, "enough")
     };
-    Service { status, detail: detail.into(), figures: vec![("available_bytes", available), ("total_bytes", total)] }
+    Service {
+        status,
+        detail: detail.into(),
+        figures: vec![("available_bytes", available), ("total_bytes", total)],
+        digest: None,
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,9 @@ pub struct Readiness(Mutex<Known>);
 struct Known {
     probe: Option<(Instant, Result<Duration, String>)>,
     policies: usize,
+    digest: String,
     reload_failed: bool,
+    tls_reload_failed: bool,
     draining: bool,
 }
 
@@ -50,16 +52,22 @@ impl Readiness {
         news
     }
 
-    /// How many policies are in force.
-    pub fn policies_loaded(&self, count: usize) {
+    /// How many policies are in force, and the digest of their files.
+    pub fn policies_loaded(&self, count: usize, digest: String) {
         let mut known = self.lock();
         known.policies = count;
+        known.digest = digest;
         known.reload_failed = false;
     }
 
     /// Policy files that were to be reloaded are bad: older ones stay in force.
     pub fn reload_failed(&self) {
         self.lock().reload_failed = true;
+    }
+
+    /// Whether certificate files that were to be reloaded can't be used, so that older ones stay in force.
+    pub fn tls_reloaded(&self, failed: bool) {
+        self.lock().tls_reload_failed = failed;
     }
 
     /// The proxy stops: no new clients.
@@ -92,10 +100,15 @@ impl Readiness {
         }
     }
 
-    /// How many policies are in force, and whether the last reload failed.
-    pub(super) fn policies(&self) -> (usize, bool) {
+    /// How many policies are in force, the digest of their files, and whether the last reload failed.
+    pub(super) fn policies(&self) -> (usize, String, bool) {
         let known = self.lock();
-        (known.policies, known.reload_failed)
+        (known.policies, known.digest.clone(), known.reload_failed)
+    }
+
+    /// Whether the last reload of certificate files failed.
+    pub(super) fn tls_failed(&self) -> bool {
+        self.lock().tls_reload_failed
     }
 
     /// The data is whole at every step, so a panic elsewhere does not spoil it.

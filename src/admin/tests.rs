@@ -23,7 +23,7 @@ async fn start(token: Option<&str>) -> (SocketAddr, Arc<State>) {
 
 async fn ready(state: &State) {
     state.readiness.probed(Ok(Duration::from_micros(700)));
-    state.readiness.policies_loaded(2);
+    state.readiness.policies_loaded(2, "5d41".into());
 }
 
 /// Sends bytes, and reads to the end.
@@ -107,7 +107,7 @@ fn only_a_change_of_the_upstream_is_news() {
 }
 
 #[tokio::test]
-async fn health_reports_four_services() {
+async fn health_reports_five_services() {
     let (address, state) = start(None).await;
     ready(&state).await;
     let (status, body) = get(address, "/health").await;
@@ -118,9 +118,14 @@ async fn health_reports_four_services() {
     assert!(timestamp.duration_since(jiff::Timestamp::now()).abs() < jiff::SignedDuration::from_secs(60));
     assert_eq!(health["services"]["database"]["probe_microseconds"], 700);
     assert_eq!(health["services"]["policies"]["loaded"], 2);
-    for service in ["database", "policies", "disk_space", "memory"] {
+    assert_eq!(health["services"]["policies"]["digest"], "5d41");
+    for service in ["database", "policies", "tls", "disk_space", "memory"] {
         assert!(health["services"][service]["status"].is_string(), "{service}: {health}");
     }
+    state.readiness.tls_reloaded(true);
+    let (status, body) = get(address, "/health").await;
+    let health: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &health["services"]["tls"]["status"]), (200, &"warn".into()), "it goes on with the old ones");
     state.readiness.probed(Err("connection refused".into()));
     let (status, body) = get(address, "/health").await;
     let health: serde_json::Value = serde_json::from_str(&body).expect("JSON");

@@ -148,7 +148,7 @@ pub struct Loaded {
     pub by: String,
     /// `loaded` or `failed`.
     pub outcome: String,
-    /// SHA-256 of the files in force afterwards.
+    /// SHA-256 of the policy files that were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// What changed, or what is wrong.

@@ -9,7 +9,7 @@ use crate::detect::Signals;
 use crate::sql::{self, Facts};
 
 /// The fields of a text as JSON, ready to stand in a line.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Told {
     json: Arc<str>,
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::policy::diagnostic::{Diagnostic, Severity, render};
-use crate::policy::{self, Loaded, test};
+use crate::policy::{self, Digest, Loaded, test};
 
 /// The arguments of `portcullis check`.
 #[derive(Debug, clap::Args)]
@@ -43,9 +43,10 @@ pub fn run(args: Args) -> ExitCode {
     let errors = count(&findings, Severity::Error);
     let warnings = count(&findings, Severity::Warning);
     let policies = set.as_ref().map_or(0, |set| set.names().count());
+    let digest = set.as_ref().map(|set| set.digest());
     let text = match args.format {
-        Format::Text => text(&findings, policies, errors, warnings),
-        Format::Json => json(&findings, policies),
+        Format::Text => text(&findings, policies, digest, errors, warnings),
+        Format::Json => json(&findings, policies, digest),
     };
     // Nobody reads on (`| head`): no reason to fail.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -59,7 +60,7 @@ fn count(findings: &[Diagnostic], severity: Severity) -> usize {
     findings.iter().filter(|finding| finding.severity == severity).count()
 }
 
-fn text(findings: &[Diagnostic], policies: usize, errors: usize, warnings: usize) -> String {
+fn text(findings: &[Diagnostic], policies: usize, digest: Option<Digest>, errors: usize, warnings: usize) -> String {
     let mut text = render(findings);
     if !text.is_empty() {
         text.push_str("\n\n");
@@ -67,9 +68,10 @@ fn text(findings: &[Diagnostic], policies: usize, errors: usize, warnings: usize
     let plural = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
     text.push_str(&match errors {
         0 => format!(
-            "ok: {}, {}\n",
+            "ok: {}, {}{}\n",
             if policies == 1 { "1 policy".to_owned() } else { format!("{policies} policies") },
-            plural(warnings, "warning")
+            plural(warnings, "warning"),
+            digest.map(|digest| format!(", digest {digest}")).unwrap_or_default()
         ),
         _ => format!(
             "{}, {}: these policies would not be loaded\n",
@@ -80,7 +82,7 @@ fn text(findings: &[Diagnostic], policies: usize, errors: usize, warnings: usize
     text
 }
 
-fn json(findings: &[Diagnostic], policies: usize) -> String {
+fn json(findings: &[Diagnostic], policies: usize, digest: Option<Digest>) -> String {
     let findings: Vec<serde_json::Value> = findings
         .iter()
         .map(|finding| {
@@ -94,7 +96,7 @@ fn json(findings: &[Diagnostic], policies: usize) -> String {
             })
         })
         .collect();
-    let mut text = serde_json::json!({ "policies": policies, "findings": findings }).to_string();
+    let mut text = serde_json::json!({ "policies": policies, "digest": digest, "findings": findings }).to_string();
     text.push('\n');
     text
 }

@@ -13,7 +13,7 @@ use crate::config::{Config, RunArgs};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
 use crate::selftest;
-use crate::server::{self, Phase, Reload, Server};
+use crate::server::{self, Phase, Server};
 use crate::sql;
 
 /// Runs the firewall. Exits with 0 after SIGTERM or SIGINT, with 1 where it can't start.
@@ -57,7 +57,8 @@ fn start(args: &RunArgs) -> Result<(), String> {
             }
         };
         attack(server.reload().current());
-        on_hangup(server.reload(), attack).map_err(|error| format!("can't listen for signals: {error}"))?;
+        let hangup = signal(SignalKind::hangup()).map_err(|error| format!("can't listen for signals: {error}"))?;
+        tokio::spawn(server.reload().follow(hangup, attack));
         let address = server.address().map_err(|error| error.to_string())?;
         let admin = server.admin_address().map_err(|error| error.to_string())?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, %admin, "listening");
@@ -85,19 +86,6 @@ fn signals() -> std::io::Result<watch::Receiver<Phase>> {
         tell.closed().await;
     });
     Ok(told)
-}
-
-/// Each SIGHUP reads the policies again; those that come meanwhile are one.
-fn on_hangup(reload: Reload, loaded: impl Fn(Arc<PolicySet>) + Send + 'static) -> std::io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            tracing::info!(signal = "SIGHUP", "told to read the policies again");
-            reload.read().await;
-            loaded(reload.current());
-        }
-    });
-    Ok(())
 }
 
 /// Judges the catalogue of attacks in the background: on a thread whose stack any statement fits in, and without a word in the

@@ -28,8 +28,13 @@ pub const KEYS: &[(&str, &str)] = &[
     ("quarantine", "how long a user who touched a decoy is shut out at that address (15m); 0 only raises the alarm"),
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
+    ("audit_log", "off, stdout or a file: one JSON line for every statement, login, session, load and call (off)"),
     ("workers", "threads that serve sessions (half of the processors, at least 1)"),
     ("verdict_cache_bytes", "memory for what is known of statements that came before (32MiB); 0 remembers nothing"),
+    (
+        "watch",
+        "on or off: read policies and certificates again when their files change (on); SIGHUP does it in any case",
+    ),
     ("selftest", "on or off: judge the catalogue of attacks whenever policies are loaded (on)"),
     ("analysis_bytes", "memory that reading long statements may take, all sessions together (512MiB)"),
 ];

@@ -154,6 +154,15 @@ const OF_THE_CLIENT: &[&str] = &[
 ];
 
 impl Upstream {
+    /// The files that its TLS is made of.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let root = self.root.iter().filter_map(|root| match root {
+            RootCert::File(path) => Some(path),
+            RootCert::System => None,
+        });
+        root.chain(self.client_cert.iter().flat_map(|(cert, key)| [cert, key])).chain(&self.crl)
+    }
+
     /// Reads `postgres://host[:port][?parameter=value&…]`.
     ///
     /// # Errors

@@ -243,16 +243,18 @@ impl Seen {
             true => record.rule.to_string(),
             false => format!("{}: {}", record.rule, record.reason),
         };
-        match against(&record.rule) {
+        // A line that was allowed names the allow rules that it needed.
+        let rule = if record.verdict == "allow" { "" } else { &*record.rule };
+        match against(rule) {
             Against::Statement => {
                 self.against.get_or_insert_with(by);
             }
-            Against::Moment if record.verdict != "allow" => {
+            Against::Moment => {
                 self.refused += 1;
                 self.refused_by.get_or_insert_with(by);
                 return;
             }
-            Against::Moment | Against::Nothing => {}
+            Against::Nothing => {}
         }
         if record.verdict == "refuse" {
             self.refused += 1;

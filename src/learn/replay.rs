@@ -232,6 +232,7 @@ impl Side {
                     parameters: Parameters::Later,
                     signals: &signals,
                     application_name: &record.application_name,
+                    traced: false,
                 };
                 session.judge(&known.facts, moment)
             }

@@ -41,7 +41,7 @@ table! {
     STATEMENTS = Counter "portcullis_statements_total" ["policy", "action", "verdict"]
         "Statements judged, once each, by the policy that answers, the group of the statement's action, and the verdict.";
     REFUSALS = Counter "portcullis_refusals_total" ["policy", "rule"]
-        "Refusals by the rule that decided, or default, guard, require, parse, limit, disagreement, decoy, quarantine.";
+        "Refusals by the rule that decided, or default, guard, require, parse, limit, disagreement, decoy, quarantine, injection, block.";
     SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
         "Security events by kind.";
     INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
@@ -68,12 +68,16 @@ table! {
         "Seconds that judging one message added; remembered verdicts, below a microsecond, are not timed.";
     POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]
         "1 for each policy in force.";
+    POLICY_SET_INFO = Gauge "portcullis_policy_set_info" ["digest"]
+        "1, with the SHA-256 of the policy files in force.";
     POLICY_LOADED = Gauge "portcullis_policy_loaded_timestamp_seconds" []
         "When the policies in force were loaded, in seconds since 1970.";
     POLICY_AGE = Gauge "portcullis_policy_age_seconds" []
         "Seconds since the policies in force were loaded.";
     POLICY_RELOAD_FAILED = Gauge "portcullis_policy_reload_failed" []
         "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
+    TLS_RELOAD_FAILED = Gauge "portcullis_tls_reload_failed" []
+        "1 while certificate files that were to be reloaded can't be used and older ones stay in force, else 0.";
     SELFTEST_OPEN = Gauge "portcullis_selftest_open" ["policy"]
         "Attacks of the catalogue that a policy in force does not stop, as judged when it was loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []
@@ -82,6 +86,10 @@ table! {
         "Texts read for the first time, by what the second parser makes of them.";
     LIMIT_EXCEEDED = Counter "portcullis_limit_exceeded_total" ["limit"]
         "Messages over a limit, refused or only observed.";
+    ALERTS = Counter "portcullis_rule_alerts_total" ["policy", "rule", "severity", "verdict"]
+        "Uses of rules that have a severity: statements that a deny rule refused, or an allow rule let pass.";
+    AUDIT_DROPPED = Gauge "portcullis_audit_lines_lost" []
+        "Lines of the audit log that could not be written since the start.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
         "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";
     CACHE_BYTES = Gauge "portcullis_verdict_cache_bytes" []

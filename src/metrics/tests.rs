@@ -47,8 +47,9 @@ fn what_is_exported_is_what_the_table_says() {
     metrics.policy("shop");
     metrics.refusal("shop", "default");
     let info = PolicyInfo { policy: "shop".into(), mode: "enforce", file: "policies/shop.yaml".into() };
-    metrics.policies_loaded(&[info], SystemTime::now());
+    metrics.policies_loaded(&[info], "5d", SystemTime::now());
     metrics.selftest(&[("shop".to_owned(), 0)]);
+    metrics.alert("shop", "freeze", "high", VerdictLabel::Allow);
     let families = metrics.registry.gather();
     let exported: BTreeSet<&str> = families.iter().map(|f| f.name()).collect();
     let mut expected: BTreeSet<&str> = TABLE.iter().map(|m| m.name).collect();
@@ -176,14 +177,15 @@ fn policies_in_force_have_an_age_and_replace_each_other() {
     has(&metrics, "portcullis_policy_age_seconds 0");
     let loaded = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let info = |policy: &str, mode| PolicyInfo { policy: policy.into(), mode, file: "policies/a.yaml".into() };
-    metrics.policies_loaded(&[info("old", "observe")], loaded);
-    metrics.policies_loaded(&[info("shop", "enforce")], loaded);
+    metrics.policies_loaded(&[info("old", "observe")], "0a", loaded);
+    metrics.policies_loaded(&[info("shop", "enforce")], "0b", loaded);
     let text = metrics.encode(loaded + Duration::from_secs(90)).expect("encodes");
     let has = |line: &str| text.lines().any(|l| l == line);
     assert!(has("portcullis_policy_age_seconds 90"), "{text}");
     assert!(has("portcullis_policy_loaded_timestamp_seconds 1700000000"), "{text}");
     assert!(has("portcullis_policy_info{file=\"policies/a.yaml\",mode=\"enforce\",policy=\"shop\"} 1"), "{text}");
     assert!(!text.contains("policy_info{file=\"policies/a.yaml\",mode=\"observe\""), "{text}");
+    assert!(has("portcullis_policy_set_info{digest=\"0b\"} 1") && !text.contains("0a"), "{text}");
 }
 
 #[test]

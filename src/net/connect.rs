@@ -165,7 +165,7 @@ impl ConnectError {
     }
 }
 
-/// Connects to one upstream. Reads its certificate files once.
+/// Connects to one upstream, with its certificate files as they were when it was made.
 #[derive(Clone)]
 pub struct Connector {
     host: String,

@@ -7,6 +7,7 @@ use crate::policy::decide::Bench;
 use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
 use crate::policy::names::{Scope, split_identifiers};
+use crate::policy::quota::Quotas;
 use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use crate::policy::settings::same_text;
@@ -20,6 +21,8 @@ pub(crate) struct Class {
     pub enforcing: Option<Bench>,
     pub observing: Option<Bench>,
     pub terse: bool,
+    /// What is counted: of each policy that counts anything, and whether it enforces.
+    pub quotas: Vec<(Arc<str>, bool, Quotas)>,
 }
 
 /// One session's class, and what is its own.
@@ -49,7 +52,7 @@ impl Session {
             sqlstate: "42501",
             ..why
         };
-        let class = Arc::new(Class { enforcing: Some(enforcing), observing: None, terse });
+        let class = Arc::new(Class { enforcing: Some(enforcing), observing: None, terse, quotas: Vec::new() });
         Session { class, name: Arc::clone(&self.name), user: self.user.clone(), closed: Some(refusal) }
     }
 }
@@ -110,11 +113,16 @@ pub(crate) fn admit_with(set: &PolicySet, identity: &Identity, also: Option<Poli
         return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
     }
     let name = Arc::from(&*first.name);
+    let quotas = || {
+        let counted = matching.iter().filter(|policy| !policy.quotas.is_empty());
+        counted.map(|policy| (policy.name.clone(), policy.enforce, policy.quotas.clone())).collect()
+    };
     let class = match also {
         None => set.class(places, || Class {
             enforcing: bench(&enforcing, terse),
             observing: bench(&observing, terse),
             terse,
+            quotas: quotas(),
         }),
         Some(also) => {
             // Nothing but its rules.
@@ -124,7 +132,8 @@ pub(crate) fn admit_with(set: &PolicySet, identity: &Identity, also: Option<Poli
                 bench(&policies, terse)
             };
             let (enforces, watches) = (!enforcing.is_empty(), enforcing.is_empty());
-            Arc::new(Class { enforcing: with(&enforcing, enforces), observing: with(&observing, watches), terse })
+            let (enforcing, observing) = (with(&enforcing, enforces), with(&observing, watches));
+            Arc::new(Class { enforcing, observing, terse, quotas: quotas() })
         }
     };
     Ok(Session { class, name, user: identity.user.clone(), closed: None })
@@ -273,6 +282,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         refuse_disagreement: policies.iter().any(|policy| policy.refuse_disagreement),
         terse,
         limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
+        observe_at: policies.iter().filter_map(|policy| policy.injection.observe_at).min(),
         block_at: policies.iter().filter_map(|policy| policy.injection.block_at).min(),
     })
 }

@@ -208,6 +208,14 @@ impl Compiler<'_, '_, '_> {
             );
             return None;
         }
+        if at.value.contains('/') {
+            self.reader.error_help(
+                at.place,
+                "a list of statements stands beside its policy, in the same directory",
+                "write the file's name alone",
+            );
+            return None;
+        }
         if rule.actions.is_some() || !self.selectors(rule).is_empty() {
             self.reader.error_help(
                 at.place,
@@ -222,7 +230,7 @@ impl Compiler<'_, '_, '_> {
                 self.reader.error_help(
                     at.place,
                     format!("the list \"{}\" can't be read: {error}", at.value),
-                    "its place is relative to this file; `portcullis learn` writes one",
+                    "it stands beside this file; `portcullis learn` writes one",
                 );
                 return None;
             }

@@ -44,7 +44,8 @@ pub(crate) struct Bench {
     pub refuse_disagreement: bool,
     pub terse: bool,
     pub limits: Limits,
-    /// From this score on a text is refused.
+    /// From this score on a text is told of as an attempt, and from that one refused.
+    pub observe_at: Option<u32>,
     pub block_at: Option<u32>,
 }
 
@@ -62,8 +63,26 @@ pub(crate) struct Outcome {
     pub covering: Vec<RuleRef>,
     /// Why what was asked about last needs no rule.
     pub free: Option<Free>,
+    pub rules: Needed,
     /// An allow rule with a severity was needed.
     pub noted: Option<Noted>,
+}
+
+/// The names of the allow rules that a text needed, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Needed(Vec<Arc<str>>);
+
+impl Needed {
+    fn add(&mut self, rule: &Arc<str>) {
+        if !self.0.contains(rule) {
+            self.0.push(Arc::clone(rule));
+        }
+    }
+
+    /// `orders,own-functions`; none where nothing was needed or nobody asked.
+    pub fn told(&self) -> Option<Arc<str>> {
+        (!self.0.is_empty()).then(|| self.0.join(",").into())
+    }
 }
 
 impl Outcome {
@@ -74,8 +93,11 @@ impl Outcome {
             let (policy, rule) = (rule.policy.clone(), rule.name.clone());
             self.noted.get_or_insert(Noted { policy, rule, alert });
         }
-        if self.traced && !self.covering.contains(&rule.reference()) {
-            self.covering.push(rule.reference());
+        if self.traced {
+            self.rules.add(&rule.name);
+            if !self.covering.contains(&rule.reference()) {
+                self.covering.push(rule.reference());
+            }
         }
     }
 
@@ -104,7 +126,8 @@ pub enum Lack {
 impl Bench {
     /// Judges everything that a text does.
     pub fn judge(&self, facts: &Facts, moment: &Moment<'_>) -> Outcome {
-        let mut outcome = Outcome { refusal: self.touched_decoy(facts, moment), ..Outcome::default() };
+        let refusal = self.touched_decoy(facts, moment);
+        let mut outcome = Outcome { refusal, traced: moment.traced, ..Outcome::default() };
         if outcome.refusal.is_some() {
             return outcome;
         }

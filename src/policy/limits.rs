@@ -27,7 +27,7 @@ impl Default for Limits {
 }
 
 /// Which limit was exceeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
     StatementBytes,
     Depth,

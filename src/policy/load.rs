@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::policy::compile::{self, Policy, ReadFile};
+use crate::policy::compile::{self, Policy};
 use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
+use crate::policy::diff::Outline;
+use crate::policy::digest::{Digest, Digester};
 use crate::policy::glob::Glob;
 use crate::policy::{PolicySet, admit, statements, test};
 
@@ -19,27 +22,131 @@ pub struct Loaded {
     pub findings: Vec<Diagnostic>,
 }
 
+/// Policy files as they were read, all at one time. Not compiled yet.
+#[derive(Debug)]
+pub struct Files {
+    sources: Vec<Source>,
+    /// Lists of statements among them.
+    lists: Vec<Source>,
+    /// What could not be read.
+    findings: Vec<Diagnostic>,
+    digest: Digest,
+}
+
+impl Files {
+    /// Reads directories and files.
+    pub fn read(paths: &[PathBuf]) -> Files {
+        let mut findings = Vec::new();
+        let (mut sources, mut lists) = (Vec::new(), Vec::new());
+        let mut digester = Digester::default();
+        for path in paths {
+            let listed = policy_files(path).map(|(listed, is_directory)| {
+                if is_directory && listed.iter().all(|file| is_list(file)) {
+                    findings.push(nothing_in(path));
+                }
+                listed
+            });
+            let listed = listed.unwrap_or_else(|error| {
+                digester.unreadable(b".", &error.to_string());
+                let message = format!("the policies can't be read: {error}");
+                findings.push(Diagnostic::whole(path.display().to_string(), message));
+                Vec::new()
+            });
+            for file in listed {
+                let name: Arc<str> = file.display().to_string().into();
+                let plain = file.file_name().unwrap_or(file.as_os_str()).as_bytes();
+                match fs::read(&file) {
+                    Ok(bytes) => {
+                        digester.file(plain, &bytes);
+                        match String::from_utf8(bytes) {
+                            Ok(text) if is_list(&file) => lists.push(Source { file: name, text }),
+                            Ok(text) => sources.push(Source { file: name, text }),
+                            Err(_) => findings.push(Diagnostic::whole(name, "the file is not UTF-8 text")),
+                        }
+                    }
+                    Err(error) => {
+                        digester.unreadable(plain, &error.to_string());
+                        findings.push(Diagnostic::whole(name, format!("the file can't be read: {error}")));
+                    }
+                }
+            }
+        }
+        Files { sources, lists, findings, digest: digester.finish() }
+    }
+
+    /// One text as a file of this name.
+    fn of_text(file: &str, yaml: &str) -> Files {
+        let mut digester = Digester::default();
+        digester.file(file.as_bytes(), yaml.as_bytes());
+        let sources = vec![Source { file: file.into(), text: yaml.to_owned() }];
+        Files { sources, lists: Vec::new(), findings: Vec::new(), digest: digester.finish() }
+    }
+
+    /// The SHA-256 of all of them. Files that could not be read count by what was wrong.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The set that they make, if its own tests pass.
+    ///
+    /// # Errors
+    /// Every error of every file, rendered for a terminal.
+    pub fn load(self) -> Result<PolicySet, String> {
+        let errors = |findings: &[Diagnostic]| {
+            let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
+            render(&errors)
+        };
+        let loaded = self.compile();
+        let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
+        let failures = test::failures(&set);
+        if !failures.is_empty() {
+            return Err(render(&failures));
+        }
+        Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
+    }
+
+    fn compile(self) -> Loaded {
+        let Files { sources, lists, mut findings, digest } = self;
+        // Of a directory all are read already; of a single file, its lists are not.
+        let mut read = |path: &Path| match lists.iter().find(|list| Path::new(&*list.file) == path) {
+            Some(list) => Ok(list.text.clone()),
+            None => fs::read_to_string(path),
+        };
+        let mut policies = Vec::new();
+        for source in &sources {
+            let (found, told) = compile::file(source, &mut read);
+            policies.extend(found);
+            findings.extend(told);
+        }
+        across(&policies, &sources, &mut findings);
+        let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
+            true => None,
+            false => Some(Arc::new(PolicySet::new(policies).made_of(digest, Outline::new(&sources)))),
+        };
+        Loaded { set, findings }
+    }
+}
+
 /// Loads a directory and runs its tests.
 pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
-    tested(read(&[directory.to_owned()]))
+    Files::read(&[directory.to_owned()]).load()
 }
 
 /// Loads one text and runs its tests.
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
-    let source = Source { file: file.into(), text: yaml.to_owned() };
-    tested(compiled(&[source], Vec::new(), &mut |path| fs::read_to_string(path)))
+    Files::of_text(file, yaml).load()
 }
 
 /// Loads texts, among them the lists that they name, and runs their tests.
 pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String> {
-    let (lists, policies): (Vec<_>, Vec<_>) = files.iter().partition(|(name, _)| name.ends_with(statements::ENDING));
-    let sources: Vec<Source> =
-        policies.into_iter().map(|(name, text)| Source { file: name.as_str().into(), text: text.clone() }).collect();
-    let mut read = |path: &Path| match lists.iter().find(|(name, _)| Path::new(name) == path) {
-        Some((_, text)) => Ok(text.clone()),
-        None => Err(io::ErrorKind::NotFound.into()),
-    };
-    tested(compiled(&sources, Vec::new(), &mut read))
+    let mut digester = Digester::default();
+    let (mut sources, mut lists) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        digester.file(name.as_bytes(), text.as_bytes());
+        let source = Source { file: name.as_str().into(), text: text.clone() };
+        if is_list(Path::new(name)) { lists.push(source) } else { sources.push(source) }
+    }
+    Files { sources, lists, findings: Vec::new(), digest: digester.finish() }.load()
 }
 
 /// The one policy of a text, by itself.
@@ -53,97 +160,40 @@ pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
     }
 }
 
-fn tested(loaded: Loaded) -> Result<PolicySet, String> {
-    let errors = |findings: &[Diagnostic]| {
-        let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
-        render(&errors)
-    };
-    let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
-    let failures = test::failures(&set);
-    if !failures.is_empty() {
-        return Err(render(&failures));
-    }
-    Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
-}
-
 /// Reads directories and files without running their tests.
 pub fn read(paths: &[PathBuf]) -> Loaded {
-    let mut findings = Vec::new();
-    let mut sources = Vec::new();
-    for path in paths {
-        for file in files(path, &mut findings) {
-            let name: Arc<str> = file.display().to_string().into();
-            match fs::read(&file).map(String::from_utf8) {
-                Ok(Ok(text)) => sources.push(Source { file: name, text }),
-                Ok(Err(_)) => findings.push(Diagnostic::whole(name, "the file is not UTF-8 text")),
-                Err(error) => findings.push(Diagnostic::whole(name, format!("the file can't be read: {error}"))),
-            }
-        }
-    }
-    compiled(&sources, findings, &mut |path| fs::read_to_string(path))
+    Files::read(paths).compile()
 }
 
-fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: &mut ReadFile<'_>) -> Loaded {
-    let mut policies = Vec::new();
-    for source in sources {
-        let (found, told) = compile::file(source, read);
-        policies.extend(found);
-        findings.extend(told);
+/// The policy files that a path stands for, in order of their names, and whether it is a directory.
+///
+/// # Errors
+/// The path is not there or can't be listed.
+pub fn policy_files(path: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok((vec![path.to_owned()], false));
     }
-    across(&policies, sources, &mut findings);
-    let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
-        true => None,
-        false => Some(Arc::new(PolicySet::new(policies))),
-    };
-    Loaded { set, findings }
-}
-
-/// The policy files of a path, in order of their names.
-fn files(path: &Path, findings: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
-    let name = path.display().to_string();
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => {
-            findings.push(Diagnostic::whole(name, format!("the policies can't be read: {error}")));
-            return Vec::new();
-        }
-    };
-    if !metadata.is_dir() {
-        return vec![path.to_owned()];
-    }
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) => {
-            findings.push(Diagnostic::whole(name, format!("the directory can't be read: {error}")));
-            return Vec::new();
-        }
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        match entry {
-            Ok(entry) if is_policy_file(&entry.path()) => files.push(entry.path()),
-            Ok(_) => {}
-            Err(error) => {
-                findings.push(Diagnostic::whole(name.clone(), format!("the directory can't be read: {error}")));
-            }
-        }
-    }
-    if files.is_empty() {
-        findings.push(
-            Diagnostic::whole(name, "no policy file (*.yaml, *.yml) in this directory")
-                .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches"),
-        );
-    }
+    let entries: Vec<PathBuf> =
+        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(|path| is_policy_file(path)).collect();
     files.sort();
-    files
+    Ok((files, true))
+}
+
+fn nothing_in(directory: &Path) -> Diagnostic {
+    Diagnostic::whole(directory.display().to_string(), "no policy file (*.yaml, *.yml) in this directory")
+        .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches")
 }
 
 /// `*.yaml` and `*.yml`; `..data` and its like (the links of a mounted ConfigMap) are directories without these endings.
 fn is_policy_file(path: &Path) -> bool {
     let hidden = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with('.'));
     let yaml = path.extension().is_some_and(|e| e == "yaml" || e == "yml");
-    let list = path.to_str().is_some_and(|path| path.ends_with(statements::ENDING));
-    yaml && !hidden && !list && !path.is_dir()
+    yaml && !hidden && !path.is_dir()
+}
+
+fn is_list(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.ends_with(statements::ENDING))
 }
 
 /// What is wrong between policies: names used twice, contradictions, and users that are only watched.

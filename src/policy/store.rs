@@ -32,11 +32,12 @@ impl Store {
         self.set.load_full()
     }
 
-    /// Puts others in force, for new sessions and for the next message of those under way.
-    pub fn replace(&self, set: PolicySet) {
+    /// Puts others in force, for new sessions and for the next message of those under way. Gives those that were.
+    pub fn replace(&self, set: Arc<PolicySet>) -> Arc<PolicySet> {
         // In this order: who sees the new number finds the new set.
-        self.set.store(Arc::new(set));
+        let old = self.set.swap(set);
         self.generation.fetch_add(1, Ordering::Release);
+        old
     }
 
     /// The policies that this identity is under, now and for as long as its session lives.

@@ -71,11 +71,8 @@ fn run_here(set: &Arc<PolicySet>) -> Vec<TestResult> {
 fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResult> {
     let identity = identity(policy, &test.who);
     let login = set.admit(&identity);
-    let mut session = login.as_ref().ok().map(|policy| TestSession {
-        policy,
-        who: &test.who,
-        prepared: BTreeSet::new(),
-        cursors: BTreeSet::new(),
+    let mut session = login.as_ref().ok().map(|policy| {
+        TestSession::new(policy.clone(), !test.who.simple, test.who.at).named(&test.who.application_name)
     });
     let result = |step: &Step| {
         let (what, outcome) = match &step.what {
@@ -83,7 +80,9 @@ fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResul
             Tried::Statement { sql, params } => (
                 sql.split_whitespace().collect::<Vec<_>>().join(" "),
                 match (&mut session, &login) {
-                    (Some(session), _) => Ok(session.statement(sql, params)),
+                    (Some(session), _) => {
+                        Ok(session.statement(sql, params).refused_or_observed(session.policy.enforces()))
+                    }
                     (None, Err(refusal)) => Err(format!("login is refused: {}", told(refusal))),
                     (None, Ok(_)) => Err("no session".to_owned()),
                 },
@@ -142,65 +141,115 @@ pub(super) fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
     }
 }
 
-/// A session as far as judging goes.
-struct TestSession<'a> {
-    policy: &'a SessionPolicy,
-    who: &'a TestIdentity,
+/// What became of one message of a [`TestSession`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ruling {
+    /// Why it is refused; `None` where it passes.
+    pub refused: Option<Refusal>,
+    /// Why it would be, where a policy or a rule only observes.
+    pub would: Option<Refusal>,
+}
+
+impl Ruling {
+    fn of(judgement: Judgement) -> Ruling {
+        match judgement.verdict {
+            Verdict::Refuse(refusal) => Ruling { refused: Some(refusal), would: judgement.would },
+            Verdict::Allow(_) => Ruling { refused: None, would: judgement.would },
+        }
+    }
+
+    /// This ruling, or what is judged next where it has nothing to tell; a refusal comes before what is only observed.
+    fn or_else(self, next: impl FnOnce() -> Ruling) -> Ruling {
+        if self.refused.is_some() {
+            return self;
+        }
+        let next = next();
+        Ruling { refused: next.refused, would: self.would.or(next.would) }
+    }
+
+    /// A refusal, or what a session that is only observed would have been refused: what `deny:` in a test means.
+    fn refused_or_observed(self, enforces: bool) -> Option<Refusal> {
+        if enforces { self.refused } else { self.would }
+    }
+}
+
+/// A session as far as judging goes, without a server: what the `tests:` of policies are tried in.
+#[derive(Debug)]
+pub struct TestSession {
+    policy: SessionPolicy,
+    extended: bool,
+    at: Option<jiff::Timestamp>,
+    application_name: String,
     prepared: BTreeSet<Box<str>>,
     cursors: BTreeSet<Box<str>>,
 }
 
-impl TestSession<'_> {
-    /// Why a statement is refused (or would be, where the policies only observe); `None` where it passes.
-    fn statement(&mut self, sql: &str, params: &[Option<String>]) -> Option<Refusal> {
+impl TestSession {
+    /// A session under these policies, that sends its statements by the extended protocol or as simple queries, now or at
+    /// a given time.
+    pub fn new(policy: SessionPolicy, extended: bool, at: Option<jiff::Timestamp>) -> TestSession {
+        let (prepared, cursors) = (BTreeSet::new(), BTreeSet::new());
+        TestSession { policy, extended, at, application_name: String::new(), prepared, cursors }
+    }
+
+    /// The same, which calls itself so.
+    pub fn named(self, application_name: &str) -> TestSession {
+        TestSession { application_name: application_name.to_owned(), ..self }
+    }
+
+    /// Judges one message, at Parse and at Bind with these values of `$1`, `$2` … (`None` is NULL or unknown), and
+    /// remembers the names that it makes. Statements need a deep stack: call it in a thread with [`sql::STACK`].
+    pub fn statement(&mut self, sql: &str, params: &[Option<String>]) -> Ruling {
         if sql.len() > self.policy.statement_bytes() {
-            return self.refusal(self.policy.judge_too_long(sql.len()));
+            return Ruling::of(self.policy.judge_too_long(sql.len()));
         }
         let analysis = match sql::analyse(sql, sql::Reading::default()) {
             Ok(analysis) => analysis,
-            Err(why) => return self.refusal(self.policy.judge_unparsed(&why)),
+            Err(why) => return Ruling::of(self.policy.judge_unparsed(&why)),
         };
         let facts = &analysis.facts;
         let opinion = second_opinion::compare(sql, facts);
         let signals = detect::signals(sql, &analysis);
         let judge = |moment| {
-            let moment = Moment { signals: &signals, application_name: &self.who.application_name, ..moment };
-            self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion)
+            let moment = Moment { signals: &signals, application_name: &self.application_name, ..moment };
+            Ruling::of(self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion))
         };
-        let extended = !self.who.simple && facts.statements.len() < 2;
+        let extended = self.extended && facts.statements.len() < 2;
         let moment = |parameters| Moment {
-            now: self.who.at.unwrap_or_else(jiff::Timestamp::now),
+            now: self.at.unwrap_or_else(jiff::Timestamp::now),
             ..Moment::now(extended, parameters)
         };
-        let refusal = if extended {
+        let mut ruling = if extended {
             let wanted = facts.statements.iter().map(|statement| statement.parameters as usize).max().unwrap_or(0);
             let mut values: Vec<Option<&str>> = params.iter().map(Option::as_deref).collect();
             values.resize(wanted.max(values.len()), None);
-            self.refusal(judge(moment(Parameters::Later)))
-                .or_else(|| self.refusal(judge(moment(Parameters::Bound(&values)))))
+            judge(moment(Parameters::Later)).or_else(|| judge(moment(Parameters::Bound(&values))))
         } else {
-            self.refusal(judge(moment(Parameters::None)))
+            judge(moment(Parameters::None))
         };
-        refusal.or_else(|| facts.statements.iter().flat_map(|s| &s.names).find_map(|name| self.use_name(name)))
+        for name in facts.statements.iter().flat_map(|statement| &statement.names) {
+            ruling = ruling.or_else(|| self.use_name(name));
+        }
+        ruling
     }
 
-    fn use_name(&mut self, name: &NameUse) -> Option<Refusal> {
+    fn use_name(&mut self, name: &NameUse) -> Ruling {
         let unknown = match name {
             NameUse::Prepare(name) => {
                 self.prepared.insert(name.clone());
-                return None;
+                return Ruling::default();
             }
             NameUse::Declare { cursor, .. } => {
                 self.cursors.insert(cursor.clone());
-                return None;
+                return Ruling::default();
             }
             NameUse::Deallocate(None) => {
                 self.prepared.clear();
-                return None;
+                return Ruling::default();
             }
             NameUse::CloseCursor(None) => {
                 self.cursors.clear();
-                return None;
+                return Ruling::default();
             }
             NameUse::Execute(name) if !self.prepared.contains(name) => UnknownName::PreparedStatement(name),
             NameUse::Fetch(name) | NameUse::CloseCursor(Some(name)) if !self.cursors.contains(name) => {
@@ -208,23 +257,14 @@ impl TestSession<'_> {
             }
             NameUse::Deallocate(Some(name)) => {
                 self.prepared.remove(name);
-                return None;
+                return Ruling::default();
             }
             NameUse::CloseCursor(Some(name)) => {
                 self.cursors.remove(name);
-                return None;
+                return Ruling::default();
             }
-            NameUse::Execute(_) | NameUse::Fetch(_) => return None,
+            NameUse::Execute(_) | NameUse::Fetch(_) => return Ruling::default(),
         };
-        self.refusal(self.policy.judge_unknown_name(unknown))
-    }
-
-    /// A refusal, or what a session that is only observed would have been refused.
-    fn refusal(&self, judgement: Judgement) -> Option<Refusal> {
-        match judgement.verdict {
-            Verdict::Refuse(refusal) => Some(refusal),
-            Verdict::Allow(_) if !self.policy.enforces() => judgement.would,
-            Verdict::Allow(_) => None,
-        }
+        Ruling::of(self.policy.judge_unknown_name(unknown))
     }
 }

@@ -35,6 +35,8 @@ pub struct Judgement {
     pub timed: bool,
     /// It passes by a rule whose use is to be told.
     pub noted: Option<Noted>,
+    /// The names of the allow rules that it needed, where somebody wanted to know.
+    pub rules: Option<Arc<str>>,
 }
 
 /// The use of an allow rule that has a severity.
@@ -211,6 +213,23 @@ impl RuleRef {
             RuleRef::Quarantine => "quarantine",
             RuleRef::Injection => "injection",
             RuleRef::Block => "block",
+        }
+    }
+
+    /// The limit that was exceeded, where that is why.
+    pub fn limit(&self) -> Option<Limit> {
+        match self {
+            RuleRef::Limit(limit) => Some(*limit),
+            RuleRef::Rule { .. }
+            | RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Disagreement
+            | RuleRef::Decoy { .. }
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => None,
         }
     }
 

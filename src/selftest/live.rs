@@ -385,7 +385,7 @@ impl Stagehand for Hand<'_> {
             // Past the firewall there is nothing to reload.
             None => Ok(()),
             Some(firewall) => {
-                firewall.handle.put(policy::load_text("reloaded.yaml", yaml)?);
+                firewall.handle.put(policy::load_text("reloaded.yaml", yaml)?, server::Source::Program);
                 Ok(())
             }
         }

@@ -8,7 +8,7 @@ mod peer;
 mod tests;
 
 use crate::config::{Auth, Config};
-use crate::net::{Acceptor, Connector, TlsInfo};
+use crate::net::{Acceptor, ConnectError, Connector, Legs, TlsInfo};
 use crate::wire::{backend, frame, sqlstate};
 
 pub use peer::{Frame, Peer, PeerError};
@@ -27,24 +27,43 @@ pub struct DifferentCertificates {
     pub server: String,
 }
 
+/// Whether two certificates that may be in force together let clients log in.
+#[derive(Debug)]
+pub enum Fit {
+    /// They do, or the authentication mode does not care.
+    Fits,
+    Different(DifferentCertificates),
+    /// Nobody knows: the server can't be asked for its own.
+    Unreachable(ConnectError),
+}
+
+/// Asks the server whether the authentication mode works with its certificate and that of the client leg.
+pub async fn fit(config: &Config, legs: &Legs) -> Fit {
+    let Legs { acceptor, connector } = legs;
+    if config.auth != Auth::Passthrough || acceptor.is_none() {
+        return Fit::Fits;
+    }
+    match connector.probe().await {
+        Ok(tls) => match same_certificates(config.auth, acceptor.as_ref(), tls.as_ref(), connector) {
+            Ok(()) => Fit::Fits,
+            Err(different) => Fit::Different(different),
+        },
+        Err(error) => Fit::Unreachable(error),
+    }
+}
+
 /// Before the first session: whether the authentication mode can work with the two certificates. A server that can't be
 /// reached is a warning: each session checks again.
 ///
 /// # Errors
 /// [`DifferentCertificates`], with the modes that work.
-pub async fn startup_check(
-    config: &Config,
-    acceptor: Option<&Acceptor>,
-    connector: &Connector,
-) -> Result<(), DifferentCertificates> {
-    if config.auth != Auth::Passthrough || acceptor.is_none() {
-        return Ok(());
-    }
-    match connector.probe().await {
-        Ok(tls) => same_certificates(config.auth, acceptor, tls.as_ref(), connector),
-        Err(error) => {
+pub async fn startup_check(config: &Config, legs: &Legs) -> Result<(), DifferentCertificates> {
+    match fit(config, legs).await {
+        Fit::Fits => Ok(()),
+        Fit::Different(different) => Err(different),
+        Fit::Unreachable(error) => {
             tracing::warn!(
-                upstream = connector.target(),
+                upstream = legs.connector.target(),
                 %error,
                 hint = error.hint(),
                 "the upstream can't be reached: whether `auth: passthrough` works with its certificate is checked at each session"

@@ -13,7 +13,7 @@ use quick_cache::{Equivalent, Weighter};
 
 use crate::detect::Signals;
 use crate::policy::{Lasting, SessionClass};
-use crate::session::held::{Held, Shelf};
+use crate::session::held::{Held, Said, Shelf};
 use crate::session::judge::Lexing;
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::{self, Opinion};
@@ -59,6 +59,7 @@ pub struct Known {
     circumstances: Circumstances,
     pub facts: Arc<Facts>,
     pub signals: Signals,
+    pub said: Said,
     /// The permission, where it can't change and the session keeps no account of what the text does. Else the Facts are
     /// judged each time.
     pub lasting: Option<Lasting>,
@@ -231,8 +232,8 @@ impl Texts {
     }
 
     /// Holds Facts for a name of this session, where there is room.
-    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals) -> Option<Arc<Held>> {
-        self.shelf.hold(facts, signals)
+    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals, said: &Said) -> Option<Arc<Held>> {
+        self.shelf.hold(facts, signals, said)
     }
 
     /// What is known of a text that is to be read like this. Takes no lock where the session itself remembers it.
@@ -258,13 +259,14 @@ impl Texts {
     }
 
     /// Remembers a text that was just read, as [`Texts::find`] was last told, for this session and all others.
-    pub fn keep(&mut self, text: &[u8], facts: Arc<Facts>, signals: Signals, lasting: Option<Lasting>) {
+    pub fn keep(&mut self, text: &[u8], facts: Arc<Facts>, signals: Signals, said: Said, lasting: Option<Lasting>) {
         if text.len() > TEXT || self.cache.off {
             return;
         }
-        let bytes = size_of::<Known>() + text.len() + facts.bytes() + size_of_val(signals.signals.as_slice());
+        let told = said.told.as_ref().map_or(0, |told| told.bytes());
+        let bytes = size_of::<Known>() + text.len() + facts.bytes() + size_of_val(signals.signals.as_slice()) + told;
         let circumstances = self.now.clone();
-        let known = Arc::new(Known { text: text.into(), circumstances, facts, signals, lasting, bytes });
+        let known = Arc::new(Known { text: text.into(), circumstances, facts, signals, said, lasting, bytes });
         self.cache.shared.insert(Key(Arc::clone(&known)), known);
     }
 
@@ -316,7 +318,7 @@ impl Texts {
             self.own.resize(OWN + 1, None);
         }
         if let Some(place) = self.own.get_mut(slot) {
-            let held = self.shelf.hold(&known.facts, &known.signals);
+            let held = self.shelf.hold(&known.facts, &known.signals, &known.said);
             *place = Some(Own { known, held });
         }
     }

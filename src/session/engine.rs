@@ -5,21 +5,26 @@
 //! every other frame streams through with a counter of bytes that remain. The way back is in [`answers`].
 
 mod answers;
+mod counting;
+mod outcome;
 mod renew;
 mod wording;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::policy::{Admission, Approved, Judgement, RuleRef, SessionPolicy, UnknownName, Verdict};
+use crate::limits::Limits;
+use crate::policy::{Admission, Approved, Judgement, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
+use crate::session::engine::counting::Counters;
 use crate::session::judge::{Judge, Judged, Lexing};
 use crate::session::ledger::{Boundary, Ledger, Outstanding};
 use crate::session::quarantine::Watch;
-use crate::session::refusal::{Pending, Reference};
-use crate::session::statements::{Behind, Names};
+use crate::session::refusal::Pending;
+use crate::session::runs::Runs;
+use crate::session::statements::{Behind, Names, Statement};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
-use crate::sql::{Facts, NameUse};
 use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
 use crate::wire::frontend::{self, Frontend, Target};
 use crate::wire::reply::{self, Severity};
@@ -61,7 +66,7 @@ pub enum End {
     ImpossibleLength(#[from] ImpossibleLength),
     /// The client is told so, and both sides are closed.
     #[error("{message}")]
-    Fatal { sqlstate: &'static str, message: String, hint: Option<&'static str> },
+    Fatal { sqlstate: &'static str, message: String, detail: Option<String>, hint: Option<String> },
 }
 
 impl End {
@@ -70,6 +75,7 @@ impl End {
         End::Fatal {
             sqlstate: sqlstate::ADMIN_SHUTDOWN,
             message: "terminating connection due to administrator command".to_owned(),
+            detail: None,
             hint: None,
         }
     }
@@ -78,8 +84,8 @@ impl End {
     pub fn farewell(&self) -> Option<bytes::BytesMut> {
         match self {
             End::ImpossibleLength(_) => None,
-            End::Fatal { sqlstate, message, hint } => {
-                Some(reply::error(Severity::Fatal, sqlstate, message, None, *hint))
+            End::Fatal { sqlstate, message, detail, hint } => {
+                Some(reply::error(Severity::Fatal, sqlstate, message, detail.as_deref(), hint.as_deref()))
             }
         }
     }
@@ -176,6 +182,14 @@ pub struct Engine {
     statement_bytes: usize,
     /// Errors of the server's don't tell of rows.
     withholds_rows: bool,
+    /// The most rows that a statement may give, and whether that is enforced.
+    result_rows: Option<(u64, bool)>,
+    counters: Counters,
+    /// Whether the statements under way are followed to their ends.
+    follows: bool,
+    runs: Runs,
+    /// How long what goes out next is to be held back.
+    hold: Option<Duration>,
     texts: Texts,
     statements: Names,
     portals: Names,
@@ -222,6 +236,11 @@ impl Engine {
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             withholds_rows: policy.withholds_rows(),
+            result_rows: policy.result_rows(),
+            counters: Counters::default(),
+            follows: tell.audits() || policy.result_rows().is_some(),
+            runs: Runs::default(),
+            hold: None,
             texts: Texts::new(cache, policy.class()),
             policy,
             terse,
@@ -251,6 +270,18 @@ impl Engine {
     /// Process id and secret key, once the server has sent them; taken once.
     pub fn take_key(&mut self) -> Option<(u32, Box<[u8]>)> {
         self.key.take()
+    }
+
+    /// The same, with what is counted over time.
+    pub fn counting(mut self, limits: Arc<Limits>, user: &str) -> Engine {
+        self.counters = Counters::new(limits, user, &self.policy);
+        self
+    }
+
+    /// How long what goes out next to the server is to be held back; taken once.
+    #[inline]
+    pub fn take_hold(&mut self) -> Option<Duration> {
+        self.hold.take()
     }
 
     /// Whether the bytes to the client are between two frames: only there can a farewell be inserted.
@@ -308,6 +339,9 @@ impl Engine {
                 self.doomed = false;
                 self.extended = false;
                 self.boundary(true);
+                if self.follows {
+                    self.runs.synced();
+                }
                 self.statements.synced();
                 self.portals.synced();
                 return turn.unjudged(Unjudged::Sync);
@@ -365,6 +399,7 @@ impl Engine {
             return Ok(self.too_long(Asked::Query, turn, b""));
         }
         let judged = self.judge().text(text, Asked::Query);
+        let judged = self.counted(judged);
         Ok(self.decide(Asked::Query, turn, judged, b"", text))
     }
 
@@ -397,6 +432,7 @@ impl Engine {
         let body = turn.rest.get(HEADER..need).ok_or(Frame::More(need))?;
         let Ok(oid) = frontend::function_call(body) else { return Ok(self.malformed(Asked::FunctionCall, turn)) };
         let judged = self.judge().function_call(oid);
+        let judged = self.counted(judged);
         Ok(self.decide(Asked::FunctionCall, turn, judged, b"", b""))
     }
 
@@ -419,6 +455,9 @@ impl Engine {
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
             return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
+        if self.follows {
+            self.runs.made(&portal);
+        }
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate.
             if self.portals.made(&portal, behind).is_err() {
@@ -468,6 +507,14 @@ impl Engine {
         let runs_change = asked == Asked::Execute && behind.is_some_and(Behind::changes_encoding);
         let judged = match behind {
             Some(behind) if behind.is_settled() => {
+                if asked == Asked::Execute && self.watches_runs() {
+                    let behind = behind.clone();
+                    if let Some(over) = self.over(&behind) {
+                        return self.decide(asked, turn, over, b"", raw);
+                    }
+                    self.executes(&name, &behind);
+                    return self.passed(turn, &behind);
+                }
                 let passed = turn.behind(behind);
                 if runs_change {
                     self.unsettle();
@@ -483,6 +530,12 @@ impl Engine {
                 let judged = self.judge().run(&behind);
                 if runs_change {
                     self.unsettle();
+                }
+                if asked == Asked::Execute {
+                    let portals = vec![name.as_ref().into()];
+                    let said = behind.newest().map(Statement::said).unwrap_or_default();
+                    let judged = self.counted(Judged { said, portals, ..judged });
+                    return self.decide(asked, turn, judged, b"", b"");
                 }
                 judged
             }
@@ -542,85 +595,6 @@ impl Engine {
         self.decide(asked, turn, Judged::plain(judgement), b"", b"")
     }
 
-    /// Sends the frame on, or poison in its place; `name` is the one of a Parse, `text` what is told of in the log.
-    fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8], text: &[u8]) -> Frame {
-        if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind()) {
-            self.sent(asked, facts, &behind);
-        }
-        let Judged { judgement, unparsed, as_server, .. } = judged;
-        if asked.is_answered_by_ready_for_query() {
-            self.boundary(false);
-        }
-        match judgement.verdict {
-            Verdict::Allow(approved) => {
-                if let Some(would) = &judgement.would {
-                    self.tell.would_refuse(asked, would, text, &self.texts);
-                }
-                turn.approved(approved)
-            }
-            Verdict::Refuse(mut refusal) => {
-                refusal.terse |= self.terse;
-                let reference = Reference::new(jiff::Timestamp::now(), rand::random());
-                if let RuleRef::Decoy { decoy, .. } = &refusal.rule {
-                    self.tell.decoy(decoy, reference.as_str(), self.quarantine.begin());
-                }
-                self.tell.refused(asked, &refusal, &reference, text, &self.texts);
-                let wording = self.wording(&refusal, unparsed.as_ref(), as_server, &reference);
-                self.pending.push(reference, wording);
-                self.doomed |= !asked.is_answered_by_ready_for_query();
-                turn.insert.extend_from_slice(&match asked {
-                    Asked::Query | Asked::FunctionCall => reference.query(),
-                    Asked::Parse => reference.parse(name),
-                    Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => reference.parse_fresh(),
-                });
-                Frame::Refused { skip: turn.frame }
-            }
-        }
-    }
-
-    /// Text beyond ASCII can't be judged until the request under way is answered: it may change client_encoding.
-    fn unsettle(&mut self) {
-        self.lexing.unsettled = true;
-        self.changed_at = self.requests + 1;
-        self.settles_at = self.changed_at;
-        self.revertible = true;
-    }
-
-    /// Keeps account of what an approved text does to names and settings.
-    fn sent(&mut self, asked: Asked, facts: &Facts, behind: &Behind) {
-        let runs_one = facts.statements.iter().flat_map(|statement| &statement.names).any(|used| match used {
-            NameUse::Execute(name) => self.statements.get(name).is_some_and(Behind::changes_encoding),
-            NameUse::Fetch(name) => self.portals.get(name).is_some_and(Behind::changes_encoding),
-            NameUse::Prepare(_) | NameUse::Deallocate(_) | NameUse::Declare { .. } | NameUse::CloseCursor(_) => false,
-        });
-        if behind.changes_encoding() || runs_one {
-            self.unsettle();
-        }
-        for used in facts.statements.iter().flat_map(|statement| &statement.names) {
-            // Too many names: the name stays unknown, and its use is refused.
-            match used {
-                NameUse::Prepare(name) => {
-                    let _ = self.statements.made(name, behind);
-                }
-                NameUse::Declare { cursor, hold } => {
-                    let behind = if *hold { behind.clone().held() } else { behind.clone() };
-                    let _ = self.portals.made(cursor, &behind);
-                }
-                // A Parse may never run, or run at any time: nothing is known of its end.
-                NameUse::Deallocate(_) | NameUse::CloseCursor(_) if asked != Asked::Query => {}
-                NameUse::Deallocate(Some(name)) => {
-                    self.ledger.sent(Outstanding::Deallocate(name.clone(), self.statements.now()));
-                }
-                NameUse::Deallocate(None) => self.ledger.sent(Outstanding::DeallocateAll(self.statements.now())),
-                NameUse::CloseCursor(Some(name)) => {
-                    self.ledger.sent(Outstanding::CloseCursor(name.clone(), self.portals.now()));
-                }
-                NameUse::CloseCursor(None) => self.ledger.sent(Outstanding::CloseCursors(self.portals.now())),
-                NameUse::Execute(_) | NameUse::Fetch(_) => {}
-            }
-        }
-    }
-
     fn impossible(&self, impossible: ImpossibleLength) -> Frame {
         self.tell.violation(&impossible.to_string());
         Frame::End(End::ImpossibleLength(impossible))
@@ -631,7 +605,8 @@ impl Engine {
         let message = format!("invalid frontend message type {kind}");
         self.tell.violation(&message);
         if self.enforces {
-            return Frame::End(End::Fatal { sqlstate: sqlstate::PROTOCOL_VIOLATION, message, hint: None });
+            let sqlstate = sqlstate::PROTOCOL_VIOLATION;
+            return Frame::End(End::Fatal { sqlstate, message, detail: None, hint: None });
         }
         turn.unjudged(Unjudged::Misplaced)
     }

@@ -9,13 +9,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::audit::{self, Audit};
 use crate::config::{Auth, Errors};
+use crate::limits::{Entry, Seat};
 use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
-use crate::net::{ConnectError, Leg, Stream, TlsInfo, tune};
-use crate::policy::{Admission, Identity, Refusal, RuleRef};
+use crate::net::{Acceptor, ConnectError, Connector, Leg, Legs, Stream, TlsInfo, tune};
+use crate::policy::{Admission, Identity, Limit, Refusal, RuleRef};
 use crate::session::Shared;
 use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
 use crate::session::refusal::Reference;
+use crate::session::tell::who as whose;
 use crate::sql::Group;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{
@@ -46,6 +49,8 @@ pub struct Established {
     pub upstream_leg: Leg,
     pub identity: Identity,
     pub policy: Admission,
+    /// Its place among the sessions that are counted.
+    pub seat: Seat,
 }
 
 /// Why there is no session. The client was told what it may know.
@@ -92,6 +97,33 @@ fn who(identity: Option<&Identity>) -> String {
 }
 
 impl HandshakeEnd {
+    /// The same for the audit log: who could not log in, and why.
+    pub fn audit(&self, audit: &Audit, session: u64) {
+        let Some(identity) = self.identity.as_ref().filter(|_| audit.is_on()) else { return };
+        let who = whose(identity, session);
+        let login = match &self.why {
+            Why::Refused { refusal, reference } => audit::Login {
+                who,
+                verdict: "refuse".to_owned(),
+                policy: Some(refusal.policy.to_string()),
+                rule: Some(refusal.rule.label().to_owned()),
+                reason: Some(refusal.reason.clone()),
+                id: Some(reference.as_str().to_owned()),
+                sqlstate: Some(refusal.sqlstate.to_owned()),
+            },
+            why => audit::Login {
+                who,
+                verdict: "fail".to_owned(),
+                policy: None,
+                rule: None,
+                reason: Some(why.to_string()),
+                id: None,
+                sqlstate: None,
+            },
+        };
+        audit.tell(audit::Event::Login(login));
+    }
+
     /// One line in the log, with what a refused statement's line has. A load balancer's check is worth none.
     pub fn log(&self, peer: SocketAddr, session: u64) {
         let user = self.identity.as_ref().map(|who| tracing::field::debug(&who.user));
@@ -143,7 +175,9 @@ fn place(rule: &RuleRef) -> String {
 pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> Result<Opened, HandshakeEnd> {
     let limit = shared.config.handshake_timeout;
     let nobody = |why| HandshakeEnd { identity: None, why };
-    let greeted = match timeout(limit, greet(socket, shared)).await {
+    // The same certificates from here to the login, whatever is put in force meanwhile.
+    let legs = shared.legs.load_full();
+    let greeted = match timeout(limit, greet(socket, legs.acceptor.as_ref())).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Why::Timeout(limit)),
     };
@@ -161,8 +195,8 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
 
     let mut client = Peer::new(client);
     let mut identity = None;
-    match open(&mut client, &startup, peer, shared, &mut identity).await {
-        Ok(Logged { server, address, tls, policy, identity }) => {
+    match open(&mut client, &startup, peer, shared, &legs, &mut identity).await {
+        Ok(Logged { server, address, tls, policy, identity, seat }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
             Ok(Opened::Session(Box::new(Established {
@@ -174,6 +208,7 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
                 identity,
                 policy,
+                seat,
             })))
         }
         Err(why) => {
@@ -195,7 +230,7 @@ enum Greeted {
 /// Reads first packets until one is not about encryption. Every read takes exactly one packet, so nothing that a client
 /// (or somebody before it) sent in the clear behind an SSLRequest can be taken for something said inside TLS: it stays in
 /// the socket and breaks the TLS handshake (CVE-2021-23214).
-async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
+async fn greet(socket: TcpStream, acceptor: Option<&Acceptor>) -> Result<Greeted, Why> {
     tune(&socket).map_err(Why::ClientGone)?;
     let mut stream = Stream::Plain(socket);
     let (mut tls_answered, mut gss_answered) = (false, false);
@@ -210,7 +245,7 @@ async fn greet(socket: TcpStream, shared: &Shared) -> Result<Greeted, Why> {
         match startup::parse(&body) {
             Ok(FirstPacket::SslRequest) if !tls_answered => {
                 tls_answered = true;
-                stream = match (stream, &shared.acceptor) {
+                stream = match (stream, acceptor) {
                     (Stream::Plain(mut socket), Some(acceptor)) => {
                         gss_answered = true;
                         socket.write_all(b"S").await.map_err(Why::ClientGone)?;
@@ -284,6 +319,7 @@ struct Logged {
     tls: Option<TlsInfo>,
     policy: Admission,
     identity: Identity,
+    seat: Seat,
 }
 
 /// Admits, connects, logs in. `known` learns who it is, for the log, as soon as that is clear.
@@ -292,6 +328,7 @@ async fn open(
     startup: &Startup,
     peer: SocketAddr,
     shared: &Shared,
+    legs: &Legs,
     known: &mut Option<Identity>,
 ) -> Result<Logged, Why> {
     let config = &shared.config;
@@ -320,6 +357,14 @@ async fn open(
     if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
         return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
     }
+    let Entry { seat, would } = shared.limits.login(policy.policy(), &identity.user).map_err(|refusal| {
+        shared.metrics.limit_exceeded(refusal.rule.limit().map_or("", Limit::as_str));
+        refused(refusal)
+    })?;
+    if let Some(would) = would {
+        shared.metrics.limit_exceeded(would.rule.limit().map_or("", Limit::as_str));
+        observed(&would, &identity, shared);
+    }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) = startup
         .parameters
@@ -336,9 +381,10 @@ async fn open(
         return Err(StartupError::Length(u32::try_from(packet.len()).unwrap_or(u32::MAX)).into());
     }
 
-    let Answered { mut server, address, tls, negotiation, first } = reach(shared, &packet).await?;
-    let client_acceptor = if identity.tls { shared.acceptor.as_ref() } else { None };
-    auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &shared.connector)?;
+    let Answered { mut server, address, tls, negotiation, first } =
+        reach(&legs.connector, config.handshake_timeout, &packet).await?;
+    let client_acceptor = if identity.tls { legs.acceptor.as_ref() } else { None };
+    auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &legs.connector)?;
 
     if let Some(negotiation) = negotiate(negotiation, startup.minor, asked, removed) {
         client.send(&negotiation.encode()).await.map_err(LoginEnd::Client)?;
@@ -361,7 +407,7 @@ async fn open(
         Auth::Password => timeout(limit, auth::password::run(&mut login, first)).await,
     };
     outcome.map_err(|_| Why::Timeout(limit))??;
-    Ok(Logged { server, address, tls, policy, identity })
+    Ok(Logged { server, address, tls, policy, identity, seat })
 }
 
 /// Tells of a login that an observing policy would have refused.
@@ -394,9 +440,8 @@ struct Answered {
 
 /// Connects and sends the startup packet. Under `allow` and `prefer` a server whose first answer is an error is asked once
 /// more the other way, as libpq does.
-async fn reach(shared: &Shared, packet: &[u8]) -> Result<Answered, Why> {
-    let limit = shared.config.handshake_timeout;
-    let attempts = shared.connector.attempts();
+async fn reach(connector: &Connector, limit: Duration, packet: &[u8]) -> Result<Answered, Why> {
+    let attempts = connector.attempts();
     let mut attempt = 0;
     loop {
         let Some(leg) = attempts.get(attempt) else {
@@ -404,7 +449,7 @@ async fn reach(shared: &Shared, packet: &[u8]) -> Result<Answered, Why> {
         };
         let may_go_on = attempt + 1 < attempts.len();
         attempt += 1;
-        let connected = match shared.connector.connect(*leg).await {
+        let connected = match connector.connect(*leg).await {
             Ok(connected) => connected,
             Err(ConnectError::Certificate { .. } | ConnectError::Handshake { .. }) if may_go_on => continue,
             Err(error) => return Err(Why::Unreachable { error }),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::audit::Told;
 use crate::detect::Signals;
 use crate::sql::Facts;
 
@@ -24,12 +25,27 @@ impl Default for Shelf {
 
 impl Shelf {
     /// Holds Facts as long as anything needs them; `None` where there is no room.
-    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals) -> Option<Arc<Held>> {
-        let bytes = facts.bytes() + size_of::<Held>();
+    pub fn hold(&self, facts: &Arc<Facts>, signals: &Signals, said: &Said) -> Option<Arc<Held>> {
+        let told = said.told.as_ref().map_or(0, |told| told.bytes());
+        let bytes = facts.bytes() + told + size_of::<Held>();
         let taken = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| free.checked_sub(bytes));
         taken.ok()?;
-        Some(Arc::new(Held { facts: Arc::clone(facts), signals: signals.clone(), bytes, free: Arc::clone(&self.free) }))
+        Some(Arc::new(Held {
+            facts: Arc::clone(facts),
+            signals: signals.clone(),
+            said: said.clone(),
+            bytes,
+            free: Arc::clone(&self.free),
+        }))
     }
+}
+
+/// What the audit log says of a text; nothing where there is none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said {
+    pub told: Option<Arc<Told>>,
+    /// The allow rules that it needed when it was judged.
+    pub rules: Option<Arc<str>>,
 }
 
 /// Facts that one session holds. Each session has its own: a counter of references that all sessions share is no place for
@@ -38,6 +54,7 @@ impl Shelf {
 pub struct Held {
     facts: Arc<Facts>,
     signals: Signals,
+    said: Said,
     bytes: usize,
     free: Arc<AtomicUsize>,
 }
@@ -53,6 +70,11 @@ impl Held {
     #[inline]
     pub fn signals(&self) -> &Signals {
         &self.signals
+    }
+
+    /// What the audit log says of it.
+    pub fn said(&self) -> &Said {
+        &self.said
     }
 }
 
@@ -79,12 +101,12 @@ mod tests {
         let shelf = Shelf::default();
         let facts = Arc::new(Facts::default());
         let mut held = Vec::new();
-        while let Some(one) = shelf.hold(&facts, Signals::NONE) {
+        while let Some(one) = shelf.hold(&facts, Signals::NONE, &Said::default()) {
             held.push(one);
         }
         assert!(held.len() > 1000);
         held.pop();
-        assert!(shelf.hold(&facts, Signals::NONE).is_some(), "as much as one gave back");
+        assert!(shelf.hold(&facts, Signals::NONE, &Said::default()).is_some(), "as much as one gave back");
         drop(held);
         assert_eq!(shelf.free.load(Ordering::Relaxed), ROOM);
     }

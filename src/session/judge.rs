@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::audit::Told;
 use crate::detect::{self, Signals};
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
-use crate::session::held::Held;
+use crate::session::held::{Held, Said};
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
@@ -42,7 +43,14 @@ pub struct Judged {
     pub signals: Signals,
     /// The Facts for the names that it makes; `None` where it has none, or the session no room for them.
     pub held: Option<Arc<Held>>,
-    /// Why there are none.
+    /// What the audit log says of the text.
+    pub said: Said,
+    /// How many statements it holds, and whether they do nothing but end a transaction.
+    pub statements: u32,
+    pub only_ends: bool,
+    /// The portal that an Execute runs.
+    pub portals: Vec<Box<str>>,
+    /// Why there are no Facts.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
     pub as_server: Option<String>,
@@ -58,7 +66,18 @@ impl Judged {
 
     /// A verdict on something that has no text.
     pub fn plain(judgement: Judgement) -> Judged {
-        Judged { judgement, facts: None, signals: Signals::default(), held: None, unparsed: None, as_server: None }
+        Judged {
+            judgement,
+            facts: None,
+            signals: Signals::default(),
+            held: None,
+            unparsed: None,
+            as_server: None,
+            said: Said::default(),
+            statements: 1,
+            only_ends: false,
+            portals: Vec::new(),
+        }
     }
 }
 
@@ -190,18 +209,19 @@ impl Judge<'_> {
             // Not timed: asking the clock would take a quarter of the time.
             self.tell.remembered(Remembered::Verdict);
             self.tell.statements(&judgement, Some(&known.facts));
-            let attempt = self.tell.signals(&known.signals, &judgement).then(|| Arc::clone(known));
-            let held = held.clone();
+            let attempt =
+                self.tell.signals(&known.signals, &judgement, self.policy.observe_at()).then(|| Arc::clone(known));
+            let (held, said, (statements, only_ends)) = (held.clone(), known.said.clone(), counted(&known.facts));
             if let Some(known) = attempt {
                 self.tell.attempt(&known.signals, &judgement, raw, self.texts);
             }
-            return Judged { held, ..Judged::plain(judgement) };
+            return Judged { held, said, statements, only_ends, ..Judged::plain(judgement) };
         }
         let started = Instant::now();
         let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
-                self.facts(raw, &known.facts, &known.signals, None, extended)
+                self.facts(raw, &known.facts, &known.signals, known.said.told.clone(), None, extended)
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
@@ -231,20 +251,23 @@ impl Judge<'_> {
         };
         match read {
             Err(unparsed) => {
+                let told = self.tell.audits().then(|| Arc::new(Told::unread(text)));
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
-                Judged { unparsed: Some(unparsed), ..Judged::plain(judgement) }
+                let said = Said { told, rules: None };
+                Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
             }
             Ok((facts, signals, opinion)) => {
                 self.tell.second_opinion(&opinion);
-                let judged = self.facts(raw, &facts, &signals, Some(&opinion), extended);
+                let told = self.tell.audits().then(|| Arc::new(Told::of(text, &facts, &signals)));
+                let judged = self.facts(raw, &facts, &signals, told, Some(&opinion), extended);
                 let accountable =
                     facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
                 let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
                 // What is remembered is judged by its Facts alone: a disagreement is heard each time.
                 if !matches!(opinion, Opinion::Disagrees(_)) {
-                    self.texts.keep(raw, facts, signals, lasting);
+                    self.texts.keep(raw, facts, signals, judged.said.clone(), lasting);
                 }
                 self.tell.cache_bytes(self.texts.bytes());
                 judged
@@ -258,6 +281,7 @@ impl Judge<'_> {
         raw: &[u8],
         facts: &Arc<Facts>,
         signals: &Signals,
+        told: Option<Arc<Told>>,
         opinion: Option<&Opinion>,
         extended: bool,
     ) -> Judged {
@@ -278,18 +302,26 @@ impl Judge<'_> {
             judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
         }
         self.tell.statements(&judged.judgement, Some(facts));
-        if self.tell.signals(signals, &judged.judgement) {
+        if self.tell.signals(signals, &judged.judgement, self.policy.observe_at()) {
             self.tell.attempt(signals, &judged.judgement, raw, self.texts);
         }
+        let said = Said { told, rules: judged.judgement.rules.clone() };
         let held = match judged.judgement.verdict {
-            Verdict::Allow(_) => self.texts.hold(facts, signals),
+            Verdict::Allow(_) => self.texts.hold(facts, signals, &said),
             Verdict::Refuse(_) => None,
         };
-        Judged { facts: Some(Arc::clone(facts)), signals: signals.clone(), held, ..judged }
+        let (statements, only_ends) = counted(facts);
+        let (facts, signals) = (Some(Arc::clone(facts)), signals.clone());
+        Judged { facts, signals, held, said, statements, only_ends, ..judged }
     }
 
     fn moment<'m>(&'m self, extended: bool, parameters: Parameters<'m>, signals: &'m Signals) -> Moment<'m> {
-        Moment { signals, application_name: self.application_name, ..Moment::now(extended, parameters) }
+        Moment {
+            traced: self.tell.audits(),
+            signals,
+            application_name: self.application_name,
+            ..Moment::now(extended, parameters)
+        }
     }
 
     /// The names that a text uses: the verdict where one isn't known or what stands behind it may no longer run. One that is
@@ -414,6 +446,17 @@ fn settings(facts: &Facts) -> impl Iterator<Item = (&Operand, &sql::SettingValue
         | Object::Other { .. }
         | Object::Unknown(_) => None,
     })
+}
+
+/// The number of statements, and whether they do nothing but end a transaction.
+fn counted(facts: &Facts) -> (u32, bool) {
+    let ends = |access: &sql::Access| matches!(access.action.name, sql::ActionName::Commit | sql::ActionName::Rollback);
+    let only_ends = !facts.statements.is_empty()
+        && facts
+            .statements
+            .iter()
+            .all(|statement| !statement.accesses.is_empty() && statement.accesses.iter().all(ends));
+    (u32::try_from(facts.statements.len()).unwrap_or(u32::MAX).max(1), only_ends)
 }
 
 /// Whether what a text does depends on bound values.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::session::engine::{End, Engine, Look, Then};
 
@@ -50,6 +51,8 @@ struct Pump {
     inserted: usize,
     /// Bytes behind `passing` to drop.
     skip: usize,
+    /// What is inserted waits for this.
+    hold: Option<Pin<Box<Sleep>>>,
     /// What the last look decided for afterwards.
     ends: Option<End>,
     read_closed: bool,
@@ -82,6 +85,7 @@ impl Pump {
             insert: Vec::new(),
             inserted: 0,
             skip: 0,
+            hold: None,
             ends: None,
             read_closed: false,
             write_closed: false,
@@ -94,7 +98,7 @@ impl Pump {
         cx: &mut Context<'_>,
         from: &mut R,
         to: &mut W,
-        mut look: impl FnMut(&[u8], &mut Vec<u8>) -> Look,
+        mut look: impl FnMut(&[u8], &mut Vec<u8>) -> (Look, Option<Duration>),
     ) -> Poll<Stop>
     where
         R: AsyncRead + Unpin,
@@ -112,7 +116,8 @@ impl Pump {
             self.drop_skipped();
             if self.end - self.passing >= self.need {
                 let unseen = self.buffer.get(self.passing..self.end).unwrap_or_default();
-                let Look { pass, then } = look(unseen, &mut self.insert);
+                let (Look { pass, then }, hold) = look(unseen, &mut self.insert);
+                self.hold = hold.map(|hold| Box::pin(tokio::time::sleep(hold)));
                 self.passing += pass.min(unseen.len());
                 self.need = 1;
                 match then {
@@ -143,6 +148,14 @@ impl Pump {
             let run = self.buffer.get(self.start..self.passing).unwrap_or_default();
             self.start += ready!(write(cx, to, run))?;
             self.flushed = false;
+        }
+        if let Some(hold) = &mut self.hold {
+            if !self.flushed {
+                ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                self.flushed = true;
+            }
+            ready!(hold.as_mut().poll(cx));
+            self.hold = None;
         }
         while self.inserted < self.insert.len() {
             let rest = self.insert.get(self.inserted..).unwrap_or_default();
@@ -242,7 +255,10 @@ where
             return Poll::Ready(Closed::ShutDown);
         }
         if !client_finished && !server_deaf {
-            match to_server.poll(cx, &mut client, &mut server, |bytes, insert| engine.client(bytes, insert)) {
+            match to_server.poll(cx, &mut client, &mut server, |bytes, insert| {
+                let look = engine.client(bytes, insert);
+                (look, engine.take_hold())
+            }) {
                 Poll::Ready(Stop::Finished) => client_finished = true,
                 Poll::Ready(Stop::Read(error)) => return Poll::Ready(Closed::ClientBroke(error)),
                 // The server's last words may still be on their way to us: they are delivered before the session ends.
@@ -256,7 +272,7 @@ where
             if let Some((pid, key)) = engine.take_key() {
                 on_key(pid, key);
             }
-            look
+            (look, None)
         });
         match poll {
             Poll::Ready(Stop::Finished) if client_finished => Poll::Ready(Closed::Client),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::detect::Signals;
 use crate::policy::Approved;
-use crate::session::held::Held;
+use crate::session::held::{Held, Said};
 use crate::sql::{Facts, NameUse};
 
 /// `NAMEDATALEN - 1`: the server compares only so many bytes of a name.
@@ -27,6 +27,8 @@ const NAMES: usize = 65_536;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     held: Arc<Held>,
+    /// The allow rules that it needs since other policies are in force.
+    rules: Option<Arc<str>>,
     /// Allowed by the policies in force, whatever is bound and whenever it runs.
     settled: bool,
     /// Made by a message: running it uses the names that its text uses.
@@ -40,6 +42,12 @@ impl Statement {
     #[inline]
     pub fn facts(&self) -> &Facts {
         self.held.facts()
+    }
+
+    /// What the audit log says of it.
+    pub fn said(&self) -> Said {
+        let rules = self.rules.clone().or_else(|| self.held.said().rules.clone());
+        Said { rules, ..self.held.said().clone() }
     }
 
     /// Its signs of an injection.
@@ -66,6 +74,19 @@ pub enum Again {
     Asked,
     /// It can't be judged: what was bound is gone.
     Lost,
+}
+
+/// The same, with the allow rules that it needs for the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    pub again: Again,
+    pub rules: Option<Arc<str>>,
+}
+
+impl From<Again> for Judged {
+    fn from(again: Again) -> Judged {
+        Judged { again, rules: None }
+    }
 }
 
 /// What may stand behind a name.
@@ -102,7 +123,7 @@ impl Behind {
     /// A statement that was allowed by the policies in force, whatever is bound and whenever it runs if it is `settled`. Without
     /// Facts it can't be judged again.
     pub fn approved(_proof: &Approved, held: Option<Arc<Held>>, settled: bool) -> Behind {
-        let newest = held.map(|held| Statement { held, settled, uses_names: false, at: Stamp::ZERO });
+        let newest = held.map(|held| Statement { held, rules: None, settled, uses_names: false, at: Stamp::ZERO });
         let missing = newest.is_none().then_some(Stamp::ZERO);
         let (forgotten, lost) = if settled { (missing, None) } else { (None, missing) };
         Behind { newest, forgotten, lost, ..Behind::nothing() }
@@ -124,6 +145,11 @@ impl Behind {
     /// The same, outliving its transaction.
     pub fn held(self) -> Behind {
         Behind { hold: true, ..self }
+    }
+
+    /// Whether it outlives its transaction.
+    pub fn is_held(&self) -> bool {
+        self.hold
     }
 
     /// The same, made by Parse and not by SQL: what stands behind the name is the text itself.
@@ -157,6 +183,11 @@ impl Behind {
     #[inline]
     pub fn is_lost(&self) -> bool {
         self.lost.is_some()
+    }
+
+    /// The statement that was made last, which most probably stands behind the name.
+    pub fn newest(&self) -> Option<&Statement> {
+        self.newest.as_ref()
     }
 
     /// Nothing to ask again: the common case, which allocates nothing.
@@ -202,10 +233,11 @@ impl Behind {
         self.forgotten = self.forgotten.filter(|at| *at == made);
     }
 
-    fn judge_again(&mut self, judge: &mut impl FnMut(&Held) -> Again) {
+    fn judge_again(&mut self, judge: &mut impl FnMut(&Held) -> Judged) {
         let mut lost = self.lost.max(self.forgotten.take());
         let mut keep = |statement: &mut Statement| {
-            let again = judge(&statement.held);
+            let Judged { again, rules } = judge(&statement.held);
+            statement.rules = rules;
             statement.settled = again == Again::Settled && !statement.uses_names;
             if again == Again::Lost {
                 lost = lost.max(Some(statement.at));
@@ -265,7 +297,7 @@ impl Names {
     }
 
     /// Other policies are in force: they judge everything that may stand behind any of the names.
-    pub fn judge_again(&mut self, mut judge: impl FnMut(&Held) -> Again) {
+    pub fn judge_again(&mut self, mut judge: impl FnMut(&Held) -> Judged) {
         for behind in self.unnamed.iter_mut().chain(self.named.values_mut()) {
             behind.judge_again(&mut judge);
         }
@@ -362,8 +394,12 @@ mod tests {
     fn made_of(parameters: u32, settled: bool) -> Behind {
         let facts =
             Facts { statements: vec![crate::sql::Statement { parameters, ..Default::default() }], ..Facts::default() };
-        let held = Shelf::default().hold(&Arc::new(facts), Signals::NONE).unwrap();
-        Behind { newest: Some(Statement { held, settled, uses_names: false, at: Stamp::ZERO }), ..Behind::nothing() }
+        let held =
+            Shelf::default().hold(&Arc::new(facts), Signals::NONE, &crate::session::held::Said::default()).unwrap();
+        Behind {
+            newest: Some(Statement { held, rules: None, settled, uses_names: false, at: Stamp::ZERO }),
+            ..Behind::nothing()
+        }
     }
 
     fn conditional(parameters: u32) -> Behind {
@@ -452,10 +488,10 @@ mod tests {
         }
         assert_eq!(names.get("s").unwrap().to_judge().count(), 1, "the one to ask is kept before settled ones");
         assert!(!names.get("s").unwrap().is_lost());
-        names.judge_again(|_| Again::Settled);
+        names.judge_again(|_| Again::Settled.into());
         assert!(names.get("s").unwrap().is_lost(), "some of them weren't judged");
         names.made("t", &made_of(1, true)).unwrap();
-        names.judge_again(|_| Again::Settled);
+        names.judge_again(|_| Again::Settled.into());
         assert!(names.get("t").unwrap().is_settled());
     }
 
@@ -465,11 +501,11 @@ mod tests {
         names.made("", &made_of(1, true)).unwrap();
         names.made("", &made_of(2, true)).unwrap();
         names.judge_again(|held| match held.facts().statements.first().unwrap().parameters {
-            1 => Again::Asked,
-            _ => Again::Settled,
+            1 => Again::Asked.into(),
+            _ => Again::Settled.into(),
         });
         assert_eq!(names.get("").unwrap().to_judge().count(), 1);
-        names.judge_again(|_| Again::Lost);
+        names.judge_again(|_| Again::Lost.into());
         assert!(names.get("").unwrap().is_lost());
         names.made("", &made_of(3, true)).unwrap();
         names.done(names.now());

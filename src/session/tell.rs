@@ -5,21 +5,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::audit::{self, Audit};
 use crate::detect::Signals;
 use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
-use crate::policy::{Identity, Judgement, Refusal, RuleRef, Verdict};
+use crate::policy::{Alert, Identity, Judgement, Noted, Refusal, RuleRef, Verdict};
 use crate::session::cache::Texts;
+use crate::session::held::Said;
 use crate::session::refusal::Reference;
+use crate::session::runs::{Ended, Run};
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{self, ActionName, Facts, Group, Object, Statement};
 use crate::wire::sqlstate;
 
-/// The least score that makes a message a security event (POLICY: `observe_at`'s default).
-const ATTEMPT: u32 = 3;
-
 /// The longest refused text that is read once more for its hash; of a longer one only the beginning is told.
 const HASHED: usize = 16 << 10;
+
+/// Texts that one session has prepared and the audit log was told of; beyond it they are told of again.
+const PREPARED: usize = 4096;
 
 /// Kinds of observed refusals and disagreements that one session writes to the log.
 const OBSERVED: usize = 256;
@@ -37,6 +40,9 @@ pub struct Teller {
     session: u64,
     /// Hashes of the observed refusals and disagreements that are in the log already.
     observed: HashSet<u64>,
+    audit: Audit,
+    /// What the audit log has been told of texts that were prepared, by the address of what is told.
+    prepared: HashSet<u64>,
 }
 
 /// What was looked at, for the log.
@@ -60,7 +66,8 @@ impl Asked {
         }
     }
 
-    fn as_str(self) -> &'static str {
+    /// The message's name in the protocol.
+    pub fn as_str(self) -> &'static str {
         match self {
             Asked::Query => "Query",
             Asked::Parse => "Parse",
@@ -84,7 +91,20 @@ impl Teller {
             address: identity.address.to_string(),
             session,
             observed: HashSet::new(),
+            audit: Audit::default(),
+            prepared: HashSet::new(),
         }
+    }
+
+    /// The same, which tells the audit log, too.
+    pub fn with_audit(self, audit: Audit) -> Teller {
+        Teller { audit, ..self }
+    }
+
+    /// Whether there is an audit log.
+    #[inline]
+    pub fn audits(&self) -> bool {
+        self.audit.is_on()
     }
 
     /// The time that judging one message took.
@@ -167,12 +187,12 @@ impl Teller {
 
     /// Counts the signals of an injection, with the verdict that the message got. True where they make an attempt, of which
     /// there is more to tell.
-    pub fn signals(&self, signals: &Signals, judgement: &Judgement) -> bool {
+    pub fn signals(&self, signals: &Signals, judgement: &Judgement, observe_at: u32) -> bool {
         let verdict = label(judgement);
         for signal in &signals.signals {
             self.metrics.injection(signal.technique.as_str(), &judgement.policy, verdict);
         }
-        !signals.signals.is_empty() && signals.score() >= ATTEMPT
+        !signals.signals.is_empty() && signals.score() >= observe_at
     }
 
     /// An attempt at an injection; `texts` is asked for the room to read the text once more.
@@ -199,13 +219,110 @@ impl Teller {
     pub fn refused(&self, asked: Asked, refusal: &Refusal, reference: &Reference, text: &[u8], texts: &Texts) {
         self.metrics.refusal(&refusal.policy, refusal.rule.label());
         self.event_of(refusal);
+        self.alert(&refusal.policy, refusal.rule.label(), refusal.alert, VerdictLabel::Refuse);
         self.line(asked, refusal, reference.as_str(), "refuse", &Told::of(text, texts));
+    }
+
+    /// A message that was refused, for the audit log.
+    pub fn audit_refused(
+        &self,
+        asked: Asked,
+        refusal: &Refusal,
+        reference: &Reference,
+        said: &Said,
+        application_name: &str,
+    ) {
+        if !self.audit.is_on() {
+            return;
+        }
+        let run = audit::Run {
+            id: Some(reference.as_str().to_owned()),
+            sqlstate: Some(refusal.sqlstate.to_owned()),
+            ..self.run(asked, VerdictLabel::Refuse, &refusal.policy, Some(refusal), application_name)
+        };
+        self.audit.tell_run(jiff::Timestamp::now(), run, said.told.as_deref());
+    }
+
+    /// A text was prepared: the audit log gets each once a session, before it runs.
+    pub fn audit_prepared(&mut self, policy: &Arc<str>, would: Option<&Refusal>, said: &Said, application_name: &str) {
+        let Some(told) = said.told.as_deref().filter(|_| self.audit.is_on()) else { return };
+        let mut hasher = DefaultHasher::new();
+        told.hash(&mut hasher);
+        if self.prepared.len() >= PREPARED {
+            self.prepared.clear();
+        }
+        if !self.prepared.insert(hasher.finish()) {
+            return;
+        }
+        let verdict = if would.is_some() { VerdictLabel::WouldRefuse } else { VerdictLabel::Allow };
+        let mut run = self.run(Asked::Parse, verdict, policy, would, application_name);
+        run.rule = run.rule.or_else(|| said.rules.as_deref().map(str::to_owned));
+        self.audit.tell_run(jiff::Timestamp::now(), run, Some(told));
+    }
+
+    /// A statement is over.
+    pub fn ran(&self, run: &Run, ended: Ended, application_name: &str) {
+        if run.refused || !self.audit.is_on() {
+            return;
+        }
+        let verdict = if run.would.is_some() { VerdictLabel::WouldRefuse } else { VerdictLabel::Allow };
+        let would = run.would.as_deref();
+        let told = self.run(run.asked, verdict, &run.policy, would, application_name);
+        let micros = run.begun.elapsed().as_micros();
+        let told = audit::Run {
+            rule: told.rule.or_else(|| run.rules.as_deref().map(str::to_owned)),
+            rows: run.rows,
+            // Whole microseconds are exact in it for centuries.
+            #[allow(clippy::cast_precision_loss)]
+            latency_ms: (ended == Ended::Answered).then(|| micros as f64 / 1000.0),
+            sqlstate: run.sqlstate.clone(),
+            skipped: ended == Ended::Skipped,
+            ..told
+        };
+        self.audit.tell_run(run.time, told, run.told.as_deref());
+    }
+
+    fn run(
+        &self,
+        asked: Asked,
+        verdict: VerdictLabel,
+        policy: &str,
+        refusal: Option<&Refusal>,
+        application_name: &str,
+    ) -> audit::Run {
+        audit::Run {
+            who: self.who(),
+            application_name: application_name.to_owned(),
+            message: asked.as_str().to_owned(),
+            verdict: verdict.as_str().to_owned(),
+            policy: policy.to_owned(),
+            rule: refusal.map(|refusal| refusal.rule.label().to_owned()),
+            reason: refusal.map(|refusal| without_quotation(&refusal.reason).to_owned()),
+            severity: refusal.and_then(|refusal| refusal.alert).map(|alert| alert.as_str().to_owned()),
+            id: None,
+            rows: None,
+            latency_ms: None,
+            sqlstate: None,
+            skipped: false,
+            text: audit::Text::default(),
+        }
+    }
+
+    /// The session, as the audit log names it.
+    pub fn who(&self) -> audit::Who {
+        audit::Who {
+            session: self.session,
+            user: self.user.to_string(),
+            database: self.database.to_string(),
+            address: self.address.clone(),
+        }
     }
 
     /// A message that passed although enforcing would have refused it. All are counted; the log gets each kind once a
     /// session, since an observed application does the same all day.
     pub fn would_refuse(&mut self, asked: Asked, refusal: &Refusal, text: &[u8], texts: &Texts) {
         self.event_of(refusal);
+        self.alert(&refusal.policy, refusal.rule.label(), refusal.alert, VerdictLabel::WouldRefuse);
         if self.is_new(&(refusal.policy.as_ref(), refusal.rule.label(), &refusal.reason)) {
             if let RuleRef::Decoy { decoy, .. } = &refusal.rule {
                 self.decoy(decoy, "", None);
@@ -268,6 +385,27 @@ impl Teller {
         );
     }
 
+    /// A statement passed by a rule that has a severity.
+    pub fn noted(&self, noted: &Noted) {
+        self.alert(&noted.policy, &noted.rule, Some(noted.alert), VerdictLabel::Allow);
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            policy = %noted.policy,
+            rule = %noted.rule,
+            severity = noted.alert.as_str(),
+            "statement passed by a rule with a severity"
+        );
+    }
+
+    fn alert(&self, policy: &str, rule: &str, alert: Option<Alert>, verdict: VerdictLabel) {
+        if let Some(alert) = alert {
+            self.metrics.alert(policy, rule, alert.as_str(), verdict);
+        }
+    }
+
     fn event_of(&self, refusal: &Refusal) {
         match &refusal.rule {
             RuleRef::Guard if refusal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {
@@ -299,6 +437,7 @@ impl Teller {
             place = refusal.rule.place(),
             sqlstate = refusal.sqlstate,
             verdict,
+            severity = refusal.alert.map_or("", Alert::as_str),
             event,
             hash = told.hash,
             statement = told.statement,
@@ -319,6 +458,16 @@ impl Teller {
         // The index was just found or made.
         #[allow(clippy::indexing_slicing)]
         &self.policies[index].1
+    }
+}
+
+/// A session, as the audit log names it.
+pub fn who(identity: &Identity, session: u64) -> audit::Who {
+    audit::Who {
+        session,
+        user: identity.user.clone(),
+        database: identity.database.clone(),
+        address: identity.address.to_string(),
     }
 }
 

@@ -14,6 +14,14 @@ pub const BACKEND_KEY_DATA: u8 = b'K';
 pub const CLOSE_COMPLETE: u8 = b'3';
 /// CommandComplete.
 pub const COMMAND_COMPLETE: u8 = b'C';
+/// DataRow.
+pub const DATA_ROW: u8 = b'D';
+/// CopyData.
+pub const COPY_DATA: u8 = b'd';
+/// PortalSuspended.
+pub const PORTAL_SUSPENDED: u8 = b's';
+/// EmptyQueryResponse.
+pub const EMPTY_QUERY_RESPONSE: u8 = b'I';
 /// CopyInResponse.
 pub const COPY_IN_RESPONSE: u8 = b'G';
 

@@ -140,6 +140,8 @@ impl Firewall {
             .env("PORTCULLIS_LOG", "info")
             .env("NO_COLOR", "1")
             .env("PORTCULLIS_SELFTEST", "off")
+            // Tests say when files are read. Those of the watch itself set it.
+            .env("PORTCULLIS_WATCH", "off")
             .envs(options.environment.iter().cloned());
         let program = Path::new(env!("CARGO_BIN_EXE_portcullis"));
         let process = Kept::spawn(&mut shell, program, &arguments, "KILL", None, log).unwrap();
@@ -226,6 +228,29 @@ impl Firewall {
             }
             assert!(Instant::now() < deadline, "the policies were not read again:\n{log}");
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The directory of `Options::policies`.
+    pub fn policies(&self) -> PathBuf {
+        self.directory.path().join("policies")
+    }
+
+    /// Sends SIGHUP.
+    pub fn hangup(&self) {
+        self.process.signal(Signal::HUP);
+    }
+
+    /// Waits until the log, from this byte on, holds a text, and gives that part; panics after thirty seconds.
+    pub fn log_since(&self, from: usize, part: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let log = self.log().split_off(from);
+            if log.contains(part) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "no {part:?} in the log:\n{log}");
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -105,7 +105,7 @@ pub const C3: &[Way] = &[
     at("ON of a join", &[Step::Query("SELECT FROM {schema}.parent p JOIN {schema}.child c ON evil.boom('a') = 'a'")]),
     at("a sub-select in FROM", &[Step::Query("SELECT q.b FROM (SELECT evil.boom('a') b) q")]),
     at("an argument of TABLESAMPLE", &[Step::Query(
-        "SELECT FROM {schema}.parent TABLESAMPLE system(evil.boom('1')::real)",
+        "SELECT FROM {schema}.parent TABLESAMPLE system(evil.boom('100')::real)",
     )]),
     at("REPEATABLE", &[Step::Query(
         "SELECT FROM {schema}.parent TABLESAMPLE system(1) REPEATABLE (evil.boom('1')::float8)",

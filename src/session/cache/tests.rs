@@ -33,7 +33,7 @@ fn facts(text: &str) -> Arc<Facts> {
 /// Keeps a text as it was just looked for in vain.
 fn keep(texts: &mut Texts, text: &str, extended: bool) {
     assert!(texts.find(text.as_bytes(), &read(), extended).is_none());
-    texts.keep(text.as_bytes(), facts(text), Signals::default(), None);
+    texts.keep(text.as_bytes(), facts(text), Signals::default(), Said::default(), None);
 }
 
 #[test]

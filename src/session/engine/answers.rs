@@ -3,6 +3,7 @@
 use super::{End, Engine, Look, Then};
 use crate::session::ledger::{Answered, Outstanding};
 use crate::session::refusal::body;
+use crate::session::statements::Behind;
 use crate::session::withheld;
 use crate::sql::encoding::Encoding;
 use crate::wire::backend;
@@ -35,6 +36,21 @@ impl Engine {
             match head.kind {
                 backend::ERROR_RESPONSE => self.ledger.error(),
                 backend::COPY_IN_RESPONSE => self.ledger.copy_in(),
+                _ if !self.follows => {}
+                // A replication stream isn't the result of a statement.
+                backend::DATA_ROW | backend::COPY_DATA if head.kind == backend::DATA_ROW || !self.replication => {
+                    if let Some(end) = self.row() {
+                        return Look { pass, then: Then::End(end) };
+                    }
+                }
+                backend::PORTAL_SUSPENDED => {
+                    let over = self.runs.suspended();
+                    self.tell_over(over);
+                }
+                backend::EMPTY_QUERY_RESPONSE => {
+                    let over = self.runs.empty();
+                    self.tell_over(over);
+                }
                 _ => {}
             }
             if self.watches(head) {
@@ -57,12 +73,14 @@ impl Engine {
     #[inline]
     fn watches(&self, head: Header) -> bool {
         match head.kind {
-            backend::ERROR_RESPONSE => (!self.pending.is_empty() || self.withholds_rows) && head.body <= ERROR_BYTES,
+            backend::ERROR_RESPONSE => {
+                (!self.pending.is_empty() || self.withholds_rows || self.follows) && head.body <= ERROR_BYTES
+            }
             backend::READY_FOR_QUERY => head.body == 1,
             backend::PARAMETER_STATUS => head.body <= PARAMETER_BYTES,
             backend::BACKEND_KEY_DATA => head.body <= 4 + 256,
             backend::CLOSE_COMPLETE => head.body == 0 && self.ledger.watches(),
-            backend::COMMAND_COMPLETE => head.body <= 64 && self.ledger.watches(),
+            backend::COMMAND_COMPLETE => head.body <= 64 && (self.follows || self.ledger.watches()),
             _ => false,
         }
     }
@@ -71,6 +89,11 @@ impl Engine {
         let body = body(frame);
         match kind {
             backend::ERROR_RESPONSE => {
+                if self.follows {
+                    let sqlstate = backend::error_fields(body).find(|(kind, _)| *kind == b'C').map(|(_, code)| code);
+                    let over = self.runs.failed(&String::from_utf8_lossy(sqlstate.unwrap_or_default()));
+                    self.tell_over(over);
+                }
                 let encoding = self.lexing.client_encoding;
                 if self.pending.rewrite(body, |text| encoding.encode(text), insert) {
                     return Answer::Reworded;
@@ -91,6 +114,10 @@ impl Engine {
                 self.settle(closed);
             }
             backend::COMMAND_COMPLETE => {
+                if self.follows {
+                    let over = self.runs.completed(body.strip_suffix(b"\0").unwrap_or(body));
+                    self.tell_over(over);
+                }
                 if self.ledger.is_copying() {
                     self.answered += self.ledger.copied();
                     return Answer::Stands;
@@ -112,6 +139,14 @@ impl Engine {
             return;
         }
         self.answered += 1;
+        if self.follows {
+            let over = self.runs.ready(self.requests == self.answered);
+            self.tell_over(over);
+            if idle {
+                let portals = &self.portals;
+                self.runs.transaction_over(|portal| portals.get(portal).is_some_and(Behind::is_held));
+            }
+        }
         if idle && self.answered >= self.changed_at {
             // No transaction is left that could take the change of client_encoding back.
             self.revertible = false;
@@ -165,7 +200,10 @@ impl Engine {
                     return Answer::Ends(End::Fatal {
                         sqlstate: sqlstate::ADMIN_SHUTDOWN,
                         message: format!("session ended: {sentence}"),
-                        hint: Some("a setting that Portcullis guards was changed on the server; ask the DBA"),
+                        detail: None,
+                        hint: Some(
+                            "a setting that Portcullis guards was changed on the server; ask the DBA".to_owned(),
+                        ),
                     });
                 }
                 Answer::Stands

@@ -5,7 +5,7 @@ use super::{End, Engine};
 use crate::policy::{Moment, Parameters, SessionPolicy, Verdict};
 use crate::session::held::Held;
 use crate::session::judge::takes_values;
-use crate::session::statements::Again;
+use crate::session::statements::{Again, Judged};
 use crate::wire::frontend::Frontend;
 use crate::wire::sqlstate;
 
@@ -37,13 +37,13 @@ impl Engine {
         }
         let closed = self.policy.closed()?;
         // Where the answers can't be told apart any more the session stays: nothing is allowed to it.
-        let outside = self.idle && self.requests == self.answered && !self.extended;
-        outside.then(|| End::Fatal {
+        self.is_outside().then(|| End::Fatal {
             sqlstate: sqlstate::ADMIN_SHUTDOWN,
             message: match closed.terse || self.terse {
                 true => "terminating connection: this session is not admitted any more".to_owned(),
                 false => format!("terminating connection: {}", closed.reason),
             },
+            detail: None,
             hint: None,
         })
     }
@@ -59,6 +59,9 @@ impl Engine {
         self.enforces = policy.enforces();
         self.statement_bytes = policy.statement_bytes();
         self.withholds_rows = policy.withholds_rows();
+        self.result_rows = policy.result_rows();
+        self.counters.renew(&policy);
+        self.follows = self.tell.audits() || self.result_rows.is_some();
         self.texts.renew(policy.class());
         if self.statements.len() + self.portals.len() > MANY {
             tokio::task::block_in_place(|| self.judge_names(&policy));
@@ -70,20 +73,25 @@ impl Engine {
 
     fn judge_names(&mut self, policy: &SessionPolicy) {
         let name = &self.application_name;
-        self.statements.judge_again(|held| again(policy, held, name));
+        let traced = self.tell.audits();
+        self.statements.judge_again(|held| again(policy, held, name, traced));
         // The values of a portal were judged when they were bound, and are gone.
-        let portal = |held: &Held| if takes_values(held.facts()) { Again::Lost } else { again(policy, held, name) };
+        let portal = |held: &Held| match takes_values(held.facts()) {
+            true => Again::Lost.into(),
+            false => again(policy, held, name, traced),
+        };
         self.portals.judge_again(portal);
     }
 }
 
 /// What these policies make of a statement that others allowed.
-fn again(policy: &SessionPolicy, held: &Held, application_name: &str) -> Again {
-    let moment = Moment { signals: held.signals(), application_name, ..Moment::now(true, Parameters::Later) };
+fn again(policy: &SessionPolicy, held: &Held, application_name: &str, traced: bool) -> Judged {
+    let moment = Moment { traced, signals: held.signals(), application_name, ..Moment::now(true, Parameters::Later) };
     let judgement = policy.judge(held.facts(), moment);
     let always = !judgement.at_bind && !judgement.timed && judgement.would.is_none();
-    match judgement.verdict {
+    let again = match judgement.verdict {
         Verdict::Allow(_) if always => Again::Settled,
         Verdict::Allow(_) | Verdict::Refuse(_) => Again::Asked,
-    }
+    };
+    Judged { again, rules: judgement.rules }
 }

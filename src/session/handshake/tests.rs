@@ -10,7 +10,6 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::config::{ClientTls, Config, RunArgs, Upstream};
 use crate::net::tests::Authority;
-use crate::net::{Acceptor, Connector};
 use crate::policy::{self, Store};
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
@@ -156,12 +155,13 @@ impl Proxy {
         let shared = Shared {
             quarantine: Arc::new(crate::session::quarantine::Quarantine::new(config.quarantine, Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
-            acceptor: config.client_tls.as_ref().map(|files| Acceptor::new(files).unwrap()),
-            connector: Connector::new(&config.upstream, config.connect_timeout).unwrap(),
+            legs: arc_swap::ArcSwap::from_pointee(Legs::read(&config).unwrap()),
             config: Arc::new(config),
             policies: Arc::new(Store::new(policy::load(directory.path()).unwrap())),
             metrics,
             cancels: Arc::new(Cancels::default()),
+            limits: Arc::default(),
+            audit: crate::audit::Audit::default(),
             sessions: AtomicU64::new(0),
             ending: watch::channel(false).1,
             handshakes: tokio::sync::Semaphore::new(10),
@@ -550,7 +550,7 @@ async fn two_certificates_are_noticed_at_the_start() {
         let (port, _server) = server(vec![Script::default().tls(&one)]).await;
         let url = format!("postgres://127.0.0.1:{port}?sslmode=require");
         let shared = Proxy::new(&url, auth, OBSERVE, client_tls).await.shared;
-        let check = startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await;
+        let check = startup_check(&shared.config, &shared.legs.load()).await;
         assert_eq!(check.is_ok(), starts, "{auth}");
         if let Err(refusal) = check {
             let said = refusal.to_string();
@@ -561,7 +561,7 @@ async fn two_certificates_are_noticed_at_the_start() {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let url = format!("postgres://127.0.0.1:{port}?sslmode=require");
     let shared = Proxy::new(&url, "passthrough", OBSERVE, Some(&one)).await.shared;
-    startup_check(&shared.config, shared.acceptor.as_ref(), &shared.connector).await.unwrap();
+    startup_check(&shared.config, &shared.legs.load()).await.unwrap();
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ impl Renewed {
     }
 
     fn put(&self, policy: &str) {
-        self.store.replace(set(policy));
+        self.store.replace(Arc::new(set(policy)));
     }
 
     /// Sends a message that ReadyForQuery with this status answers.

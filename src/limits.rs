@@ -1,0 +1,268 @@
+//! What is counted over time and over sessions, in the memory of one process: statements, logins and sessions of each user
+//! under each policy. The counters outlive the sessions, so that nobody gets new ones by coming again.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::policy::{Limit, Rate, Refusal, SessionPolicy};
+
+/// Counters of users who did nothing for so long as their limit's time are looked for when there are more than this.
+const MANY: usize = 4096;
+
+/// All counters of a process.
+#[derive(Debug, Default)]
+pub struct Limits {
+    meters: Mutex<HashMap<Key, Arc<Meter>>>,
+    seats: Mutex<HashMap<Place, u32>>,
+}
+
+/// Whose sessions are counted together.
+type Place = (Arc<str>, Box<str>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    policy: Arc<str>,
+    user: Box<str>,
+    what: Limit,
+    rate: Rate,
+}
+
+/// One rate of one user: as many at once as its number says, and then one by one as the time passes.
+#[derive(Debug)]
+struct Meter {
+    limiter: DefaultDirectRateLimiter,
+    used: Mutex<Instant>,
+}
+
+impl Meter {
+    fn new(rate: Rate) -> Meter {
+        let count = NonZeroU32::new(rate.count).unwrap_or(NonZeroU32::MIN);
+        let each = rate.period.duration() / count.get();
+        let quota = Quota::with_period(each.max(Duration::from_nanos(1))).unwrap_or(Quota::per_second(count));
+        Meter { limiter: RateLimiter::direct(quota.allow_burst(count)), used: Mutex::new(Instant::now()) }
+    }
+
+    /// Whether so many more are within the rate; then they are counted.
+    fn spend(&self, number: NonZeroU32) -> bool {
+        matches!(self.limiter.check_n(number), Ok(Ok(())))
+    }
+}
+
+/// The meters of one session's statements.
+#[derive(Debug, Default)]
+pub struct Meters(Vec<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    policy: Arc<str>,
+    rate: Rate,
+    enforced: bool,
+    meter: Arc<Meter>,
+}
+
+/// A rate that was exceeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Over {
+    pub policy: Arc<str>,
+    pub rate: Rate,
+    /// By a policy that enforces.
+    pub enforced: bool,
+}
+
+impl Meters {
+    /// Counts so many statements. One rate that they exceed, of an enforcing policy if there is one.
+    #[inline]
+    pub fn spend(&self, statements: u32) -> Option<Over> {
+        if self.0.is_empty() { None } else { self.count(statements) }
+    }
+
+    /// Whether nothing is counted.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn count(&self, statements: u32) -> Option<Over> {
+        let number = NonZeroU32::new(statements)?;
+        let mut over: Option<Over> = None;
+        for counted in self.0.iter().filter(|counted| !counted.meter.spend(number)) {
+            if over.as_ref().is_none_or(|over| counted.enforced && !over.enforced) {
+                let Counted { policy, rate, enforced, .. } = counted;
+                over = Some(Over { policy: Arc::clone(policy), rate: *rate, enforced: *enforced });
+            }
+        }
+        over
+    }
+}
+
+/// What a session takes up as long as this lives.
+#[derive(Debug)]
+pub struct Seat {
+    limits: Arc<Limits>,
+    places: Vec<Place>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.limits.seats();
+        for place in &self.places {
+            if let Some(taken) = seats.get_mut(place) {
+                *taken -= 1;
+                if *taken == 0 {
+                    seats.remove(place);
+                }
+            }
+        }
+    }
+}
+
+/// What the limits say to a login.
+#[derive(Debug)]
+pub struct Entry {
+    pub seat: Seat,
+    /// What an observing policy would have refused it for.
+    pub would: Option<Refusal>,
+}
+
+impl Limits {
+    /// Counts a login, and a session as long as the seat is kept.
+    ///
+    /// # Errors
+    /// Too many logins or sessions (53400).
+    pub fn login(self: &Arc<Self>, session: &SessionPolicy, user: &str) -> Result<Entry, Refusal> {
+        let mut entry = Entry { seat: Seat { limits: Arc::clone(self), places: Vec::new() }, would: None };
+        for (policy, enforced, quotas) in session.quotas() {
+            let logins =
+                quotas.logins.filter(|rate| !self.meter(policy, user, Limit::Logins, *rate).spend(NonZeroU32::MIN));
+            let logins = logins.map(|rate| (Limit::Logins, format!("more than {rate} logins of user \"{user}\"")));
+            let over = logins.or_else(|| {
+                let most = quotas.sessions?;
+                let full = !self.take(&mut entry.seat, (Arc::clone(policy), user.into()), most, enforced);
+                full.then(|| (Limit::Sessions, format!("more than {most} sessions of user \"{user}\"")))
+            });
+            if let Some((limit, sentence)) = over {
+                let refusal = session.over(policy, limit, sentence);
+                if enforced {
+                    return Err(refusal);
+                }
+                entry.would = entry.would.or(Some(refusal));
+            }
+        }
+        Ok(entry)
+    }
+
+    /// The meters of the statements of a session of this user.
+    pub fn meters(&self, session: &SessionPolicy, user: &str) -> Meters {
+        let mut meters = Vec::new();
+        for (policy, enforced, quotas) in session.quotas() {
+            for rate in &quotas.statements {
+                let meter = self.meter(policy, user, Limit::Statements, *rate);
+                meters.push(Counted { policy: Arc::clone(policy), rate: *rate, enforced, meter });
+            }
+        }
+        Meters(meters)
+    }
+
+    /// Takes a place, where there is one left; where nothing is enforced, also one more than there is.
+    fn take(&self, seat: &mut Seat, place: Place, most: u32, enforced: bool) -> bool {
+        let mut seats = self.seats();
+        let taken = seats.entry(place.clone()).or_default();
+        let fits = *taken < most;
+        if fits || !enforced {
+            *taken += 1;
+            seat.places.push(place);
+        }
+        fits
+    }
+
+    fn meter(&self, policy: &Arc<str>, user: &str, what: Limit, rate: Rate) -> Arc<Meter> {
+        let key = Key { policy: Arc::clone(policy), user: user.into(), what, rate };
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        if meters.len() > MANY {
+            // As fresh as a new one: nobody loses anything.
+            meters.retain(|key, meter| Arc::strong_count(meter) > 1 || meter.age() < key.rate.period.duration());
+        }
+        let meter = meters.entry(key).or_insert_with(|| Arc::new(Meter::new(rate)));
+        meter.touch();
+        Arc::clone(meter)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<Place, u32>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Meter {
+    fn touch(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn age(&self) -> Duration {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{self, Identity};
+
+    fn session(lines: &str) -> SessionPolicy {
+        let set = policy::load_text("p.yaml", &format!("policy: p\napplies_to: {{users: ['*']}}\n{lines}")).unwrap();
+        let identity = Identity {
+            user: "ann".into(),
+            database: "d".into(),
+            address: "127.0.0.1".parse().unwrap(),
+            tls: true,
+            replication: false,
+        };
+        Arc::new(set).admit(&identity).unwrap()
+    }
+
+    #[test]
+    fn statements_are_counted_for_each_user_whatever_the_session() {
+        let limits = Arc::new(Limits::default());
+        let session = session("limits: {statements: [5/hour, 3/day]}\n");
+        let meters = limits.meters(&session, "ann");
+        assert_eq!(meters.spend(2), None);
+        // Another session of hers goes on where this one is.
+        let again = limits.meters(&session, "ann");
+        assert_eq!(again.spend(1), None);
+        let over = again.spend(1).unwrap();
+        assert!(over.enforced && over.rate.to_string() == "3/day" && &*over.policy == "p");
+        assert_eq!(limits.meters(&session, "bob").spend(3), None, "another user");
+        assert!(limits.meters(&session, "eve").spend(4).is_some(), "a batch that can never be within it");
+    }
+
+    #[test]
+    fn sessions_are_counted_as_long_as_they_live() {
+        let limits = Arc::new(Limits::default());
+        let session = session("limits: {sessions: 2}\n");
+        let first = limits.login(&session, "ann").unwrap();
+        let _second = limits.login(&session, "ann").unwrap();
+        let refused = limits.login(&session, "ann").unwrap_err();
+        assert_eq!((refused.sqlstate, refused.rule.label()), ("53400", "limit"));
+        assert!(refused.reason.contains("more than 2 sessions"), "{}", refused.reason);
+        drop(first);
+        assert!(limits.login(&session, "ann").is_ok());
+        assert!(limits.login(&session, "bob").is_ok());
+        assert_eq!(limits.seats().len(), 1, "bob is gone");
+    }
+
+    #[test]
+    fn logins_are_counted_and_an_observing_policy_only_tells() {
+        let limits = Arc::new(Limits::default());
+        let enforcing = session("limits: {logins: 1/hour}\n");
+        assert!(limits.login(&enforcing, "ann").is_ok());
+        assert_eq!(limits.login(&enforcing, "ann").unwrap_err().sqlstate, "53400");
+        let observing = session("mode: observe\nlimits: {logins: 1/hour, sessions: 1}\n");
+        let limits = Arc::new(Limits::default());
+        let first = limits.login(&observing, "ann").unwrap();
+        assert!(first.would.is_none());
+        assert!(limits.login(&observing, "ann").unwrap().would.is_some());
+    }
+}

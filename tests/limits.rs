@@ -1,0 +1,180 @@
+//! What is counted, and what follows a refusal, in front of a real server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::wire::{Client, bind, error, execute, frame, parse, query, status, sync};
+use common::{Cluster, Firewall, firewall};
+
+fn shop(lines: &str) -> firewall::Options {
+    firewall::Options::policy(&format!(
+        "policy: shop\napplies_to: {{users: [app_rw]}}\nsearch_path: [public]\n\
+         allow: [{{rule: data, actions: [read, write, call], tables: ['*'], functions: ['*']}}]\n{lines}"
+    ))
+}
+
+#[track_caller]
+fn refused(client: &mut Client, bytes: &[u8]) -> (String, String) {
+    let frames = client.ask(bytes);
+    (error(&frames).field('C'), error(&frames).field('M'))
+}
+
+/// An Execute of at most so many rows.
+fn execute_some(portal: &str, rows: u32) -> Vec<u8> {
+    frame(b'E', &[portal.as_bytes(), b"\0", &rows.to_be_bytes()].concat())
+}
+
+#[test]
+fn statements_over_the_rate_are_refused_whatever_session_they_come_from() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, shop("limits: {statements: 6/hour}\n"));
+    let mut client = firewall.session("app_rw", "shop");
+    assert_eq!(status(&client.ask(&query("BEGIN"))), 'T');
+    assert_eq!(client.value("SELECT 1"), "1");
+    // Three at once, and a prepared one that is bound before it is too much.
+    assert_eq!(status(&client.ask(&query("SELECT 1; SELECT 2; SELECT 3"))), 'T');
+    client.ask(&[parse("s", "SELECT 5"), bind("", "s", &[]), execute(""), sync()].concat());
+    let (code, message) = refused(&mut client, &[bind("", "s", &[]), execute(""), sync()].concat());
+    assert_eq!(code, "53400");
+    assert!(message.contains("more than 6/hour statements of user \"app_rw\""), "{message}");
+    // What ends the transaction always may.
+    assert_eq!(status(&client.ask(&query("ROLLBACK"))), 'I');
+    let mut other = firewall.session("app_rw", "shop");
+    assert_eq!(refused(&mut other, &query("SELECT 1")).0, "53400");
+    assert_eq!(refused(&mut other, &query("COMMIT; SELECT 1")).0, "53400");
+    assert!(firewall.metric("portcullis_limit_exceeded_total", &[("limit", "statements")]) >= 3.0);
+}
+
+#[test]
+fn sessions_and_logins_over_their_limits_are_refused_before_the_server_hears_of_them() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, shop("limits: {sessions: 2}\n"));
+    let first = firewall.session("app_rw", "shop");
+    let _second = firewall.session("app_rw", "shop");
+    let mut third = firewall.connect();
+    let frames = third.try_login(&[("user", "app_rw"), ("database", "shop")]);
+    let error = error(&frames);
+    assert_eq!((error.field('S').as_str(), error.field('C').as_str()), ("FATAL", "53400"));
+    assert!(error.field('M').contains("more than 2 sessions"), "{error:?}");
+    drop(first);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut again = firewall.connect();
+        if again.try_login(&[("user", "app_rw"), ("database", "shop")]).iter().any(|frame| frame.kind == b'Z') {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the place was never free again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(firewall.metric("portcullis_limit_exceeded_total", &[("limit", "sessions")]) >= 1.0);
+
+    let firewall = Firewall::start(&cluster, shop("limits: {logins: 2/hour}\n"));
+    for _ in 0..2 {
+        drop(firewall.session("app_rw", "shop"));
+    }
+    let frames = firewall.connect().try_login(&[("user", "app_rw"), ("database", "shop")]);
+    assert_eq!(common::wire::error(&frames).field('C'), "53400");
+}
+
+#[test]
+fn a_result_of_too_many_rows_ends_the_session_by_every_way_to_ask_for_it() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, shop("limits: {result_rows: 100}\n"));
+    let many = "SELECT n FROM generate_series(1, 101) n";
+    let enough = "SELECT n FROM generate_series(1, 100) n";
+    let fetch = |count: u32| query(&format!("FETCH {count} FROM c"));
+    let ways: [(&str, Vec<Vec<u8>>); 6] = [
+        ("a query", vec![query(many)]),
+        ("an Execute", vec![[parse("", many), bind("", "", &[]), execute(""), sync()].concat()]),
+        (
+            "a portal in parts",
+            vec![[parse("", many), bind("p", "", &[]), execute_some("p", 60), execute_some("p", 60), sync()].concat()],
+        ),
+        (
+            "a cursor in parts",
+            vec![query("BEGIN"), query(&format!("DECLARE c CURSOR FOR {many}")), fetch(60), fetch(60)],
+        ),
+        ("COPY", vec![query(&format!("COPY ({many}) TO STDOUT"))]),
+        ("one of several", vec![query(&format!("SELECT 1; {many}"))]),
+    ];
+    for (way, requests) in ways {
+        let mut client = firewall.session("app_rw", "shop");
+        // As many as are allowed, again and again: that is another statement each time.
+        for _ in 0..2 {
+            assert_eq!(client.ask(&query(enough)).iter().filter(|frame| frame.kind == b'D').count(), 100, "{way}");
+        }
+        let (last, before) = requests.split_last().unwrap();
+        for request in before {
+            client.ask(request);
+        }
+        client.send(last);
+        let mut rows = 0;
+        let fatal = loop {
+            let frame = client.read().unwrap_or_else(|| panic!("{way}: closed without a word"));
+            match frame.kind {
+                b'D' | b'd' => rows += 1,
+                b'E' => break frame,
+                _ => {}
+            }
+        };
+        // The one of the first of several counts for itself.
+        assert!(rows <= 100 + usize::from(way == "one of several"), "{way}: {rows}");
+        assert_eq!((fatal.field('S').as_str(), fatal.field('C').as_str()), ("FATAL", "53400"), "{way}: {fatal:?}");
+        assert!(fatal.field('M').contains("more than 100 rows of one statement"), "{way}: {fatal:?}");
+        assert!(client.read().is_none(), "{way}: the session goes on");
+    }
+    assert_eq!(firewall.metric("portcullis_limit_exceeded_total", &[("limit", "result_rows")]), 6.0);
+
+    let observed = shop("limits: {result_rows: 100, statements: 1/hour, sessions: 1}\nmode: observe\n");
+    let firewall = Firewall::start(&cluster, observed);
+    let (mut a, mut b) = (firewall.session("app_rw", "shop"), firewall.session("app_rw", "shop"));
+    for client in [&mut a, &mut b] {
+        assert_eq!(client.ask(&query(many)).iter().filter(|frame| frame.kind == b'D').count(), 101);
+    }
+    for limit in ["result_rows", "statements", "sessions"] {
+        assert!(firewall.metric("portcullis_limit_exceeded_total", &[("limit", limit)]) >= 1.0, "{limit}");
+    }
+}
+
+#[test]
+fn a_rule_may_end_the_session_or_hold_its_refusal_back() {
+    let cluster = Cluster::default();
+    let lines = "deny:\n  - {rule: out, actions: [truncate], outcome: terminate, hint: never}\n  \
+                 - {rule: slow, actions: [delete], delay: 1500ms}\n";
+    let firewall = Firewall::start(&cluster, shop(lines));
+    let mut client = firewall.session("app_rw", "shop");
+    assert_eq!(client.value("SELECT count(*) FROM orders"), client.value("SELECT count(*) FROM orders"));
+    let pid: i32 = client.value("SELECT pg_backend_pid()").parse().unwrap();
+    client.send(&query("TRUNCATE orders"));
+    let fatal = client.read().unwrap();
+    assert_eq!((fatal.field('S').as_str(), fatal.field('C').as_str()), ("FATAL", "42501"));
+    assert!(fatal.field('D').contains("rule \"out\"") && fatal.field('H') == "never", "{fatal:?}");
+    assert!(client.read().is_none());
+    // The server's session is gone, too.
+    let mut other = firewall.session("app_rw", "shop");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let alive = format!("SELECT count(*) FROM pg_catalog.pg_locks WHERE pid = {pid}");
+    while other.value(&alive) != "0" {
+        assert!(Instant::now() < deadline, "the server's session lives on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+
+    let begun = Instant::now();
+    assert_eq!(refused(&mut other, &query("DELETE FROM orders")).0, "42501");
+    assert!(begun.elapsed() >= Duration::from_millis(1500), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let pipeline =
+        [parse("", "SELECT 1"), bind("", "", &[]), execute(""), sync(), query("DELETE FROM orders")].concat();
+    other.send(&pipeline);
+    assert_eq!(status(&other.until_ready()), 'I', "what came before isn't held back");
+    other.until_ready();
+    // Inside a transaction block its locks would be held as long: at once.
+    other.ask(&query("BEGIN"));
+    let begun_in_block = Instant::now();
+    assert_eq!(refused(&mut other, &query("DELETE FROM orders")).0, "42501");
+    let took = begun_in_block.elapsed();
+    other.ask(&query("ROLLBACK"));
+    assert!(took < Duration::from_millis(1400) || begun.elapsed() > Duration::from_secs(20), "{took:?}");
+}
