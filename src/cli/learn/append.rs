@@ -124,10 +124,11 @@ fn may_be_appended(found: &Found) -> Result<(), String> {
             ));
         }
     }
+    let facts = found.facts.as_ref().ok_or("the log has no Facts of it")?;
+    let facts: Facts = serde_json::from_str(facts).map_err(|error| format!("its Facts can't be read: {error}"))?;
+    learn::may_be_listed(&Facts { hash: found.hash.parse().ok(), ..facts })?;
     if found.score >= learn::SUSPICIOUS {
         return Err(format!("it looks like an injection (score {})", found.score));
     }
-    let facts = found.facts.as_ref().ok_or("the log has no Facts of it")?;
-    let facts: Facts = serde_json::from_str(facts).map_err(|error| format!("its Facts can't be read: {error}"))?;
-    learn::may_be_listed(&Facts { hash: found.hash.parse().ok(), ..facts })
+    Ok(())
 }
