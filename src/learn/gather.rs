@@ -11,6 +11,9 @@ use crate::sql;
 /// From this score of its signs of an injection on nothing is learned.
 pub(crate) const SUSPICIOUS: u32 = 3;
 
+/// As many sessions are remembered of a statement: more tell nothing.
+const ENOUGH: usize = 16;
+
 /// What reading the logs came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -35,7 +38,7 @@ pub(crate) struct Seen {
     pub passed: u64,
     pub first: Option<jiff::Timestamp>,
     pub last: Option<jiff::Timestamp>,
-    /// Who sent it: two of them are enough.
+    /// Sessions that sent it, [`ENOUGH`] of them.
     pub sessions: BTreeSet<usize>,
     pub simple: bool,
     pub extended: bool,
@@ -55,7 +58,6 @@ pub(crate) struct Seen {
 pub(crate) struct User {
     pub databases: BTreeSet<String>,
     pub address: Option<IpAddr>,
-    pub sessions: BTreeSet<usize>,
     pub statements: Vec<Seen>,
     /// By the number of the text; those that weren't read, by what they show.
     places: HashMap<Key, usize>,
@@ -159,7 +161,6 @@ impl Gathering {
             user.databases.insert(record.database.to_string());
         }
         user.address.get_or_insert_with(|| record.ip());
-        user.sessions.insert(session);
         let key = number.map_or_else(|| Key::Unread(record.statement.as_ref().into()), Key::Known);
         let next = user.statements.len();
         let place = *user.places.entry(key).or_insert(next);
@@ -265,7 +266,9 @@ impl Seen {
         self.runs += u64::from(record.is_run());
         self.first = Some(self.first.map_or(record.time, |first| first.min(record.time)));
         self.last = self.last.max(Some(record.time));
-        self.sessions.insert(session);
+        if self.sessions.len() < ENOUGH {
+            self.sessions.insert(session);
+        }
         match record.is_extended() {
             true => self.extended = true,
             false => self.simple = true,
@@ -299,7 +302,6 @@ impl User {
         let mut places: HashMap<(usize, &str), usize> = HashMap::new();
         for user in users {
             all.databases.extend(user.databases.iter().cloned());
-            all.sessions.extend(&user.sessions);
             all.address = all.address.or(user.address);
             for seen in &user.statements {
                 let key = (seen.known.as_ref().map_or(0, |known| Arc::as_ptr(known).addr()), &*seen.text);

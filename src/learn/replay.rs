@@ -164,6 +164,7 @@ pub struct Report {
 
 const AT_BIND: &str = "depends on a value that comes with Bind or was not recorded";
 const NOT_READ: &str = "the log has no Facts of it (too long, not convertible)";
+const SECOND: &str = "was refused because two parsers read it differently, which takes the text";
 const STATE: &str =
     "was refused for what the session or its user had done before (quarantine, block, rate, unknown name)";
 
@@ -351,7 +352,7 @@ impl Replay {
         let old = match &mut self.old {
             Some(old) => old.think((number, &person), text, &self.texts, record),
             None if record.verdict == "refuse" && is_of_state(record) && matches!(new, Thought::Passes { .. }) => {
-                Thought::Untold(STATE)
+                Thought::Untold(if record.rule == "disagreement" { SECOND } else { STATE })
             }
             None if record.verdict == "refuse" => Thought::Refused(Blame::recorded(record)),
             None => Thought::Passes { observed: None },
