@@ -3,6 +3,7 @@
 //! Judged is what was recorded: Facts, user, database, address, protocol, the time of the line. The texts themselves are not
 //! there, and neither are bound values; what depends on them is counted as such, and never guessed.
 
+use std::cmp::Reverse;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -402,7 +403,7 @@ impl Replay {
                     RuleReport { policy, rule, place, times, statements, users, examples }
                 })
                 .collect();
-            rules.sort_by(|a, b| b.times.cmp(&a.times));
+            rules.sort_by_key(|rule| Reverse(rule.times));
             rules
         };
         let untold = self.untold.into_iter().map(|(why, group)| {
@@ -436,7 +437,7 @@ impl Group {
 
     fn told(self) -> (u64, usize, Vec<String>, Vec<Example>) {
         let mut examples: Vec<Example> = self.reasons.into_values().collect();
-        examples.sort_by(|a, b| b.times.cmp(&a.times));
+        examples.sort_by_key(|example| Reverse(example.times));
         examples.truncate(EXAMPLES);
         (self.times, self.statements.len(), self.users.into_iter().collect(), examples)
     }
