@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use portcullis::blocks::Blocks;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
@@ -75,8 +76,10 @@ fn engine() -> Engine {
     let session = set.admit(&identity).unwrap();
     let metrics = Arc::new(Metrics::new(&["unknown"], &[]));
     let watch = Watch::new(Arc::new(Quarantine::new(Duration::from_secs(900), Arc::clone(&metrics))), &identity);
+    let blocks = Arc::new(Blocks::in_memory(Arc::clone(&metrics)));
+    let blocks = portcullis::blocks::Watch::new(blocks, &identity.user);
     let tell = Teller::new(metrics, &identity, 1);
-    Engine::new(session, tell, Arc::new(Cache::new(32 << 20, 1 << 30)), watch, false, false)
+    Engine::new(session, tell, Arc::new(Cache::new(32 << 20, 1 << 30)), watch, blocks, false, false)
 }
 
 /// What one Query costs from the frame's arrival to its release, when the text came before.

@@ -1,8 +1,9 @@
-//! Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`. It reads, it changes nothing: only GET and HEAD exist.
+//! Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`, which only read, and the calls below `/v1`, which change something.
 //!
 //! The port is on loopback by default. Everything about one connection is bounded: one request, its headers in size,
-//! number and time, no body, the whole of it in time; and so is the number of connections.
+//! number and time, a body only of a call and a short one, the whole of it in time; and so is the number of connections.
 
+mod calls;
 mod health;
 mod readiness;
 
@@ -12,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State as Shared};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::extract::{Extension, Request, State as Shared};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -23,6 +24,8 @@ use subtle::ConstantTimeEq;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+use crate::admin::calls::Caller;
+use crate::blocks::Blocks;
 use crate::config::Secret;
 use crate::metrics::Metrics;
 pub use readiness::{PROBE_STALE, Readiness, Reason};
@@ -47,6 +50,8 @@ pub struct State {
     pub token: Option<Secret>,
     /// The directory of the policies: its file system is what `/health` looks at.
     pub policies: PathBuf,
+    /// What the calls make and lift.
+    pub blocks: Arc<Blocks>,
 }
 
 /// Serves until it is dropped.
@@ -57,8 +62,8 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
         // The semaphore is never closed, so this can't fail; a closed one would end the admin server, not the proxy.
         let Ok(slot) = slots.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((socket, _)) => {
-                let router = router.clone();
+            Ok((socket, peer)) => {
+                let router = router.clone().layer(Extension(Caller(peer)));
                 tokio::spawn(async move {
                     connection(socket, router).await;
                     drop(slot);
@@ -85,6 +90,7 @@ async fn connection(socket: TcpStream, router: Router) {
 }
 
 fn router(state: Arc<State>) -> Router {
+    let calls = calls::router(&state);
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/health", get(health))
@@ -94,6 +100,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .merge(guarded)
+        .merge(calls)
         .with_state(state)
         .layer(middleware::map_response(security_headers))
 }
@@ -130,13 +137,21 @@ fn json(status: StatusCode, value: &serde_json::Value) -> Response {
 /// Asks for the bearer token where one is configured.
 async fn authorise(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     let Some(token) = &state.token else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    // Compared in a time that does not tell how much of it is right.
-    if given.is_some_and(|given| given.ct_eq(token.expose().as_bytes()).into()) {
+    if bears(request.headers(), token) {
         return next.run(request).await;
     }
-    let challenge = [(header::WWW_AUTHENTICATE, "Bearer realm=\"portcullis\"")];
-    (StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response()
+    (StatusCode::UNAUTHORIZED, CHALLENGE, "a bearer token is needed\n").into_response()
+}
+
+/// What a request is asked for that lacks the token.
+const CHALLENGE: [(HeaderName, HeaderValue); 1] =
+    [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"portcullis\""))];
+
+/// Whether a request carries the token.
+fn bears(headers: &HeaderMap, token: &Secret) -> bool {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    // Compared in a time that does not tell how much of it is right.
+    given.is_some_and(|given| given.ct_eq(token.expose().as_bytes()).into())
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110 §11.1).

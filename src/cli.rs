@@ -1,5 +1,6 @@
 //! The command line: one file for each sub-command.
 
+pub mod block;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -37,7 +38,8 @@ Examples:
   portcullis learn audit.jsonl --out learned/  write policies that allow what was recorded
   portcullis replay audit.jsonl --policies learned/
   portcullis selftest --policies policies/     fire the catalogue of attacks at them
-  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'";
+  portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'
+  portcullis block --hash HASH --for 2h --reason 'locks the shop'";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -60,6 +62,9 @@ enum Command {
     /// Fire the catalogue of attacks at policies, and report what would pass
     #[command(after_help = selftest::EXAMPLES)]
     Selftest(selftest::Args),
+    /// Refuse a statement or a user at once, for a while, on a running firewall
+    #[command(after_help = block::EXAMPLES)]
+    Block(block::Args),
     /// Start a throw-away PostgreSQL with the firewall in front of it, and take a tour
     Demo(demo::Args),
 }
@@ -87,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Learn(args) => learn::run(*args),
         Command::Replay(args) => replay::run(args),
         Command::Selftest(args) => selftest::run(args),
+        Command::Block(args) => block::run(args),
         Command::Demo(args) => demo::run(args),
     }
 }

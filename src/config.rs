@@ -48,6 +48,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long a user who touched a decoy is shut out at that address; zero = not at all.
     pub quarantine: Duration,
+    /// Where what the process is told survives it. None = nothing does.
+    pub state_dir: Option<PathBuf>,
     /// How much a client is told about a refusal; a policy may say less, never more.
     pub errors: Errors,
     /// How log lines look.
@@ -233,6 +235,7 @@ impl Config {
             connect_timeout: settings.duration("connect_timeout", Duration::from_secs(10))?,
             drain_timeout: settings.duration("drain_timeout", Duration::from_secs(30))?,
             quarantine: settings.duration_or_zero("quarantine", Duration::from_secs(15 * 60))?,
+            state_dir: settings.path("state_dir"),
             errors: settings.word(
                 "errors",
                 &[("detailed", Errors::Detailed), ("terse", Errors::Terse)],

@@ -11,8 +11,9 @@
 //!           │         ├─────▶ limits ─▶ policy
 //!           │         ├─────▶ audit ──▶ detect, sql
 //!           │         └─────▶ wire, metrics, config
-//!           └─▶ admin ─▶ metrics, policy, config
-//! policy, config ─▶ units
+//!           └─▶ admin ─▶ blocks, metrics, policy, config
+//! session ─▶ blocks ─▶ sql, metrics
+//! policy, config, blocks ─▶ units
 //! ```
 
 // One sentence each, as plain comments: a `///` here would make rustdoc look for the links of a module's own `//!` here.
@@ -32,7 +33,7 @@ pub mod attacks;
 // Wires everything together: listener, accept loop, probes, drain.
 pub mod server;
 
-// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`.
+// Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `/health`, and the calls that make and lift blocks.
 pub mod admin;
 
 // One client from accept to close.
@@ -43,6 +44,8 @@ pub mod limits;
 
 // The audit log.
 pub mod audit;
+// Emergency blocks: what an administrator has shut out for a while.
+pub mod blocks;
 
 // Facts and signals of an attempt at SQL injection.
 pub mod detect;

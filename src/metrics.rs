@@ -19,7 +19,7 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metrics::label::{Event, Leg, OpinionLabel, Remembered, VerdictLabel};
+use crate::metrics::label::{AdminCall, AdminOutcome, Event, Leg, OpinionLabel, Remembered, VerdictLabel};
 pub use table::{Kind, Metric, PROCESS, TABLE};
 
 /// Policies that get a label of their own; the next ones count under [`OTHER`].
@@ -156,6 +156,70 @@ pub mod label {
         }
     }
 
+    /// `call` of administrative calls.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AdminCall {
+        /// A block was to be made.
+        Block,
+        /// One was to be lifted.
+        Lift,
+        /// They were asked for.
+        List,
+        /// One ended by itself.
+        Expire,
+    }
+
+    impl AdminCall {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [AdminCall; 4] = [AdminCall::Block, AdminCall::Lift, AdminCall::List, AdminCall::Expire];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                AdminCall::Block => "block",
+                AdminCall::Lift => "lift",
+                AdminCall::List => "list",
+                AdminCall::Expire => "expire",
+            }
+        }
+    }
+
+    /// `outcome` of administrative calls.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AdminOutcome {
+        Done,
+        /// Who called may not.
+        Refused,
+        /// It can't be understood.
+        Invalid,
+        /// There is no such block.
+        NotFound,
+        /// There is no room, or the disk failed.
+        Failed,
+    }
+
+    impl AdminOutcome {
+        /// Every value; a value's place is `self as usize`.
+        pub const ALL: [AdminOutcome; 5] = [
+            AdminOutcome::Done,
+            AdminOutcome::Refused,
+            AdminOutcome::Invalid,
+            AdminOutcome::NotFound,
+            AdminOutcome::Failed,
+        ];
+
+        /// The value as Prometheus sees it.
+        pub fn as_str(self) -> &'static str {
+            match self {
+                AdminOutcome::Done => "done",
+                AdminOutcome::Refused => "refused",
+                AdminOutcome::Invalid => "invalid",
+                AdminOutcome::NotFound => "not_found",
+                AdminOutcome::Failed => "failed",
+            }
+        }
+    }
+
     /// `leg` of TLS sessions.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub enum Leg {
@@ -199,6 +263,8 @@ pub struct Metrics {
     upstream_up: IntGauge,
     sessions: IntGauge,
     quarantined: IntGauge,
+    blocks: IntGaugeVec,
+    admin_calls: IntCounterVec,
     session_tls: IntCounterVec,
     session_panics: IntCounter,
     accept_errors: IntCounter,
@@ -217,7 +283,7 @@ pub struct Metrics {
     cache_bytes: IntGauge,
     limits: IntCounterVec,
     alerts: IntCounterVec,
-    audit_dropped: IntGauge,
+    audit_dropped: IntCounter,
     /// The policies that have labels of their own.
     policies: Mutex<HashMap<String, Arc<PolicyMetrics>>>,
     /// The pairs `policy NUL rule` that have labels of their own.
@@ -276,6 +342,16 @@ impl Metrics {
                 session_tls.with_label_values(&[leg.as_str(), version]);
             }
         }
+        let admin_calls = counters(&registry, &table::ADMIN_CALLS);
+        for call in AdminCall::ALL {
+            for outcome in AdminOutcome::ALL {
+                admin_calls.with_label_values(&[call.as_str(), outcome.as_str()]);
+            }
+        }
+        let blocks = gauges(&registry, &table::BLOCKS);
+        for kind in ["hash", "user"] {
+            blocks.with_label_values(&[kind]);
+        }
         Metrics {
             groups: groups.to_vec(),
             techniques: techniques.to_vec(),
@@ -288,6 +364,8 @@ impl Metrics {
             upstream_up: gauge(&registry, &table::UPSTREAM_UP),
             sessions: gauge(&registry, &table::SESSIONS),
             quarantined: gauge(&registry, &table::QUARANTINED),
+            blocks,
+            admin_calls,
             session_tls,
             session_panics: counter(&registry, &table::SESSION_PANICS),
             accept_errors: counter(&registry, &table::ACCEPT_ERRORS),
@@ -306,7 +384,7 @@ impl Metrics {
             cache_bytes: gauge(&registry, &table::CACHE_BYTES),
             limits,
             alerts: counters(&registry, &table::ALERTS),
-            audit_dropped: gauge(&registry, &table::AUDIT_DROPPED),
+            audit_dropped: counter(&registry, &table::AUDIT_DROPPED),
             policies: Mutex::default(),
             rules: Mutex::default(),
             registry,
@@ -368,7 +446,7 @@ impl Metrics {
 
     /// Lines of the audit log that could not be written so far.
     pub fn audit_dropped(&self, lines: u64) {
-        self.audit_dropped.set(i64::try_from(lines).unwrap_or(i64::MAX));
+        self.audit_dropped.inc_by(lines.saturating_sub(self.audit_dropped.get()));
     }
 
     /// Counts what was remembered of a text.
@@ -439,6 +517,18 @@ impl Metrics {
     /// How many users are shut out now, each at one address.
     pub fn quarantined(&self, pairs: usize) {
         self.quarantined.set(i64::try_from(pairs).unwrap_or(i64::MAX));
+    }
+
+    /// How many emergency blocks of statements and of users are in force now.
+    pub fn blocks(&self, hashes: usize, users: usize) {
+        for (kind, number) in [("hash", hashes), ("user", users)] {
+            self.blocks.with_label_values(&[kind]).set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts an administrative call.
+    pub fn admin_call(&self, call: AdminCall, outcome: AdminOutcome) {
+        self.admin_calls.with_label_values(&[call.as_str(), outcome.as_str()]).inc();
     }
 
     /// A session began; each needs its [`Metrics::session_closed`]. [`Metrics::session`] can't be forgotten.

@@ -519,6 +519,20 @@ impl SessionPolicy {
         self.refused(self.quarantined("42501"))
     }
 
+    /// The refusal of a statement, or of everything that a user wants, that an administrator has blocked for now: `reason` says so.
+    pub fn blocked(&self, reason: String, sqlstate: &'static str) -> Refusal {
+        Refusal {
+            hint: Some("ask the firewall's administrators, who blocked it; `portcullis block --list` shows who, and when it ends".into()),
+            terse: self.terse(),
+            ..Refusal::new(self.name().clone(), RuleRef::Block, reason, sqlstate)
+        }
+    }
+
+    /// The verdict on it.
+    pub fn judge_blocked(&self, reason: String) -> Judgement {
+        self.refused(self.blocked(reason, "42501"))
+    }
+
     /// A refusal that no rule can lift.
     fn fixed(&self, rule: RuleRef, sqlstate: &'static str, reason: String) -> Judgement {
         let policy = self.name().clone();

@@ -19,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::admin::{self, Readiness};
 use crate::audit::{Audit, AuditError, Target};
+use crate::blocks::{Blocks, FileError};
 use crate::config::{AuditLog, Config};
 use crate::detect::Technique;
 use crate::metrics::Metrics;
@@ -37,7 +38,7 @@ const HANDSHAKES: usize = 1_000;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
-/// The quarantine is looked through this often.
+/// The quarantine and the blocks are looked through this often.
 const RELEASE_EVERY: Duration = Duration::from_secs(1);
 
 /// What the process was told to do.
@@ -60,6 +61,8 @@ pub enum ServerError {
     Tls(#[from] TlsFileError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+    #[error(transparent)]
+    Blocks(#[from] FileError),
     #[error(transparent)]
     Certificates(#[from] DifferentCertificates),
 }
@@ -112,14 +115,19 @@ impl Server {
         // In this order: files that change in between are read again by the watch.
         let certificates = reload::fingerprint(&config);
         let legs = Legs::read(&config)?;
-        let listener = listen("PostgreSQL clients", config.listen).await?;
-        let admin = listen("the admin server", config.admin).await?;
-
         let audit = Audit::open(&match &config.audit_log {
             AuditLog::Off => Target::Off,
             AuditLog::Stdout => Target::Stdout,
             AuditLog::File(path) => Target::File(path.clone()),
         })?;
+        let blocks = match &config.state_dir {
+            Some(directory) => Blocks::open(directory, Arc::clone(&metrics), jiff::Timestamp::now())?,
+            None => Blocks::in_memory(Arc::clone(&metrics)),
+        };
+        let blocks = Arc::new(blocks.auditing(audit.clone()));
+        let listener = listen("PostgreSQL clients", config.listen).await?;
+        let admin = listen("the admin server", config.admin).await?;
+
         let readiness = Arc::new(Readiness::default());
         let (ending, watch_ending) = watch::channel(false);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
@@ -134,6 +142,7 @@ impl Server {
             quarantine,
             limits: Arc::default(),
             audit,
+            blocks,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
             handshakes: Semaphore::new(HANDSHAKES),
@@ -180,6 +189,7 @@ impl Server {
             readiness: readiness.clone(),
             token: shared.config.admin_token.clone(),
             policies: shared.config.policies.clone(),
+            blocks: Arc::clone(&shared.blocks),
         };
         // Ended when this function returns: the admin server says "draining" until the last session is over.
         let mut background = JoinSet::new();
@@ -187,7 +197,7 @@ impl Server {
 
         startup_check(&shared.config, &shared.legs.load_full()).await?;
         background.spawn(probe(shared.clone(), readiness.clone()));
-        background.spawn(release(Arc::clone(&shared.quarantine)));
+        background.spawn(release(Arc::clone(&shared.quarantine), Arc::clone(&shared.blocks)));
 
         let drain_timeout = shared.config.drain_timeout;
         let metrics = shared.metrics.clone();
@@ -227,13 +237,17 @@ async fn probe(shared: Arc<Shared>, readiness: Arc<Readiness>) {
     }
 }
 
-/// Lets those out of quarantine whose time is over. They aren't held any longer anyway: this is for the metric and the log.
-async fn release(quarantine: Arc<Quarantine>) {
+/// Lets those out of quarantine whose time is over, and ends the blocks whose time is. They don't hold any longer anyway: this is
+/// for the metric, the log and the file.
+async fn release(quarantine: Arc<Quarantine>, blocks: Arc<Blocks>) {
     let mut timer = tokio::time::interval(RELEASE_EVERY);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
         quarantine.release(Instant::now());
+        let blocks = Arc::clone(&blocks);
+        // It may wait for the disk. A panic there is told by the runtime, and the next second tries again.
+        let _ = tokio::task::spawn_blocking(move || blocks.release(jiff::Timestamp::now())).await;
     }
 }
 

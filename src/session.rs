@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit::{self, Audit, Event};
+use crate::blocks::{self, Blocks};
 use crate::config::{Config, Errors};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub struct Shared {
     /// What is counted over time and over sessions.
     pub limits: Arc<Limits>,
     pub audit: Audit,
+    /// What is blocked for now.
+    pub blocks: Arc<Blocks>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
     /// True once the sessions that are left are to end.
@@ -141,7 +144,8 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number).with_audit(shared.audit.clone());
     let terse = shared.config.errors == Errors::Terse;
     let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
-    let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, identity.replication, terse);
+    let blocks = blocks::Watch::new(Arc::clone(&shared.blocks), &identity.user);
+    let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, blocks, identity.replication, terse);
     let mut engine = engine.counting(Arc::clone(&shared.limits), &identity.user);
     let mut registered = None;
     let on_key = |pid, key| {

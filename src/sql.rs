@@ -67,9 +67,18 @@ pub struct Analysis {
 pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
     let tree = parse::parse(text)?;
     let facts = walk::facts(text, &tree, reading)?;
-    let hash::Marks { hash, inline, secret } = hash::marks(text, &tree);
-    let facts = Facts { hash, inline, secret, ..facts };
+    let hash::Marks { hash, parts, inline, secret } = hash::marks(text, &tree);
+    let facts = Facts { hash, parts, inline, secret, ..facts };
     Ok(Analysis { tree, facts })
+}
+
+/// Gives a text its hash that has none because it is long: where a block must be held against everything.
+pub fn hash_however_long(text: &str, analysis: &mut Analysis) {
+    if analysis.facts.hash.is_none()
+        && let Some((hash, parts)) = hash::of_any_length(text, &analysis.tree)
+    {
+        (analysis.facts.hash, analysis.facts.parts) = (Some(hash), parts);
+    }
 }
 
 /// What a FunctionCall message does on a server of this major version: `fastpath` on the function, and everything that a

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use portcullis::blocks::{Blocks, Wanted};
 use portcullis::detect::Technique;
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
@@ -73,8 +75,15 @@ fn engine() -> Engine {
     // Somebody is in it, at least.
     quarantine.begin(&Identity { user: "mallory".into(), ..identity.clone() }, Instant::now());
     let watch = Watch::new(quarantine, &identity);
+    // Somebody else and another statement are blocked, too.
+    let blocks = Arc::new(Blocks::in_memory(Arc::clone(&metrics)));
+    for target in [&br#"{"user": "eve""#[..], br#"{"hash": "0123456789abcdef0123456789abcdef""#] {
+        let body = [target, br#", "for": "1h", "reason": "a test"}"#].concat();
+        blocks.make(Wanted::from_json(&body, Timestamp::now()).unwrap(), "a test", Timestamp::now()).unwrap();
+    }
+    let blocks = portcullis::blocks::Watch::new(blocks, &identity.user);
     let tell = Teller::new(metrics, &identity, 1);
-    Engine::new(session, tell, Arc::new(Cache::new(1 << 20, 0)), watch, false, false)
+    Engine::new(session, tell, Arc::new(Cache::new(1 << 20, 0)), watch, blocks, false, false)
 }
 
 /// Passes whole or not at all.

@@ -165,7 +165,10 @@ fn a_broken_policy_is_told_with_file_line_and_suggestion() {
             "policy: shop\napplies_to: {users: [a]}\nsearch_path: [public]\nallow: [{rule: r, actions: [selct], tables: ['*']}]\n",
             &["shop.yaml:4", "selct", "select"],
         ),
-        ("policy: shop\napplies_to: {users: [a]}\nrequire: {client_cert: {cn: x}}\n", &["shop.yaml:3", "client_cert", "later"]),
+        (
+            "policy: shop\napplies_to: {users: [a]}\nrequire: {client_cert: {cn: x}}\n",
+            &["shop.yaml:3", "client_cert", "later"],
+        ),
         ("", &["polic"]),
     ] {
         let output = check(yaml);

@@ -6,11 +6,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
+mod calls;
+
 const DEADLINE: Duration = Duration::from_secs(20);
 
 async fn start(token: Option<&str>) -> (SocketAddr, Arc<State>) {
+    let metrics = Arc::new(Metrics::new(&["read", "unknown"], &["constant_true"]));
     let state = Arc::new(State {
-        metrics: Arc::new(Metrics::new(&["read", "unknown"], &["constant_true"])),
+        blocks: Arc::new(Blocks::in_memory(Arc::clone(&metrics))),
+        metrics,
         readiness: Arc::default(),
         token: token.map(|t| Secret::new(t.to_owned())),
         policies: std::env::temp_dir(),

@@ -158,8 +158,8 @@ pub struct Loaded {
 /// A call of an administrator's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminCall {
-    /// Where it came from.
-    pub address: String,
+    /// Who called: the token and the address, or `time` for what ended by itself.
+    pub by: String,
     /// What was asked.
     pub call: String,
     pub outcome: String,

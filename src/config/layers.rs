@@ -26,6 +26,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ("connect_timeout", "TCP and TLS to one address of the upstream (10s)"),
     ("drain_timeout", "how long sessions may go on after SIGTERM (30s)"),
     ("quarantine", "how long a user who touched a decoy is shut out at that address (15m); 0 only raises the alarm"),
+    ("state_dir", "directory that keeps the emergency blocks over a restart (none: they end with the process)"),
     ("errors", "detailed or terse: what a refusal tells the client (detailed; terse under profile production)"),
     ("log_format", "text or json (text)"),
     ("audit_log", "off, stdout or a file: one JSON line for every statement, login, session, load and call (off)"),

@@ -56,6 +56,10 @@ table! {
         "Client sessions that are open now.";
     QUARANTINED = Gauge "portcullis_quarantined" []
         "Pairs of user and address that are shut out now because they touched a decoy.";
+    BLOCKS = Gauge "portcullis_blocks" ["kind"]
+        "Emergency blocks that are in force now, by what they are of.";
+    ADMIN_CALLS = Counter "portcullis_admin_calls_total" ["call", "outcome"]
+        "Administrative calls, by what was called for and what came of it.";
     SESSION_TLS = Counter "portcullis_session_tls_total" ["leg", "version"]
         "Sessions by the TLS version of each leg; none is plaintext.";
     SESSION_PANICS = Counter "portcullis_session_panics_total" []
@@ -88,7 +92,7 @@ table! {
         "Messages over a limit, refused or only observed.";
     ALERTS = Counter "portcullis_rule_alerts_total" ["policy", "rule", "severity", "verdict"]
         "Uses of rules that have a severity: statements that a deny rule refused, or an allow rule let pass.";
-    AUDIT_DROPPED = Gauge "portcullis_audit_lines_lost" []
+    AUDIT_DROPPED = Counter "portcullis_audit_lines_lost_total" []
         "Lines of the audit log that could not be written since the start.";
     REMEMBERED = Counter "portcullis_texts_total" ["remembered"]
         "Texts judged, by what was remembered of them: the verdict, the facts, or nothing.";

@@ -477,7 +477,7 @@ fn sequel(reader: &mut Reader<'_>, outcome: Option<&Node>, delay: Option<&Node>)
     let text = reader.text(node, "delay")?;
     match units::duration(&text.value) {
         Some(delay) if !delay.is_zero() && delay <= LONGEST_DELAY => {
-            Some(At { value: Sequel::Delays(delay), place: node.place })
+            Some(At { value: Sequel::Delays(delay.into()), place: node.place })
         }
         Some(_) => {
             reader.error(node.place, "delay is more than 0 and at most 10s");

@@ -121,9 +121,25 @@ pub enum Sequel {
     #[default]
     Fails,
     /// It fails after this time; at once inside a transaction block, which would keep its locks meanwhile.
-    Delays(Duration),
+    Delays(Delay),
     /// The session ends.
     Terminates,
+}
+
+/// How long a refusal is held back, in milliseconds: it is at most ten seconds, and a refusal is moved about a lot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay(u16);
+
+impl From<Duration> for Delay {
+    fn from(duration: Duration) -> Delay {
+        Delay(u16::try_from(duration.as_millis()).unwrap_or(u16::MAX))
+    }
+}
+
+impl From<Delay> for Duration {
+    fn from(delay: Delay) -> Duration {
+        Duration::from_millis(u64::from(delay.0))
+    }
 }
 
 /// `severity:` of a rule: the label of its uses in metrics, and a field of the audit log.

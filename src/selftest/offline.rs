@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attacks::{Fence, Opening, Step, Way, frames};
+use crate::blocks::{self, Blocks};
 use crate::metrics::Metrics;
 use crate::policy::{Identity, PolicySet, SessionPolicy};
 use crate::selftest::subject::{Subject, allows};
@@ -73,7 +74,9 @@ fn played(
     let tell = Teller::new(Arc::clone(metrics), &subject.identity, 0);
     // Each attack is judged by itself: one that touches a decoy must not stop the next one.
     let watch = Watch::new(Arc::new(Quarantine::new(Duration::ZERO, Arc::clone(metrics))), &subject.identity);
-    let mut engine = Engine::new(session, tell, Arc::new(Cache::new(CACHE, ANALYSIS)), watch, replication, false);
+    let blocks = blocks::Watch::new(Arc::new(Blocks::in_memory(Arc::clone(metrics))), &subject.identity.user);
+    let cache = Arc::new(Cache::new(CACHE, ANALYSIS));
+    let mut engine = Engine::new(session, tell, cache, watch, blocks, replication, false);
     for (name, value) in [("client_encoding", "UTF8"), ("server_encoding", "UTF8"), ("server_version", "18.0")] {
         server(&mut engine, &frames::frame(b'S', format!("{name}\0{value}\0").as_bytes()));
     }

@@ -8,11 +8,13 @@ mod answers;
 mod counting;
 mod outcome;
 mod renew;
+mod shut_out;
 mod wording;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::blocks;
 use crate::limits::Limits;
 use crate::policy::{Admission, Approved, Judgement, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
@@ -173,6 +175,8 @@ pub struct Engine {
     enforces: bool,
     /// Whether the session's user is shut out for a while.
     quarantine: Watch,
+    /// What is blocked for now.
+    blocks: blocks::Watch,
     /// The proxy's own `errors: terse`; a policy may say so too.
     terse: bool,
     replication: bool,
@@ -225,6 +229,7 @@ impl Engine {
         tell: Teller,
         cache: Arc<Cache>,
         quarantine: Watch,
+        blocks: blocks::Watch,
         replication: bool,
         terse: bool,
     ) -> Engine {
@@ -233,6 +238,7 @@ impl Engine {
         Engine {
             admission,
             quarantine,
+            blocks,
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             withholds_rows: policy.withholds_rows(),
@@ -354,9 +360,8 @@ impl Engine {
             Frontend::Execute => Asked::Execute,
             Frontend::Close => Asked::Close,
         };
-        // Before anything that is remembered of texts and names.
-        let judged = if self.enforces && asked != Asked::Close && self.quarantine.holds() {
-            Ok(self.shut_out(asked, turn))
+        let judged = if let Some(judgement) = self.shut_out(asked) {
+            Ok(self.unheard(asked, turn, judgement))
         } else {
             match asked {
                 Asked::Query => self.query(turn),
@@ -448,6 +453,9 @@ impl Engine {
             (Ok(portal), Ok(statement)) => (portal, statement),
             (Err(judgement), _) | (_, Err(judgement)) => return Ok(self.verdict(Asked::Bind, turn, *judgement)),
         };
+        if let Some(blocked) = self.blocked(Asked::Bind, Target::Statement(b""), &statement) {
+            return Ok(self.verdict(Asked::Bind, turn, blocked));
+        }
         let Some(behind) = self.statements.get(&statement) else {
             if self.doomed {
                 return Ok(turn.unjudged(Unjudged::Skipped));
@@ -459,7 +467,10 @@ impl Engine {
             self.runs.made(&portal);
         }
         if behind.is_settled() {
-            // The common case: nothing to ask again, nothing to allocate.
+            // The common case: nothing to ask again, nothing to allocate. Where something is blocked the portal must not hold more
+            // than it has to.
+            let narrow = if self.blocks.any() { self.statements.found(&statement) } else { None };
+            let behind = narrow.as_ref().unwrap_or(behind);
             if self.portals.made(&portal, behind).is_err() {
                 let judgement = too_many_names(&self.policy);
                 return Ok(self.verdict(Asked::Bind, turn, judgement));
@@ -500,6 +511,9 @@ impl Engine {
             Ok(name) => name,
             Err(judgement) => return self.verdict(asked, turn, *judgement),
         };
+        if let Some(blocked) = self.blocked(asked, target, &name) {
+            return self.verdict(asked, turn, blocked);
+        }
         let (behind, unknown) = match target {
             Target::Statement(_) => (self.statements.get(&name), UnknownName::PreparedStatement(&name)),
             Target::Portal(_) => (self.portals.get(&name), UnknownName::Portal(&name)),
@@ -510,7 +524,7 @@ impl Engine {
                 if asked == Asked::Execute && self.watches_runs() {
                     let behind = behind.clone();
                     if let Some(over) = self.over(&behind) {
-                        return self.decide(asked, turn, over, b"", raw);
+                        return self.decide(asked, turn, over, b"", b"");
                     }
                     self.executes(&name, &behind);
                     return self.passed(turn, &behind);
@@ -565,18 +579,6 @@ impl Engine {
         self.statement_bytes + BESIDES
     }
 
-    /// The user touched a decoy from this address: nothing is read, not even what was allowed before.
-    fn shut_out(&mut self, asked: Asked, turn: Turn<'_>) -> Frame {
-        let judgement = self.policy.judge_quarantined();
-        match asked {
-            Asked::Query | Asked::Parse => self.tell.statements(&judgement, None),
-            Asked::FunctionCall => self.tell.admin_statement(&judgement),
-            Asked::Bind | Asked::Describe | Asked::Execute | Asked::Close => {}
-        }
-        let name = name_of_parse(turn.rest);
-        self.decide(asked, turn, Judged::plain(judgement), name, b"")
-    }
-
     fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
         let judgement = self.policy.judge_too_long(turn.frame);
         self.tell.statements(&judgement, None);
@@ -629,6 +631,7 @@ impl Engine {
             texts: &mut self.texts,
             statements: &self.statements,
             portals: &self.portals,
+            blocks: &self.blocks,
             application_name: &self.application_name,
             replication: self.replication,
         }

@@ -357,6 +357,13 @@ async fn open(
     if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
         return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
     }
+    if let Some(block) = shared.blocks.of_user(&identity.user, jiff::Timestamp::now()) {
+        let refusal = policy.policy().blocked(block.sentence(), sqlstate::INVALID_AUTHORIZATION);
+        if policy.policy().enforces() {
+            return Err(refused(refusal));
+        }
+        observed(&refusal, &identity, shared);
+    }
     let Entry { seat, would } = shared.limits.login(policy.policy(), &identity.user).map_err(|refusal| {
         shared.metrics.limit_exceeded(refusal.rule.limit().map_or("", Limit::as_str));
         refused(refusal)

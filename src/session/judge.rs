@@ -1,10 +1,13 @@
 //! From the bytes of a message to a verdict: decode, read, detect, look the names up, judge, tell.
 
+mod blocks;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::audit::Told;
+use crate::blocks::{Stop, Watch};
 use crate::detect::{self, Signals};
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
@@ -90,6 +93,7 @@ pub struct Judge<'a> {
     pub texts: &'a mut Texts,
     pub statements: &'a Names,
     pub portals: &'a Names,
+    pub blocks: &'a Watch,
     pub application_name: &'a str,
     pub replication: bool,
 }
@@ -107,6 +111,7 @@ impl Judge<'_> {
             Ok(text) if self.replication && !extended => match replication_command(&text) {
                 Some(command) => {
                     let judgement = self.policy.judge_replication(&command.to_ascii_lowercase());
+                    let judgement = self.after_blocks(judgement, self.blocks.user().map(Stop::Block));
                     self.tell.admin_statement(&judgement);
                     Judged::plain(judgement)
                 }
@@ -120,6 +125,7 @@ impl Judge<'_> {
     pub fn function_call(&mut self, oid: u32) -> Judged {
         let facts = Arc::new(sql::function_call(oid, self.lexing.server_major));
         let judgement = self.policy.judge(&facts, self.moment(false, Parameters::None, Signals::NONE));
+        let judgement = self.after_blocks(judgement, self.blocks.user().map(Stop::Block));
         self.tell.statements(&judgement, Some(&facts));
         Judged { facts: Some(facts), ..Judged::plain(judgement) }
     }
@@ -205,6 +211,7 @@ impl Judge<'_> {
         let known = self.texts.find(raw, &self.lexing, extended);
         if let Some(Own { known, held }) = known
             && let Some(judgement) = known.lasting.as_ref().and_then(|lasting| self.policy.recall(lasting))
+            && self.blocks.text(&known.facts).is_none()
         {
             // Not timed: asking the clock would take a quarter of the time.
             self.tell.remembered(Remembered::Verdict);
@@ -236,7 +243,10 @@ impl Judge<'_> {
     fn unmet(&mut self, raw: &[u8], text: &str, extended: bool) -> Judged {
         let reading = Reading { server_utf8: self.lexing.server_utf8, server_major: self.lexing.server_major };
         let read = || {
-            let analysis = sql::analyse(text, reading)?;
+            let mut analysis = sql::analyse(text, reading)?;
+            if self.blocks.any_statement() {
+                sql::hash_however_long(text, &mut analysis);
+            }
             let opinion = self.texts.second_opinion(text, &analysis);
             let signals = detect::signals(text, &analysis);
             Ok((Arc::new(analysis.facts), signals, opinion))
@@ -301,6 +311,7 @@ impl Judge<'_> {
         if let Some(opinion) = opinion {
             judged.judgement = self.policy.after_second_opinion(judged.judgement, opinion);
         }
+        judged.judgement = self.after_blocks(judged.judgement, self.blocks.text(facts));
         self.tell.statements(&judged.judgement, Some(facts));
         if self.tell.signals(signals, &judged.judgement, self.policy.observe_at()) {
             self.tell.attempt(signals, &judged.judgement, raw, self.texts);
@@ -330,7 +341,9 @@ impl Judge<'_> {
         let mut observed = None;
         let mut made: Vec<(&NameUse, &str)> = Vec::new();
         for used in facts.statements.iter().flat_map(|statement| &statement.names) {
+            let blocked = self.blocked_name(used);
             let judged = match used {
+                _ if blocked.is_some() => blocked,
                 NameUse::Prepare(name) => {
                     made.push((used, name));
                     None

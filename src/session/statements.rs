@@ -179,6 +179,17 @@ impl Behind {
         self.newest.iter().chain(&self.older).filter(|statement| !statement.settled)
     }
 
+    /// What the statements do that are known to stand behind the name, settled ones too.
+    pub fn facts(&self) -> impl Iterator<Item = &Facts> {
+        self.newest.iter().chain(&self.older).map(Statement::facts)
+    }
+
+    /// Whether others may stand there that nobody knows.
+    #[inline]
+    pub fn may_hide(&self) -> bool {
+        self.lost.is_some() || self.forgotten.is_some()
+    }
+
     /// A statement may stand behind the name that should be judged again and can't be.
     #[inline]
     pub fn is_lost(&self) -> bool {
@@ -233,6 +244,18 @@ impl Behind {
         self.forgotten = self.forgotten.filter(|at| *at == made);
     }
 
+    /// A copy of what was made last, of nothing else.
+    fn narrowed(&self) -> Behind {
+        let last = |statement: &&Statement| statement.at == self.made;
+        Behind {
+            newest: self.newest.as_ref().filter(last).cloned(),
+            older: self.older.iter().filter(last).cloned().collect(),
+            lost: self.lost.filter(|at| *at == self.made),
+            forgotten: self.forgotten.filter(|at| *at == self.made),
+            ..*self
+        }
+    }
+
     fn judge_again(&mut self, judge: &mut impl FnMut(&Held) -> Judged) {
         let mut lost = self.lost.max(self.forgotten.take());
         let mut keep = |statement: &mut Statement| {
@@ -283,11 +306,9 @@ impl Names {
     /// What a message of the extended protocol finds behind the name now. Where the name was made since the last Sync by such a
     /// message, that is what was made last: if the server failed at it, or before it, it skips this message too.
     pub fn found(&self, name: &str) -> Option<Behind> {
-        let mut behind = self.get(name)?.clone();
-        if behind.by_message && behind.made > self.batch {
-            behind.narrow();
-        }
-        Some(behind)
+        let behind = self.get(name)?;
+        let last_only = behind.by_message && behind.made > self.batch;
+        Some(if last_only { behind.narrowed() } else { behind.clone() })
     }
 
     /// A Sync was sent.

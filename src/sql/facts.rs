@@ -16,6 +16,10 @@ pub struct Facts {
     /// What lists of statements, blocks and logs know the text by. `None` where it is long, or a message without text.
     #[serde(skip)]
     pub hash: Option<StatementHash>,
+    /// The hashes of the statements within it, where it isn't one plain statement: those of a message with several, and the one
+    /// inside PREPARE, DECLARE, EXPLAIN and COPY (…) TO. Only blocks look at them.
+    #[serde(skip)]
+    pub parts: Box<[StatementHash]>,
     /// A plain value is written into it where a parameter could stand (LIMIT, OFFSET, `true` and `false` aside).
     #[serde(skip_serializing_if = "is_false")]
     pub inline: bool,
@@ -25,6 +29,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What blocks know the text by: its own hash and those of the statements within it.
+    pub fn hashes(&self) -> impl Iterator<Item = &StatementHash> {
+        self.hash.iter().chain(&self.parts)
+    }
+
     /// The memory that they occupy, roughly, in bytes: what a cache counts.
     pub fn bytes(&self) -> usize {
         // A name here is short: what an allocation costs at least.
@@ -43,7 +52,7 @@ impl Facts {
                 size_of::<Statement>() + accesses + (columns + names) * (size_of::<Box<str>>() + NAME)
             })
             .sum();
-        size_of::<Facts>() + named
+        size_of::<Facts>() + size_of_val(&*self.parts) + named
     }
 }
 

@@ -9,6 +9,7 @@
 //! (`IN (1, 2, 3)`, `ARRAY[…]`) hashes as any longer one of its kind of values, and rows of VALUES of one shape as any more of
 //! them, from two on: a row that was forged behind a single one has another hash.
 
+mod parts;
 mod values;
 
 use std::fmt;
@@ -55,6 +56,8 @@ const LONGEST: usize = 128 << 10;
 pub(super) struct Marks {
     /// `None` where the text is long, or the lexer does not give its tokens a second time (it always did so far).
     pub hash: Option<StatementHash>,
+    /// See [`Facts::parts`](crate::sql::Facts).
+    pub parts: Box<[StatementHash]>,
     /// See [`Facts::inline`](crate::sql::Facts).
     pub inline: bool,
     /// See [`Facts::secret`](crate::sql::Facts).
@@ -64,18 +67,30 @@ pub(super) struct Marks {
 /// The marks of a text that was read. Needs the stack that reading it needed.
 pub(super) fn marks(text: &str, tree: &ParseResult) -> Marks {
     let values = Values::of(tree);
-    let hash = (text.len() <= LONGEST).then(|| hash(text, &values)).flatten();
-    Marks { hash, inline: values.are_of_data(), secret: tells_secrets(tree) }
+    let short = text.len() <= LONGEST;
+    let (hash, parts) = short.then(|| hashes(text, tree, &values)).flatten().unzip();
+    let (inline, secret) = (values.are_of_data(), tells_secrets(tree));
+    Marks { hash, parts: parts.unwrap_or_default(), inline, secret }
 }
 
-fn hash(text: &str, values: &Values) -> Option<StatementHash> {
+/// The hash of a text and of its parts, however long it is: its tokens take sixteen times its length meanwhile. `None` where the
+/// lexer does not give its tokens a second time.
+pub(super) fn of_any_length(text: &str, tree: &ParseResult) -> Option<(StatementHash, Box<[StatementHash]>)> {
+    hashes(text, tree, &Values::of(tree))
+}
+
+fn hashes(text: &str, tree: &ParseResult, values: &Values) -> Option<(StatementHash, Box<[StatementHash]>)> {
     let tokens = tokens(text)?;
+    Some((of_tokens(text, &tokens, values), parts::parts(text, tree, &tokens, values)))
+}
+
+fn of_tokens(text: &str, tokens: &[ScanToken], values: &Values) -> StatementHash {
     let mut digest = Sha256::new();
-    for piece in pieces(text, &tokens, values) {
+    for piece in pieces(text, tokens, values) {
         piece.feed(&mut digest);
     }
     let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(digest.finalize());
-    Some(StatementHash(first))
+    StatementHash(first)
 }
 
 /// Whether a text holds a password of a role or of another server. Its hash depends on that (an allow-list must not take one

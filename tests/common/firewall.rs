@@ -75,6 +75,8 @@ pub struct Firewall {
     process: Kept,
     port: u16,
     admin: u16,
+    /// The admin token that it was given in its environment.
+    token: Option<String>,
     directory: tempfile::TempDir,
 }
 
@@ -145,12 +147,19 @@ impl Firewall {
             .envs(options.environment.iter().cloned());
         let program = Path::new(env!("CARGO_BIN_EXE_portcullis"));
         let process = Kept::spawn(&mut shell, program, &arguments, "KILL", None, log).unwrap();
-        Firewall { process, port, admin, directory }
+        let mut environment = options.environment.iter();
+        let token = environment.find(|(name, _)| *name == "PORTCULLIS_ADMIN_TOKEN").map(|(_, token)| token.clone());
+        Firewall { process, port, admin, token, directory }
     }
 
     /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port of its admin server on 127.0.0.1.
+    pub fn admin(&self) -> u16 {
+        self.admin
     }
 
     /// Everything it wrote so far.
@@ -189,7 +198,8 @@ impl Firewall {
     fn try_get(&self, path: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").ok()?;
+        let token = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}Connection: close\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         let code = answer.split(' ').nth(1)?.parse().ok()?;

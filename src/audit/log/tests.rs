@@ -1,3 +1,5 @@
+//! What is told stands in the file, and a file that can't be written stops nobody.
+
 use super::*;
 use crate::audit::event::{Closed, Text, Who};
 use crate::detect::Signals;

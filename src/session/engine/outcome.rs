@@ -49,7 +49,7 @@ impl Engine {
                 self.tell.audit_refused(asked, &refusal, &reference, &said, &self.application_name);
                 match refusal.sequel {
                     Sequel::Fails => {}
-                    Sequel::Delays(delay) if outside => self.hold = Some(delay),
+                    Sequel::Delays(delay) if outside => self.hold = Some(delay.into()),
                     // The locks of the transaction would be kept as long.
                     Sequel::Delays(_) => {}
                     Sequel::Terminates => return Frame::End(self.terminates(&refusal, &reference)),

@@ -1,5 +1,6 @@
 //! Transcripts of sessions, without a socket: what the client sends, what may pass, what goes out instead.
 
+mod blocks;
 mod decoys;
 mod fastpath;
 mod names;
@@ -115,8 +116,20 @@ fn engine_with(
     quarantine: Arc<Quarantine>,
 ) -> Engine {
     let tell = Teller::new(Arc::clone(metrics), identity, 1);
+    let blocks = Arc::new(crate::blocks::Blocks::in_memory(Arc::clone(metrics)));
+    engine_blocking(admission, identity, tell, quarantine, blocks)
+}
+
+fn engine_blocking(
+    admission: impl Into<Admission>,
+    identity: &Identity,
+    tell: Teller,
+    quarantine: Arc<Quarantine>,
+    blocks: Arc<crate::blocks::Blocks>,
+) -> Engine {
     let cache = Arc::new(Cache::new(1 << 20, 64 << 20));
-    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), identity.replication, false)
+    let blocks = crate::blocks::Watch::new(blocks, &identity.user);
+    Engine::new(admission, tell, cache, Watch::new(quarantine, identity), blocks, identity.replication, false)
 }
 
 struct Session {

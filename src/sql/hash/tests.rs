@@ -275,3 +275,45 @@ fn the_deepest_statements_have_a_hash_and_an_opinion() {
     });
     run.unwrap().join().unwrap();
 }
+
+#[test]
+fn the_statements_within_a_text_hash_as_if_they_came_alone() {
+    let plain = "SELECT a, 'x' FROM t WHERE b = 1 AND c IN (1, 2)";
+    let other = "SELECT a, 'x' FROM t WHERE b = 22 AND c IN (1, 2, 3, 4)";
+    let parts = |text: &str| analyse(text, Reading::default()).unwrap().facts.parts;
+    assert_eq!(of(plain), of(other));
+    assert!(parts(plain).is_empty() && parts("").is_empty() && parts("BEGIN").is_empty());
+    for text in [
+        format!("BEGIN; {other}; COMMIT"),
+        format!("{other};SELECT 2"),
+        format!("/* x */ SELECT 2 ; -- y\n {other} -- z"),
+        format!("PREPARE p AS {other}"),
+        format!("PREPARE p (int, numeric(3, 1)) AS {other};"),
+        format!("SELECT 1; PREPARE p AS {other}; EXECUTE p"),
+        format!("DECLARE c CURSOR FOR {other}"),
+        format!("DECLARE \"for\" NO SCROLL CURSOR WITH HOLD FOR {other}; FETCH ALL FROM \"for\""),
+        format!("EXPLAIN {other}"),
+        format!("EXPLAIN ANALYZE VERBOSE {other}"),
+        format!("EXPLAIN (ANALYZE, FORMAT json) {other}"),
+        format!("COPY ({other}) TO STDOUT (FORMAT csv)"),
+    ] {
+        assert!(parts(&text).contains(&of(plain)), "{text}");
+        assert_ne!(of(&text), of(plain), "{text}");
+    }
+    for text in ["SELECT 1; SELECT 2", "PREPARE p AS SELECT a FROM t", "COPY t TO STDOUT", "EXPLAIN (SELECT 1)"] {
+        assert!(!parts(text).contains(&of(plain)), "{text}");
+    }
+}
+
+#[test]
+fn a_long_text_can_be_given_its_hash() {
+    let padded = format!("SELECT a /* {} */ FROM t", "x".repeat(LONGEST));
+    let mut analysis = analyse(&padded, Reading::default()).unwrap();
+    assert_eq!(analysis.facts.hash, None);
+    crate::sql::hash_however_long(&padded, &mut analysis);
+    assert_eq!(analysis.facts.hash, Some(of("SELECT a FROM t")));
+    let batch = format!("SELECT 1; {padded}");
+    let mut analysis = analyse(&batch, Reading::default()).unwrap();
+    crate::sql::hash_however_long(&batch, &mut analysis);
+    assert!(analysis.facts.parts.contains(&of("SELECT a FROM t")));
+}
