@@ -5,7 +5,9 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 mod junit;
+pub mod learn;
 pub mod log;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod selftest;
@@ -35,6 +37,8 @@ Examples:
   portcullis check policies/                   validate policies
   portcullis test policies/                    run the tests inside them
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
+  portcullis learn audit.jsonl --out learned/  write policies that allow what was recorded
+  portcullis replay audit.jsonl --policies learned/
   portcullis selftest --policies policies/     fire the catalogue of attacks at them
   portcullis run --policies policies/ --upstream 'postgres://db:5432?sslmode=verify-full&sslrootcert=ca.crt'
   portcullis block --hash HASH --for 2h --reason 'locks the shop'";
@@ -55,6 +59,12 @@ enum Command {
     /// Write the JSON Schema of policies, for editors
     #[command(after_help = schema::EXAMPLES)]
     Schema(schema::Args),
+    /// Write policies that allow what an audit log recorded
+    #[command(after_help = learn::EXAMPLES)]
+    Learn(Box<learn::Args>),
+    /// Say what other policies would have done with recorded traffic
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Args),
     /// Fire the catalogue of attacks at policies, and report what would pass
     #[command(after_help = selftest::EXAMPLES)]
     Selftest(selftest::Args),
@@ -86,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Schema(args) => schema::run(&args),
+        Command::Learn(args) => learn::run(*args),
+        Command::Replay(args) => replay::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Block(args) => block::run(args),
         Command::Demo(args) => demo::run(args),

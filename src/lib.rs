@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cli ─▶ selftest ─▶ server, attacks
+//! cli ─▶ learn ─▶ audit, policy
 //! cli ─▶ server ─▶ session ─▶ policy ─▶ detect ─▶ sql
 //!           │         ├─────▶ net ────▶ wire, config
 //!           │         ├─────▶ limits ─▶ policy
@@ -22,6 +23,9 @@ pub mod cli;
 
 // Plays the catalogue of attacks against policies, by judging alone or in front of a real server.
 pub mod selftest;
+
+// What the audit log teaches: policies that allow what was seen, and what others would have refused.
+pub mod learn;
 
 // The catalogue of attacks, as data.
 pub mod attacks;

@@ -29,7 +29,9 @@ mod settings;
 mod startup;
 mod statements;
 mod store;
+mod suggest;
 pub mod test;
+mod trace;
 pub mod verdict;
 mod when;
 mod wording;
@@ -53,14 +55,22 @@ use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
 use crate::sql::second_opinion::Opinion;
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
+pub use baseline::Free;
+pub(crate) use compile::is_reserved;
+pub use decide::Lack;
 pub use diff::{Diff, PolicyDiff};
 pub use digest::Digest;
+pub(crate) use glob::Glob;
 pub use limits::Limit;
 pub use load::{Files, Loaded, check, policy_files, read};
 pub use quota::{Period, Quotas, Rate};
 pub use sample::SampleSession;
+pub(crate) use statements::{ENDING as LIST_ENDING, may_be_learned, writes_catalog};
 pub use store::{Admission, Store};
+pub use suggest::{Breadth, NewRule, together};
+pub use trace::{Denied, Stands, Traced};
 pub use verdict::{Alert, Approved, Judgement, Lasting, Noted, Refusal, RuleRef, Sequel, SessionClass, Verdict};
+pub(crate) use wording::yaml;
 
 /// From this score on the signs of an injection are an attempt, where no policy says otherwise.
 const OBSERVE_AT: u32 = 3;
@@ -157,6 +167,23 @@ impl PolicySet {
     /// No policy admits it (28000): the refusal to tell the client before anything goes upstream.
     pub fn admit(self: &Arc<Self>, identity: &Identity) -> Result<SessionPolicy, Refusal> {
         admit::admit(self, identity).map(|session| SessionPolicy { session: Arc::new(session) })
+    }
+
+    /// The same session as if its policies had these rules in `allow`, too: lines of a YAML list, as [`NewRule::yaml`] writes
+    /// them. To try rules out; what it says is in force nowhere.
+    ///
+    /// # Errors
+    /// The rules can't be read, or no policy admits the session.
+    pub fn admit_with_rules(&self, identity: &Identity, rules: &[String]) -> Result<SessionPolicy, String> {
+        let mut text = "policy: tried\napplies_to: {users: [\"*\"]}\nallow:\n".to_owned();
+        for rule in rules {
+            text.push_str("  - ");
+            text.push_str(rule);
+            text.push('\n');
+        }
+        let also = load::single("the rules", text)?;
+        let session = admit::admit_with(self, identity, Some(also)).map_err(|refusal| refusal.reason)?;
+        Ok(SessionPolicy { session: Arc::new(session) })
     }
 
     /// The names of the policies, in the order of their files.
@@ -585,4 +612,12 @@ pub fn load(directory: &Path) -> Result<PolicySet, String> {
 /// As [`load`].
 pub fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
     load::load_text(file, yaml)
+}
+
+/// Texts as policy files and lists of these names, without a look at any file system.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String> {
+    load::load_texts(files)
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod report;
+mod why;
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -18,12 +19,16 @@ that matches --user, with TLS; each part can be said otherwise.
 
 Exits with 0 where the statement is allowed, 1 where it is refused, 2 where it can't be asked.
 
+Each access is told with the rule that decided it. For a refusal it prints the smallest rule that would allow the statement,
+ready to paste, after having tried it; or which rule, limit or setting stands in the way, where no allow rule helps.
+
 In bulk, --batch reads JSON lines {\"id\": …, \"sql\": \"…\"} (or \"sql_b64\": the bytes of a text in base64) and writes one
 JSON line each, in order. It exits with 0 unless a line is not such an object (2).
 
 Examples:
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
-  portcullis explain --policies policies/ --user app_rw < query.sql
+  portcullis explain --policies policies/ --user app_rw --database shop --address 10.0.0.7 -f query.sql
+  portcullis explain --policies policies/ --user app_rw --json < query.sql
   portcullis explain --policies policies/ --batch statements.jsonl";
 
 /// The arguments of `portcullis explain`.
@@ -48,8 +53,14 @@ pub struct Args {
     #[arg(long, short)]
     verbose: bool,
     /// Read JSON lines from a file, or from standard input (-)
-    #[arg(long, value_name = "FILE", conflicts_with = "sql")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "file", "json"])]
     batch: Option<PathBuf>,
+    /// Read the statement from a file: all of it as one message, as a simple query would send it
+    #[arg(long, short, value_name = "FILE", conflicts_with = "sql")]
+    file: Option<PathBuf>,
+    /// Answer with one JSON object (docs/learning.md has its keys)
+    #[arg(long)]
+    json: bool,
     /// The statement; without it, standard input
     sql: Option<String>,
 }
@@ -97,7 +108,12 @@ fn explain(args: &Args) -> Result<bool, ExplainError> {
     let Some(batch) = &args.batch else {
         let sql = statement(args)?;
         let answer = report::Answer::of(&sql, session.as_ref(), args.verbose);
-        let printed = stdout.write_all(report::text(&sql, &identity, &answer).as_bytes());
+        let why = why::Why::of(&sql, &policies, &identity, session.as_ref());
+        let told = match args.json {
+            true => report::json(&sql, &identity, &answer, &why),
+            false => report::text(&sql, &identity, &answer, &why),
+        };
+        let printed = stdout.write_all(told.as_bytes());
         printed.map_err(|source| ExplainError::Io { what: "can't write".into(), source })?;
         return Ok(answer.allowed());
     };
@@ -116,9 +132,24 @@ fn statement(args: &Args) -> Result<String, ExplainError> {
         return Ok(sql.clone());
     }
     let mut bytes = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut bytes);
-    read.map_err(|source| ExplainError::Io { what: "can't read standard input".into(), source })?;
+    let (read, what) = match &args.file {
+        Some(file) => (std::fs::read(file).map(|read| bytes = read), format!("can't read {}", file.display())),
+        None => (io::stdin().lock().read_to_end(&mut bytes).map(drop), "can't read standard input".into()),
+    };
+    read.map_err(|source| ExplainError::Io { what, source })?;
     String::from_utf8(bytes).map_err(|_| ExplainError::Encoding)
+}
+
+/// Text as it may go to a terminal: line breaks as spaces, other control characters escaped.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '\n' | '\r' | '\t' => out.push(' '),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+        out
+    })
 }
 
 /// The test session of the policies, with what the arguments say otherwise.

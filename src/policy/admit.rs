@@ -81,6 +81,11 @@ impl Policy {
 }
 
 pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Refusal> {
+    admit_with(set, identity, None)
+}
+
+/// As if the session's policies had the allow rules of another one, too.
+pub(crate) fn admit_with(set: &PolicySet, identity: &Identity, also: Option<Policy>) -> Result<Session, Refusal> {
     let places: Vec<usize> = set
         .policies
         .iter()
@@ -108,16 +113,29 @@ pub(crate) fn admit(set: &PolicySet, identity: &Identity) -> Result<Session, Ref
         return Err(refusal(first.name.clone(), RuleRef::Guard, conflict, terse));
     }
     let name = Arc::from(&*first.name);
-    let class = set.class(places, || Class {
-        enforcing: bench(&enforcing, terse),
-        observing: bench(&observing, terse),
-        terse,
-        quotas: matching
-            .iter()
-            .filter(|policy| !policy.quotas.is_empty())
-            .map(|policy| (policy.name.clone(), policy.enforce, policy.quotas.clone()))
-            .collect(),
-    });
+    let quotas = || {
+        let counted = matching.iter().filter(|policy| !policy.quotas.is_empty());
+        counted.map(|policy| (policy.name.clone(), policy.enforce, policy.quotas.clone())).collect()
+    };
+    let class = match also {
+        None => set.class(places, || Class {
+            enforcing: bench(&enforcing, terse),
+            observing: bench(&observing, terse),
+            terse,
+            quotas: quotas(),
+        }),
+        Some(also) => {
+            // Nothing but its rules.
+            let also = Policy { limits: first.limits, refuse_disagreement: false, baseline: true, ..also };
+            let with = |policies: &[&Policy], here: bool| {
+                let policies: Vec<&Policy> = policies.iter().copied().chain(here.then_some(&also)).collect();
+                bench(&policies, terse)
+            };
+            let (enforces, watches) = (!enforcing.is_empty(), enforcing.is_empty());
+            let (enforcing, observing) = (with(&enforcing, enforces), with(&observing, watches));
+            Arc::new(Class { enforcing, observing, terse, quotas: quotas() })
+        }
+    };
     Ok(Session { class, name, user: identity.user.clone(), closed: None })
 }
 

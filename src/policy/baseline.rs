@@ -5,29 +5,70 @@ use crate::sql::functions::is_information_schema_function;
 use crate::sql::relations::{CatalogRelation, SENSITIVE_COLUMNS, catalog_relation};
 use crate::sql::{Access, Action, ActionName, Object};
 
-/// Whether an access needs no rule; `whole` is false under `baseline: none`, which leaves transactions and names.
-pub(crate) fn needs_no_rule(access: &Access, scope: &Scope, whole: bool) -> bool {
-    match access.action.name {
+/// Why an access needs no rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Free {
+    Transaction,
+    /// PREPARE, DECLARE and their kin: what they stand for is judged by itself.
+    Names,
+    Shown,
+    HarmlessSetting,
+    /// A guarded setting at its safe value, or a pinned one at the pin's.
+    SafeValue,
+    BackToStart,
+    HarmlessFunction,
+    Catalog,
+    Type,
+    /// `temp_tables: allow`.
+    Temporary,
+}
+
+impl Free {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Free::Transaction => "transactions",
+            Free::Names => "names of statements and cursors: what they stand for is judged",
+            Free::Shown => "SHOW",
+            Free::HarmlessSetting => "a harmless setting",
+            Free::SafeValue => "the safe value of a setting",
+            Free::BackToStart => "back to the start of the session",
+            Free::HarmlessFunction => "a harmless function of PostgreSQL's own",
+            Free::Catalog => "a catalog that describes the database",
+            Free::Type => "a type of PostgreSQL's own or of the path",
+            Free::Temporary => "temp_tables: allow",
+        }
+    }
+}
+
+/// Why an access needs no rule, if it needs none; `whole` is false under `baseline: none`, which leaves transactions and names.
+pub(crate) fn free(access: &Access, scope: &Scope, whole: bool) -> Option<Free> {
+    let (free, needs_none) = match access.action.name {
         // 1. Transactions, but for two-phase ones.
         ActionName::Begin
         | ActionName::Savepoint
         | ActionName::TransactionMode
         | ActionName::Commit
-        | ActionName::Rollback => true,
+        | ActionName::Rollback => (Free::Transaction, true),
         // 2. What they stand for is judged by itself; names that the session never made are judged apart.
-        ActionName::Prepare | ActionName::Cursor => !matches!(access.object, Object::Cursor(_)),
+        ActionName::Prepare | ActionName::Cursor => (Free::Names, !matches!(access.object, Object::Cursor(_))),
         // 3, 5.
-        ActionName::Show | ActionName::Reset | ActionName::Discard => whole,
-        ActionName::SetRole => whole && matches!(access.object, Object::Role(None)),
+        ActionName::Show => (Free::Shown, whole),
+        ActionName::Reset | ActionName::Discard => (Free::BackToStart, whole),
+        ActionName::SetRole => (Free::BackToStart, whole && matches!(access.object, Object::Role(None))),
         // UNLISTEN names nothing to listen to.
-        ActionName::Listen => whole && matches!(access.object, Object::None),
+        ActionName::Listen => (Free::BackToStart, whole && matches!(access.object, Object::None)),
         // 6, 8.
-        ActionName::Call => whole && is_harmless_call(access, scope),
-        ActionName::AdvisoryLock => whole && is_unlock(&access.object),
+        ActionName::Call => {
+            let free = if access.action.kind == Some("type") { Free::Type } else { Free::HarmlessFunction };
+            (free, whole && is_harmless_call(access, scope))
+        }
+        ActionName::AdvisoryLock => (Free::BackToStart, whole && is_unlock(&access.object)),
         // 7.
-        ActionName::Select => whole && is_harmless_catalog(access, scope),
-        _ => false,
-    }
+        ActionName::Select => (Free::Catalog, whole && is_harmless_catalog(access, scope)),
+        _ => return None,
+    };
+    needs_none.then_some(free)
 }
 
 /// A built-in without a class, or a type of the path.

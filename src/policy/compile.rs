@@ -172,6 +172,11 @@ pub(crate) const BUILT_IN: [&str; 10] =
     ["default", "guard", "require", "parse", "limit", "disagreement", "decoy", "quarantine", "injection", "block"];
 
 /// Names that no policy and no rule may have.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    reserved().any(|word| word == name)
+}
+
+/// Likewise, all of them.
 pub(crate) fn reserved() -> impl Iterator<Item = &'static str> {
     BUILT_IN.into_iter().chain(["none", "other"])
 }
@@ -186,7 +191,7 @@ fn check_label(reader: &mut Reader<'_>, name: &At<String>, what: &str) {
             format!("\"{}\" is no name for a {what}", name.value.escape_debug()),
             "a name has 1 to 63 letters, digits, `-`, `_` or `.`",
         );
-    } else if reserved().any(|word| word == name.value) {
+    } else if is_reserved(&name.value) {
         reader.help(
             Code::ReservedName,
             name.place,

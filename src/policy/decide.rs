@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::policy::baseline;
+use crate::policy::baseline::{self, Free};
 use crate::policy::decoy::Decoy;
 use crate::policy::glob::Glob;
 use crate::policy::limits::{Limit, Limits};
 use crate::policy::names::{Meaning, Scope, is_temp};
-use crate::policy::rule::{Candidate, Rule};
+use crate::policy::rule::{Candidate, Rule, lives_in_no_schema};
 use crate::policy::rules::Rules;
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
 use crate::policy::verdict::{Noted, Refusal, RuleRef};
@@ -59,8 +59,10 @@ pub(crate) struct Outcome {
     pub timed: bool,
     /// Whether to say which rules covered.
     pub traced: bool,
-    /// The allow rule that covered what was asked about last.
-    pub covering: Option<RuleRef>,
+    /// The allow rules that covered what was asked about, one for each object that its name may mean.
+    pub covering: Vec<RuleRef>,
+    /// Why what was asked about last needs no rule.
+    pub free: Option<Free>,
     pub rules: Needed,
     /// An allow rule with a severity was needed.
     pub noted: Option<Noted>,
@@ -92,15 +94,23 @@ impl Outcome {
             self.noted.get_or_insert(Noted { policy, rule, alert });
         }
         if self.traced {
-            self.covering = Some(rule.reference());
             self.rules.add(&rule.name);
+            if !self.covering.contains(&rule.reference()) {
+                self.covering.push(rule.reference());
+            }
         }
+    }
+
+    /// No rule is needed: nothing is lacking.
+    fn freely(&mut self, free: Free) -> Option<Lack> {
+        self.free = Some(free);
+        None
     }
 }
 
 /// Why no rule covers an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lack {
+pub enum Lack {
     /// No rule mentions it.
     Rule,
     /// A guarded setting that no rule names with this value.
@@ -207,7 +217,7 @@ impl Bench {
         }
     }
 
-    fn ask_deny_rules(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) {
+    pub(in crate::policy) fn ask_deny_rules(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) {
         for rule in self.deny.about(access) {
             if outcome.refusal.is_some() {
                 return;
@@ -262,7 +272,7 @@ impl Bench {
     }
 
     /// What is missing for an access to pass; `None` where it may.
-    fn lack(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) -> Option<Lack> {
+    pub(in crate::policy) fn lack(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) -> Option<Lack> {
         let moment = asked.moment;
         if let Object::Setting { name, value } = &access.object
             && matches!(access.action.name, ActionName::Set | ActionName::Reset)
@@ -276,8 +286,8 @@ impl Bench {
                 Known::Never => Some(Lack::Nameless),
             };
         }
-        if baseline::needs_no_rule(access, &self.scope, self.baseline) {
-            return None;
+        if let Some(free) = baseline::free(access, &self.scope, self.baseline) {
+            return outcome.freely(free);
         }
         if access.action.name == ActionName::AlterSystem
             && let Some(lack) = self.lack_server_setting(&access.object, moment)
@@ -293,6 +303,10 @@ impl Bench {
                 let meaning = self.scope.meaning(name, *builtin);
                 // The server never looks for functions and operators in pg_temp.
                 self.covers_all(access, (&name.name, meaning), false, asked, outcome)
+            }
+            // Whatever the path is.
+            Object::Other { kind, name } if lives_in_no_schema(kind) => {
+                self.covers(access, Candidate { name: &name.name, schema: None }, asked, outcome)
             }
             Object::Other { name, .. } => {
                 let meaning = self.scope.meaning(name, false);
@@ -337,6 +351,7 @@ impl Bench {
             && candidate.schema.is_some_and(is_temp)
             && baseline::is_temporary_work(access.action)
         {
+            outcome.free = Some(Free::Temporary);
             return true;
         }
         self.allow.about(access).any(|rule| {
@@ -367,7 +382,7 @@ impl Bench {
         let of_transaction = name == "transaction_read_only";
         // Back to the start: pins are startup values, so that nothing escapes by it (POLICY 2a.5).
         if matches!(value, Given::Default) && self.baseline && !(of_transaction && self.read_only) {
-            return None;
+            return outcome.freely(Free::BackToStart);
         }
         if let Some(pin) = self.pins.iter().find(|pin| *pin.name == *name) {
             return match value {
@@ -375,8 +390,8 @@ impl Bench {
                     outcome.at_bind = true;
                     None
                 }
-                Given::Default => None,
-                value if value.is(name, &pin.value) => None,
+                Given::Default => outcome.freely(Free::BackToStart),
+                value if value.is(name, &pin.value) => outcome.freely(Free::SafeValue),
                 _ => Some(Lack::Pinned),
             };
         }
@@ -393,7 +408,7 @@ impl Bench {
             // BEGIN READ WRITE and its kin are transactions, not settings (POLICY 2a.1).
             let of_transaction = |a: &Access| matches!(a.action.name, ActionName::Begin | ActionName::TransactionMode);
             if asked.statement.accesses.iter().any(of_transaction) {
-                return None;
+                return outcome.freely(Free::Transaction);
             }
         }
         if name == "search_path" && self.scope.temp && settings::leaves_temp_first(value) {
@@ -401,7 +416,8 @@ impl Bench {
         }
         let standing = settings::standing(name, value, self.path.as_deref());
         if standing == Standing::Baseline && self.baseline {
-            return None;
+            let guarded = crate::sql::settings::is_guarded(name);
+            return outcome.freely(if guarded { Free::SafeValue } else { Free::HarmlessSetting });
         }
         let guarded = standing == Standing::Guarded;
         let mut later = false;
@@ -465,8 +481,8 @@ impl Bench {
             Given::Never => Object::AnyRole,
         };
         let access = role_access(object);
-        if baseline::needs_no_rule(&access, &self.scope, self.baseline) {
-            return None;
+        if let Some(free) = baseline::free(&access, &self.scope, self.baseline) {
+            return outcome.freely(free);
         }
         (!self.covers(&access, Candidate { name: "", schema: None }, asked, outcome)).then_some(Lack::Guarded)
     }
@@ -518,7 +534,7 @@ fn is_now(rule: &Rule, moment: &Moment<'_>, outcome: &mut Outcome) -> bool {
 }
 
 /// Statements of a message, those that only set a default aside.
-fn counted(facts: &Facts) -> u32 {
+pub(in crate::policy) fn counted(facts: &Facts) -> u32 {
     let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
     u32::try_from(counted).unwrap_or(u32::MAX)
 }
@@ -529,7 +545,7 @@ pub(crate) fn role_access(object: Object) -> Access {
 }
 
 /// Whether `unlisted: observe` may let pass what no rule mentions.
-fn may_be_observed(action: Action, lack: Lack) -> bool {
+pub(in crate::policy) fn may_be_observed(action: Action, lack: Lack) -> bool {
     let never = match action.name.group() {
         Group::Unknown | Group::File | Group::Network | Group::Code | Group::Admin | Group::Dcl => true,
         Group::Read

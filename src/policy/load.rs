@@ -3,10 +3,11 @@
 mod across;
 
 use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use crate::policy::compile::{self, Policy, ReadFile};
 use crate::policy::diagnostic::{Code, Diagnostic, Place, Severity, Source, did_you_mean, render};
@@ -137,6 +138,30 @@ pub(crate) fn load(directory: &Path) -> Result<PolicySet, String> {
 /// Loads one text and runs its tests.
 pub(crate) fn load_text(file: &str, yaml: &str) -> Result<PolicySet, String> {
     Files::of_text(file, yaml).load()
+}
+
+/// Loads texts, among them the lists that they name, and runs their tests.
+pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String> {
+    let mut digester = Digester::default();
+    let (mut sources, mut lists) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        digester.file(name.as_bytes(), text.as_bytes());
+        let source = Source::new(name.as_str(), text.as_str());
+        if is_list(Path::new(name)) { lists.push(source) } else { sources.push(source) }
+    }
+    Files { sources, lists, findings: Vec::new(), digest: digester.finish() }.load()
+}
+
+/// The one policy of a text, by itself.
+pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
+    let source = Source::new(file, text);
+    let Compiled { mut policies, findings } =
+        compiled(&[source], Vec::new(), &mut |_| Err(io::ErrorKind::NotFound.into()));
+    let errors: Vec<Diagnostic> = findings.into_iter().filter(|f| f.severity == Severity::Error).collect();
+    match policies.pop() {
+        Some(policy) if errors.is_empty() => Ok(policy),
+        _ => Err(render(&errors)),
+    }
 }
 
 /// Reads directories and files without running their tests.

@@ -78,6 +78,11 @@ const WITHOUT_SCHEMA: &[&str] = &[
     "user_mapping",
 ];
 
+/// Whether objects of this kind have a name without schema.
+pub(crate) fn lives_in_no_schema(kind: &str) -> bool {
+    WITHOUT_SCHEMA.contains(&kind)
+}
+
 impl Selectors {
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()

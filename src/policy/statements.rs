@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::policy::diagnostic::Place;
+use crate::policy::names::{is_system_schema, is_temp};
 use crate::policy::yaml::{self, Node, Value};
+use crate::sql::relations::is_catalog_relation_name;
 use crate::sql::settings::is_guarded;
 use crate::sql::{Access, ActionName, Group, Object, Operand, StatementHash};
 
@@ -133,6 +135,17 @@ pub(crate) fn may_be_learned(access: &Access) -> bool {
             ) => true,
         },
     }
+}
+
+/// Whether an access writes to one of the server's own tables, by a name that means one or may.
+pub(crate) fn writes_catalog(access: &Access) -> bool {
+    let Object::Relation(name) = &access.object else { return false };
+    let schema = match &name.schema {
+        Some(schema) => Some(&**schema),
+        None => is_catalog_relation_name(&name.name).then_some("pg_catalog"),
+    };
+    access.action.name.group() == Group::Write
+        && schema.is_some_and(|schema| is_system_schema(schema) && !is_temp(schema))
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ fn ask(rule: &str) -> String {
 }
 
 /// The pattern that means this name and no other: quoted where it would be folded or read as a wildcard.
-fn pattern(name: &Name) -> String {
+pub(crate) fn pattern(name: &Name) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '$');
     let part = |part: &str| match !part.is_empty() && part.chars().all(plain) {
         true => part.to_owned(),
@@ -143,13 +143,15 @@ fn pattern(name: &Name) -> String {
     schema.unwrap_or_default() + &part(&name.name)
 }
 
-/// A scalar for a flow sequence, quoted where YAML would read it otherwise.
-fn yaml(text: &str) -> String {
+/// A scalar for a flow sequence, quoted where YAML would read it otherwise: a JSON string is one of YAML's, too.
+pub(crate) fn yaml(text: &str) -> String {
+    const WORDS: [&str; 9] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '=' | '-');
-    if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '=']) {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if begins && text.chars().all(plain) && !WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
         text.to_owned()
     } else {
-        format!("\"{}\"", text.escape_debug())
+        serde_json::Value::from(text).to_string()
     }
 }
 

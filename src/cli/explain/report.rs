@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::printable;
+use super::why::{Remedy, Step, Why};
 use crate::detect;
 use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, RuleRef, SessionPolicy, Verdict};
 use crate::sql::second_opinion::{Compared, Opinion, Summary};
@@ -191,8 +193,46 @@ impl Answer {
     }
 }
 
+/// The answer as one JSON object: the keys of the bulk form, and what explains it.
+pub(super) fn json(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -> String {
+    #[derive(Serialize)]
+    struct Session<'a> {
+        user: &'a str,
+        database: &'a str,
+        address: String,
+        tls: bool,
+    }
+    #[derive(Serialize)]
+    struct Explained<'a> {
+        statement: &'a str,
+        session: Session<'a>,
+        #[serde(flatten)]
+        answer: &'a Answer,
+        place: Option<String>,
+        reason: Option<&'a str>,
+        hint: Option<&'a str>,
+        sqlstate: Option<&'a str>,
+        #[serde(flatten)]
+        why: &'a Why,
+    }
+    let Identity { user, database, address, tls, replication: _ } = identity;
+    let refusal = answer.refusal.as_ref();
+    let explained = Explained {
+        statement: sql,
+        session: Session { user, database, address: address.to_string(), tls: *tls },
+        answer,
+        place: refusal.map(|refusal| refusal.rule.place()).filter(|place| !place.is_empty()),
+        reason: refusal.map(|refusal| refusal.reason.as_str()),
+        hint: refusal.and_then(|refusal| refusal.hint.as_deref()),
+        sqlstate: refusal.map(|refusal| refusal.sqlstate),
+        why,
+    };
+    // These types have nothing that JSON can't hold.
+    serde_json::to_string_pretty(&explained).unwrap_or_default() + "\n"
+}
+
 /// The answer for a reader.
-pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
+pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String can't fail.
@@ -236,8 +276,8 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
         line("  SQLSTATE", refusal.sqlstate);
     }
     let mut name = "does";
-    for access in &answer.accesses {
-        line(name, format!("{} {}", access.action, access.object).trim_end());
+    for step in does(answer, &why.trace) {
+        line(name, &step);
         name = "";
     }
     for (name, names) in
@@ -252,6 +292,9 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
     }
     if answer.injection.score > 0 {
         line("injection", &format!("score {}: {}", answer.injection.score, answer.injection.signals.join(", ")));
+        for sign in &why.signals {
+            line("", &format!("{} ({}): {}", sign.technique, sign.weight, sign.meaning));
+        }
     }
     if let Some(second) = &answer.second_opinion {
         let why = second.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
@@ -264,17 +307,69 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer) -> String {
             }
         }
     }
+    if let Some(remedy) = &why.remedy {
+        out.push_str(&advice(remedy));
+    }
     out
 }
 
-/// Text as it may go to a terminal: line breaks as spaces, other control characters escaped.
-fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        match c {
-            '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
-        }
-        out
-    })
+/// A line for each access: what it is, and what decided, one below the other. Without a trace: what it is.
+fn does(answer: &Answer, trace: &[Step]) -> Vec<String> {
+    if trace.is_empty() {
+        let line = |access: &Access| format!("{} {}", access.action, access.object).trim_end().to_owned();
+        return answer.accesses.iter().map(line).collect();
+    }
+    let several = trace.iter().any(|step| step.statement > 1);
+    let what = |step: &Step| {
+        let number = if several { format!("{}: ", step.statement) } else { String::new() };
+        format!("{number}{} {}", step.action, step.object).trim_end().to_owned()
+    };
+    let width = trace.iter().map(|step| what(step).chars().count()).max().unwrap_or(0).min(48);
+    trace.iter().map(|step| format!("{:<width$}  {}", what(step), decided(step))).collect()
+}
+
+fn decided(step: &Step) -> String {
+    let rules = step.rules.iter().map(|place| format!("{} ({}:{})", place.rule, place.file, place.line));
+    let rules = rules.collect::<Vec<_>>().join(", ");
+    let word = match step.decision {
+        "denied" => "denied by",
+        "allowed" => "allowed by",
+        "needs_no_rule" => "needs no rule:",
+        "at_bind" => "judged at Bind:",
+        "no_rule" => "refused:",
+        _ => "guarded:",
+    };
+    let because = match (rules.is_empty(), step.why.is_empty()) {
+        (true, _) => step.why.clone(),
+        (false, true) => rules,
+        (false, false) => format!("{rules}: {}", step.why),
+    };
+    format!("{word} {because}")
+}
+
+/// What would allow it, ready to paste.
+fn advice(remedy: &Remedy) -> String {
+    let mut out = String::new();
+    // Writing to a String can't fail.
+    for sentence in &remedy.instead {
+        let _ = writeln!(out, "\n{}", printable(sentence));
+    }
+    if remedy.rules.is_empty() {
+        return out;
+    }
+    let also = if remedy.instead.is_empty() { "To allow it, add" } else { "Besides, it would need" };
+    let _ = writeln!(out, "\n{also} under `allow:` of policy \"{}\" ({}):\n", remedy.policy, remedy.file);
+    for rule in &remedy.rules {
+        let _ = writeln!(out, "  - {rule}");
+    }
+    let tried = match remedy.verified {
+        true => "Tried: with this the statement is allowed.",
+        false if remedy.instead.is_empty() => "Tried: this alone does not allow the statement.",
+        false => "Tried: this alone does not allow the statement, for what is said above.",
+    };
+    let _ = writeln!(out, "\n{tried}");
+    if let Some(careful) = &remedy.careful {
+        let _ = writeln!(out, "Careful: {careful}.");
+    }
+    out
 }

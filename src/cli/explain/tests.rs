@@ -34,6 +34,8 @@ fn args(user: Option<&str>) -> Args {
         no_tls: false,
         verbose: false,
         batch: None,
+        file: None,
+        json: false,
         sql: None,
     }
 }
@@ -182,7 +184,8 @@ fn the_text_for_readers_has_no_control_characters() {
         let identity = identity(&args(Some("shop_app")), &policies);
         let session = policies.admit(&identity);
         let sql = "DELETE\nFROM orders -- \u{1b}[2J";
-        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref(), true))
+        let why = why::Why::of(sql, &policies, &identity, session.as_ref());
+        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref(), true), &why)
     });
     let text = thread.expect("starts").join().expect("no panic");
     assert!(!text.contains('\u{1b}'), "{text}");
@@ -190,7 +193,6 @@ fn the_text_for_readers_has_no_control_characters() {
         "statement   DELETE FROM orders -- \\u{1b}[2J",
         "verdict     refuse",
         "  policy    shop",
-        "does        delete orders",
         "2nd opinion agrees",
         "  grammar   delete; writes orders",
         "  sqlparser delete; writes orders",
@@ -230,4 +232,75 @@ fn verbose_shows_both_readings() {
     let (answers, _) = ask(Some("shop_app"), &lines);
     assert!(answers.iter().all(|answer| answer.get("second_opinion").is_none()));
     assert_eq!(answers[1]["rule"], "disagreement");
+}
+
+/// What explains a verdict, in both forms.
+fn explained(user: &'static str, sql: &'static str) -> (String, Value) {
+    let thread = std::thread::Builder::new().stack_size(sql::STACK).spawn(move || {
+        let policies = policies();
+        let identity = identity(&args(Some(user)), &policies);
+        let session = policies.admit(&identity);
+        let why = why::Why::of(sql, &policies, &identity, session.as_ref());
+        let answer = report::Answer::of(sql, session.as_ref(), false);
+        let json = report::json(sql, &identity, &answer, &why);
+        (report::text(sql, &identity, &answer, &why), serde_json::from_str(&json).expect("JSON"))
+    });
+    thread.expect("starts").join().expect("no panic")
+}
+
+#[test]
+fn every_access_is_told_with_the_rule_that_decided() {
+    let (text, json) = explained("shop_app", "SET TimeZone = 'UTC'; DELETE FROM orders; DROP TABLE products");
+    let decisions: Vec<&Value> =
+        json["trace"].as_array().expect("steps").iter().map(|step| &step["decision"]).collect();
+    assert_eq!(decisions, ["needs_no_rule", "denied", "no_rule"]);
+    let denied = &json["trace"][1];
+    assert_eq!((&denied["statement"], &denied["rules"][0]["rule"]), (&json!(2), &json!("unbounded")));
+    assert_eq!(denied["rules"][0]["line"], 7);
+    assert!(text.contains("2: delete orders") && text.contains("denied by unbounded ("), "{text}");
+    let instead = json["remedy"]["instead"][0].as_str().expect("a sentence");
+    assert!(instead.contains("no allow rule helps") && instead.contains("shop.yaml:7"), "{instead}");
+    assert_eq!(json["remedy"]["verified"], false);
+    let (_, json) = explained("shop_app", "SELECT * FROM orders");
+    assert_eq!(
+        (&json["trace"][0]["decision"], &json["trace"][0]["rules"][0]["rule"]),
+        (&json!("allowed"), &json!("data"))
+    );
+    assert_eq!(json["remedy"], Value::Null);
+}
+
+#[test]
+fn a_refusal_comes_with_the_rule_to_paste_and_it_was_tried() {
+    let (text, json) = explained("shop_app", "DROP TABLE orders");
+    let line = "{rule: drop-table-orders, actions: [\"drop:table\"], tables: [orders]}";
+    assert_eq!(json["remedy"]["rules"], json!([line]));
+    assert_eq!(json["remedy"]["verified"], true);
+    assert!(text.contains(&format!("\n  - {line}\n")) && text.contains("Tried: with this"), "{text}");
+    // Pasted where it says, it loads and allows the statement.
+    let pasted = POLICIES
+        .replace("allow: [{", &format!("allow:\n  - {line}\n  - {{"))
+        .replace("tables: [\"*\"]}]", "tables: [\"*\"]}");
+    let set = Arc::new(policy::load_text("shop.yaml", &pasted).expect("valid"));
+    let session = set.admit(&identity(&args(Some("shop_app")), &set)).expect("admitted");
+    assert!(report::Answer::of("DROP TABLE orders", Ok(&session), false).allowed());
+    // What reaches beyond the database comes with a warning, what only observes is explained as well.
+    let (text, json) = explained("shop_app", "COPY orders TO PROGRAM 'cat'");
+    assert!(json["remedy"]["careful"].as_str().is_some_and(|careful| careful.contains("programs")), "{text}");
+    let (_, json) = explained("watched_1", "DROP TABLE orders");
+    assert_eq!((&json["remedy"]["policy"], &json["remedy"]["verified"]), (&json!("watch"), &json!(true)));
+}
+
+#[test]
+fn what_no_rule_allows_is_said() {
+    for (user, sql, said) in [
+        ("stranger", "SELECT 1", "`applies_to`"),
+        ("shop_app", "SET standard_conforming_strings = off", "no rule can allow this value"),
+        ("shop_app", "SELECT set_config(f(), 'x', true)", "as a constant"),
+        ("shop_app", "SELECT id COLLATE FROM orders", "on_disagreement"),
+    ] {
+        let (text, json) = explained(user, sql);
+        let instead = json["remedy"]["instead"].to_string();
+        assert!(instead.contains(said), "{sql}: {instead}\n{text}");
+        assert_eq!(json["remedy"]["verified"], false, "{sql}");
+    }
 }

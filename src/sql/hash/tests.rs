@@ -28,6 +28,10 @@ fn plain_values_do_not_count() {
         ("SELECT CASE WHEN a = 1 THEN 'x' ELSE 'y' END FROM t", "SELECT CASE WHEN a = 2 THEN 'z' ELSE '' END FROM t"),
         ("SELECT api.user(1, name => 'x')", "SELECT api.user(2, name => 'y')"),
         ("SELECT a FROM t WHERE lower(n) = lower('Ann')", "SELECT a FROM t WHERE lower(n) = lower('Bob')"),
+        (
+            "INSERT INTO t SELECT * FROM UNNEST(('{1,2}'::int4[])::integer[], ARRAY['a', 'b'])",
+            "INSERT INTO t SELECT * FROM UNNEST(('{7}'::int4[])::integer[], ARRAY['c', 'd', 'e'])",
+        ),
         ("EXECUTE p(1, 'a')", "EXECUTE p(2, 'b')"),
         ("EXPLAIN SELECT a FROM t WHERE b = 1", "EXPLAIN SELECT a FROM t WHERE b = 2"),
         ("SELECT v.a FROM (VALUES (1, 'a'), (2, 'b')) v(a, b)", "SELECT v.a FROM (VALUES (7, 'c'), (8, 'd')) v(a, b)"),
@@ -65,6 +69,7 @@ fn everything_else_counts() {
         ("SELECT a, b FROM t GROUP BY 1", "SELECT a, b FROM t GROUP BY 2"),
         ("SELECT 'a'::regclass", "SELECT 'b'::regclass"),
         ("SELECT a FROM t WHERE oid = 'a'::regclass", "SELECT a FROM t WHERE oid = 'b'::regclass"),
+        ("SELECT unnest('{a}'::regclass[])", "SELECT unnest('{b}'::regclass[])"),
         ("SELECT d->>'name' FROM t", "SELECT d->>'ssn' FROM t"),
         ("SELECT d->>'name' = 'x' FROM t", "SELECT d->>'ssn' = 'x' FROM t"),
         ("SELECT f(1)", "SELECT f(1, 2)"),

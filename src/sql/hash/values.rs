@@ -32,7 +32,7 @@ pub(super) struct Values {
 }
 
 /// Built-ins whose constant arguments are values like any other.
-const COMPUTING: [&str; 14] = [
+const COMPUTING: [&str; 15] = [
     "lower",
     "upper",
     "btrim",
@@ -47,6 +47,8 @@ const COMPUTING: [&str; 14] = [
     "phraseto_tsquery",
     "websearch_to_tsquery",
     "make_date",
+    // How Django and others insert many rows.
+    "unnest",
 ];
 
 /// Operators whose right side names a part of the left one.

@@ -1,0 +1,298 @@
+//! Which rule decided each access, and the smallest rule that would allow what is refused, tried out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::printable;
+use crate::detect::{self, Signals};
+use crate::policy::{
+    Breadth, Identity, Judgement, Lack, Moment, NewRule, Parameters, PolicySet, Refusal, RuleRef, SessionPolicy,
+    Stands, Traced, together,
+};
+use crate::sql::second_opinion::{self, Opinion};
+use crate::sql::{self, ActionName, Analysis, Group, Reading};
+
+/// What explains a verdict.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Why {
+    pub trace: Vec<Step>,
+    pub signals: Vec<Sign>,
+    /// Where something is refused, or would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<Remedy>,
+}
+
+/// What was thought of one access.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub(super) struct Step {
+    /// The number of its statement, from 1.
+    pub statement: usize,
+    pub action: String,
+    pub object: String,
+    /// `denied`, `allowed`, `needs_no_rule`, `at_bind`, `no_rule`, `guarded`.
+    pub decision: &'static str,
+    /// The rules that decided.
+    pub rules: Vec<Place>,
+    pub why: String,
+}
+
+/// A rule and where it stands.
+#[derive(Debug, Serialize, PartialEq, Eq, Clone)]
+pub(super) struct Place {
+    pub rule: String,
+    pub file: String,
+    pub line: u32,
+}
+
+/// A sign of an injection.
+#[derive(Debug, Serialize)]
+pub(super) struct Sign {
+    pub technique: &'static str,
+    pub weight: u8,
+    pub meaning: &'static str,
+}
+
+/// What would allow it.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Remedy {
+    /// The policy whose `allow` lacks the rules.
+    pub policy: String,
+    pub file: String,
+    /// Lines of `allow:`, each a rule.
+    pub rules: Vec<String>,
+    /// The statement was judged with these rules added, and passed.
+    pub verified: bool,
+    /// What no allow rule can lift, and what to change instead.
+    pub instead: Vec<String>,
+    /// Why to think twice before adding the rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub careful: Option<String>,
+}
+
+impl Place {
+    fn of(rule: &RuleRef) -> Option<Place> {
+        match rule {
+            RuleRef::Rule { name, file, line } => {
+                Some(Place { rule: name.to_string(), file: file.to_string(), line: *line })
+            }
+            RuleRef::Decoy { decoy, file, line } => {
+                Some(Place { rule: format!("decoy {decoy}"), file: file.to_string(), line: *line })
+            }
+            RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => None,
+        }
+    }
+}
+
+/// A text as it is judged: the extended protocol, and parameters that come later (POLICY 14).
+struct Question<'a> {
+    analysis: &'a Analysis,
+    signals: &'a Signals,
+    opinion: &'a Opinion,
+}
+
+impl Question<'_> {
+    fn moment(&self) -> Moment<'_> {
+        Moment { signals: self.signals, ..Moment::now(true, Parameters::Later) }
+    }
+
+    fn judge(&self, session: &SessionPolicy) -> Judgement {
+        session.after_second_opinion(session.judge(&self.analysis.facts, self.moment()), self.opinion)
+    }
+}
+
+impl Why {
+    /// Of a text in a session; nothing where it can't be read.
+    pub fn of(
+        text: &str,
+        policies: &Arc<PolicySet>,
+        identity: &Identity,
+        session: Result<&SessionPolicy, &Refusal>,
+    ) -> Why {
+        let session = match session {
+            Ok(session) => session,
+            Err(refusal) => {
+                let instead = vec![format!("the login is refused: {}", refusal.reason), ADMIT.to_owned()];
+                return Why { remedy: Some(Remedy { instead, ..Remedy::default() }), ..Why::default() };
+            }
+        };
+        if text.contains('\0') || text.len() > session.statement_bytes() {
+            return Why::default();
+        }
+        let Ok(analysis) = sql::analyse(text, Reading::default()) else { return Why::default() };
+        let signals = detect::signals(text, &analysis);
+        let opinion = second_opinion::compare(text, &analysis.facts);
+        let question = Question { analysis: &analysis, signals: &signals, opinion: &opinion };
+        let trace = session.trace(&analysis.facts, &question.moment());
+        let judgement = question.judge(session);
+        let refusal = judgement.refusal().or(judgement.would.as_ref());
+        let remedy = refusal.map(|refusal| remedy(&question, refusal, &trace, policies, identity, session));
+        let sign = |s: &detect::Signal| Sign {
+            technique: s.technique.as_str(),
+            weight: s.weight,
+            meaning: s.technique.explain(),
+        };
+        Why { trace: steps(&trace), signals: signals.signals.iter().map(sign).collect(), remedy }
+    }
+}
+
+const ADMIT: &str = "give the user a policy whose `applies_to` and `require` this session meets";
+
+fn steps(trace: &[Traced]) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for Traced { statement, access, denied, stands } in trace {
+        let (decision, rules, why) = match (denied, stands) {
+            (Some(denied), _) if !denied.observe => {
+                ("denied", Place::of(&denied.rule).into_iter().collect(), denied.reason.clone())
+            }
+            (_, Stands::Allowed(rules)) => {
+                ("allowed", rules.iter().filter_map(Place::of).collect(), watched(denied.as_ref().map(|d| &d.rule)))
+            }
+            (_, Stands::Free(free)) => ("needs_no_rule", Vec::new(), free.as_str().to_owned()),
+            (_, Stands::AtBind) => ("at_bind", Vec::new(), "depends on the value that comes with Bind".to_owned()),
+            (_, Stands::Missing { lack, reason, observed }) => {
+                let decision = match lack {
+                    Lack::Rule => "no_rule",
+                    Lack::Guarded | Lack::Pinned | Lack::Nameless | Lack::Temporary => "guarded",
+                };
+                let passes = if *observed { " (passes by unlisted: observe)" } else { "" };
+                (decision, Vec::new(), format!("{reason}{passes}"))
+            }
+        };
+        let object = printable(&access.object.to_string());
+        let step = Step { statement: statement + 1, action: access.action.to_string(), object, decision, rules, why };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// A deny rule in mode observe speaks about it, too.
+fn watched(rule: Option<&RuleRef>) -> String {
+    rule.map_or_else(String::new, |rule| format!("rule {} ({}) would deny it", rule.label(), rule.place()))
+}
+
+fn remedy(
+    question: &Question<'_>,
+    refusal: &Refusal,
+    trace: &[Traced],
+    policies: &Arc<PolicySet>,
+    identity: &Identity,
+    session: &SessionPolicy,
+) -> Remedy {
+    let mut instead = Vec::new();
+    let mut add = |sentence: Option<String>| instead.extend(sentence.filter(|s| !s.is_empty()));
+    add(not_by_a_rule(refusal));
+    for denied in trace.iter().filter_map(|traced| traced.denied.as_ref()).filter(|denied| !denied.observe) {
+        add(deny_rule(&denied.rule));
+    }
+    let mut seen = BTreeSet::new();
+    instead.retain(|sentence| seen.insert(sentence.clone()));
+    let file = policies.overview().find(|(name, ..)| **name == refusal.policy).map(|(.., file)| file.to_string());
+    let mut remedy = Remedy {
+        policy: refusal.policy.to_string(),
+        file: file.unwrap_or_default(),
+        instead,
+        careful: careful(trace),
+        ..Remedy::default()
+    };
+    match session.rules_for(trace, &question.moment(), Breadth::Objects) {
+        Ok(rules) => remedy.rules = named(&together(rules), policies),
+        Err(helpless) => remedy.instead.extend(helpless),
+    }
+    if !remedy.rules.is_empty() {
+        remedy.verified = policies.admit_with_rules(identity, &remedy.rules).is_ok_and(|session| {
+            let judgement = question.judge(&session);
+            judgement.refusal().is_none() && judgement.would.is_none()
+        });
+    }
+    remedy
+}
+
+/// The rules as lines, each with a name that no other has.
+fn named(rules: &[NewRule], policies: &PolicySet) -> Vec<String> {
+    let mut taken: BTreeSet<String> = policies.rules().map(|(_, rule)| rule.to_string()).collect();
+    let mut lines = Vec::new();
+    for rule in rules {
+        let stem = rule.suggested_name();
+        let mut name = stem.clone();
+        let mut number = 2;
+        while !taken.insert(name.clone()) {
+            name = format!("{stem}-{number}");
+            number += 1;
+        }
+        lines.push(rule.yaml(&name));
+    }
+    lines
+}
+
+/// What to change where the refusal is none of missing rules.
+fn not_by_a_rule(refusal: &Refusal) -> Option<String> {
+    Some(match &refusal.rule {
+        RuleRef::Default | RuleRef::Guard => return None,
+        RuleRef::Rule { .. } => return deny_rule(&refusal.rule),
+        RuleRef::Decoy { decoy, file, line } => format!(
+            "decoy \"{decoy}\" ({file}:{line}) is touched, and no allow rule helps: take it out of `decoys` if the table has a use"
+        ),
+        RuleRef::Limit(limit) => format!(
+            "no allow rule lifts a limit: raise {} of `limits`, in every policy that matches the session",
+            limit.as_str()
+        ),
+        RuleRef::Injection => "no allow rule lifts `injection: {block_at}`: raise it in every policy that matches the \
+                               session, or write the statement so that it does not look like an injection"
+            .to_owned(),
+        RuleRef::Disagreement => {
+            "two parsers read it differently: write it in a plainer way, or set `on_disagreement: \
+                                  observe` in every policy that matches the session"
+                .to_owned()
+        }
+        RuleRef::Require | RuleRef::Parse | RuleRef::Quarantine | RuleRef::Block => refusal.reason.clone(),
+    })
+}
+
+fn deny_rule(rule: &RuleRef) -> Option<String> {
+    let Place { rule, file, line } = Place::of(rule)?;
+    Some(format!(
+        "deny rule \"{rule}\" ({file}:{line}) refuses it, and no allow rule helps: narrow that rule, set `mode: observe` on it, \
+         or take it out"
+    ))
+}
+
+/// What the missing accesses reach beyond the tables.
+fn careful(trace: &[Traced]) -> Option<String> {
+    let missing = trace.iter().filter(|traced| matches!(traced.stands, Stands::Missing { .. }));
+    let groups: BTreeSet<&str> = missing
+        .filter_map(|traced| match (traced.access.action.name, traced.access.action.name.group()) {
+            (ActionName::SetRole, _) => Some("another role"),
+            (_, Group::File) => Some("the server's files and programs"),
+            (_, Group::Network) => Some("other machines"),
+            (_, Group::Code) => Some("code that runs in the server"),
+            (_, Group::Admin) => Some("the server's administration"),
+            (_, Group::Dcl) => Some("rights of roles"),
+            (
+                _,
+                Group::Read
+                | Group::Write
+                | Group::Lock
+                | Group::Call
+                | Group::Ddl
+                | Group::Transaction
+                | Group::Session
+                | Group::Maintenance
+                | Group::Unknown,
+            ) => None,
+        })
+        .collect();
+    let list = groups.into_iter().collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then(|| format!("it reaches {list}: allow it to those only who can't do without"))
+}
