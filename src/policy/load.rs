@@ -110,7 +110,8 @@ impl Files {
         Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
     }
 
-    /// The set, the findings, and the texts that they are about; with `names`, also names that look misspelt.
+    /// The set, the findings, and the texts that they are about; with `names`, also rules that tests name
+    /// and that there are not, and names that look misspelt.
     fn compile(self, names: bool) -> (Loaded, Vec<Source>) {
         let Files { sources, lists, findings, digest } = self;
         // Of a directory all are read already; of a single file, its lists are not.
@@ -118,8 +119,11 @@ impl Files {
             Some(list) => Ok(list.text.clone()),
             None => fs::read_to_string(path),
         };
-        let Compiled { policies, mut findings } = compiled(&sources, findings, &mut read);
+        let Compiled { policies, mut findings, partial } = compiled(&sources, findings, &mut read);
         if names {
+            if !partial {
+                across::tests_name_rules(&policies, &sources, &mut findings);
+            }
             findings.extend(lonely::findings(&policies, &sources));
         }
         let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
@@ -209,6 +213,8 @@ fn text(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
 pub(crate) struct Compiled {
     pub policies: Vec<Policy>,
     pub findings: Vec<Diagnostic>,
+    /// Some could not be read: there may be policies that nobody knows of.
+    pub partial: bool,
 }
 
 /// The policies of some texts, with all findings but those of tests.
@@ -225,8 +231,8 @@ pub(crate) fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: 
         partial |= compiled.partial;
     }
     adopt(&mut policies, tests, partial, &mut findings);
-    across::findings(&policies, sources, partial, &mut findings);
-    Compiled { policies, findings }
+    across::findings(&policies, sources, &mut findings);
+    Compiled { policies, findings, partial }
 }
 
 /// Gives the tests of files of their own to the policies that they name.

@@ -24,7 +24,7 @@ fn findings(files: &[&str]) -> Vec<String> {
 fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
     let source = |(index, text): (usize, &&str)| Source::new(format!("{index}.yaml"), *text);
     let sources: Vec<Source> = files.iter().enumerate().map(source).collect();
-    let load::Compiled { policies, findings } =
+    let load::Compiled { policies, findings, partial: _ } =
         load::compiled(&sources, Vec::new(), &mut |path| std::fs::read_to_string(path));
     let told = findings
         .iter()

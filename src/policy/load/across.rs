@@ -8,9 +8,9 @@ use crate::policy::compile::{BUILT_IN, Policy};
 use crate::policy::diagnostic::{Code, Diagnostic, Source, did_you_mean};
 use crate::policy::glob::Glob;
 
-/// Everything that shows only when all policies are there. `partial`: some could not be read.
-pub(super) fn findings(policies: &[Policy], sources: &[Source], partial: bool, findings: &mut Vec<Diagnostic>) {
-    let of_files: HashMap<&str, &Source> = sources.iter().map(|source| (&*source.file, source)).collect();
+/// Everything that shows only when all policies are there.
+pub(super) fn findings(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
+    let of_files = by_file(sources);
     let mut names: HashMap<&str, &Policy> = HashMap::new();
     let mut earlier = Earlier::default();
     for (index, policy) in policies.iter().enumerate() {
@@ -34,9 +34,10 @@ pub(super) fn findings(policies: &[Policy], sources: &[Source], partial: bool, f
             watched_only(policy, policies, here, findings);
         }
     }
-    if !partial {
-        tests_name_rules(policies, &of_files, findings);
-    }
+}
+
+fn by_file(sources: &[Source]) -> HashMap<&str, &Source> {
+    sources.iter().map(|source| (&*source.file, source)).collect()
 }
 
 fn rules_twice(policy: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
@@ -93,7 +94,8 @@ impl<'p> Earlier<'p> {
 }
 
 /// `by:` of tests that name no rule: they could never pass, and the reason would be hard to see.
-fn tests_name_rules(policies: &[Policy], of_files: &HashMap<&str, &Source>, findings: &mut Vec<Diagnostic>) {
+pub(super) fn tests_name_rules(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
+    let of_files = by_file(sources);
     let rules = || policies.iter().flat_map(|policy| policy.allow.iter().chain(&policy.deny)).map(|rule| &*rule.name);
     let known: HashSet<&str> = rules().chain(BUILT_IN).collect();
     let names: HashSet<&str> = policies.iter().map(|policy| &*policy.name).collect();
