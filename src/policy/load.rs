@@ -159,7 +159,7 @@ pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String
 /// The one policy of a text, by itself.
 pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
     let source = Source::new(file, text);
-    let Compiled { mut policies, findings } =
+    let Compiled { mut policies, findings, partial: _ } =
         compiled(&[source], Vec::new(), &mut |_| Err(io::ErrorKind::NotFound.into()));
     let errors: Vec<Diagnostic> = findings.into_iter().filter(|f| f.severity == Severity::Error).collect();
     match policies.pop() {
