@@ -352,7 +352,8 @@ impl<'a> Draft<'a> {
         let review = (!sorted.apart.is_empty()).then(|| {
             let head = [
                 format!("For review: statements that policy \"{}\" does not allow.", self.name),
-                "One session alone sent them, or they always failed. No rule names this list; move a line to".to_owned(),
+                "One session alone sent them, or they always failed. No rule names this list; move a line to"
+                    .to_owned(),
                 match self.options.by {
                     By::Statement => format!("{}{LIST_ENDING} to allow its statement.", self.name),
                     By::Table | By::Action => {

@@ -1,5 +1,6 @@
 //! Loading: all files of a directory or none, with every error of every file at once (POLICY 13).
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -11,6 +12,7 @@ use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
 use crate::policy::diff::Outline;
 use crate::policy::digest::{Digest, Digester};
 use crate::policy::glob::Glob;
+use crate::policy::rule::Rule;
 use crate::policy::{PolicySet, admit, statements, test};
 
 /// What reading policy files gave.
@@ -202,8 +204,10 @@ pub(crate) fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec
     for (index, policy) in policies.iter().enumerate() {
         let Some(here) = source(policy) else { continue };
         let rules: Vec<_> = policy.allow.iter().chain(&policy.deny).collect();
-        for (at, rule) in rules.iter().enumerate() {
-            if let Some(first) = rules.iter().take(at).find(|first| first.name == rule.name) {
+        let mut named: HashMap<&str, &Rule> = HashMap::with_capacity(rules.len());
+        for rule in &rules {
+            let first = *named.entry(&rule.name).or_insert(rule);
+            if !std::ptr::eq(first, &***rule) {
                 let place = Place { line: rule.line, ..Place::default() };
                 let message = format!("rule \"{}\" stands twice in policy \"{}\"", rule.name, policy.name);
                 findings.push(here.error(place, message).help(format!("the other one is in line {}", first.line)));
