@@ -89,11 +89,14 @@ impl Meters {
     fn count(&self, statements: u32) -> Option<Over> {
         let number = NonZeroU32::new(statements)?;
         let mut over: Option<Over> = None;
+        // The shortest time first: what it refuses isn't counted by the longer ones.
         for counted in self.0.iter().filter(|counted| !counted.meter.spend(number)) {
-            if over.as_ref().is_none_or(|over| counted.enforced && !over.enforced) {
-                let Counted { policy, rate, enforced, .. } = counted;
-                over = Some(Over { policy: Arc::clone(policy), rate: *rate, enforced: *enforced });
+            let Counted { policy, rate, enforced, .. } = counted;
+            let this = Over { policy: Arc::clone(policy), rate: *rate, enforced: *enforced };
+            if *enforced {
+                return Some(this);
             }
+            over = over.or(Some(this));
         }
         over
     }
@@ -164,6 +167,7 @@ impl Limits {
                 meters.push(Counted { policy: Arc::clone(policy), rate: *rate, enforced, meter });
             }
         }
+        meters.sort_by_key(|counted| counted.rate.period.duration());
         Meters(meters)
     }
 
@@ -236,6 +240,16 @@ mod tests {
         assert!(over.enforced && over.rate.to_string() == "3/day" && &*over.policy == "p");
         assert_eq!(limits.meters(&session, "bob").spend(3), None, "another user");
         assert!(limits.meters(&session, "eve").spend(4).is_some(), "a batch that can never be within it");
+    }
+
+    #[test]
+    fn what_a_short_time_refuses_a_long_one_does_not_count() {
+        let limits = Arc::new(Limits::default());
+        let meters = limits.meters(&session("limits: {statements: [10/day, 2/hour]}\n"), "ann");
+        for expected in [None, None, Some("2/hour"), Some("2/hour"), Some("2/hour")] {
+            assert_eq!(meters.spend(1).map(|over| over.rate.to_string()).as_deref(), expected);
+        }
+        assert!(limits.meters(&session("limits: {statements: [10/day]}\n"), "ann").spend(8).is_none(), "two of ten");
     }
 
     #[test]

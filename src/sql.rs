@@ -67,8 +67,8 @@ pub struct Analysis {
 pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
     let tree = parse::parse(text)?;
     let facts = walk::facts(text, &tree, reading)?;
-    let hash::Marks { hash, parts, inline, secret } = hash::marks(text, &tree);
-    let facts = Facts { hash, parts, inline, secret, ..facts };
+    let hash::Marks { hash, parts, inline, texts_to_functions, secret } = hash::marks(text, &tree);
+    let facts = Facts { hash, parts, inline, texts_to_functions, secret, ..facts };
     Ok(Analysis { tree, facts })
 }
 

@@ -82,6 +82,14 @@ impl StateFile {
             return Err(of_directory(io::ErrorKind::NotADirectory.into()));
         }
         let unreadable = |source| FileError::Unreadable { path: self.path.clone(), source };
+        match fs::metadata(&self.path) {
+            // To open a pipe would wait for a writer for ever.
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+                let problem = "it is no plain file".to_owned();
+                return Err(FileError::Broken { path: self.path.clone(), problem });
+            }
+            Ok(_) | Err(_) => {}
+        }
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

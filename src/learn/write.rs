@@ -139,19 +139,22 @@ pub fn may_be_listed(facts: &Facts) -> Result<(), String> {
     let identity = identity("anyone", "any", IpAddr::from([127, 0, 0, 1]));
     let session = set.admit(&identity).map_err(|refusal| refusal.reason)?;
     let trace = session.trace(facts, &moment(true));
-    trace.iter().find_map(never).map_or(Ok(()), Err)
+    trace.iter().find_map(|traced| never(facts, traced)).map_or(Ok(()), Err)
 }
 
 const NO_HASH: &str = "no hash: the text is long, or holds a password";
 
 /// Why nothing may learn an access.
-fn never(traced: &Traced) -> Option<String> {
+fn never(facts: &Facts, traced: &Traced) -> Option<String> {
     let Stands::Missing { lack, reason, .. } = &traced.stands else { return None };
     let access = &traced.access;
     let group = access.action.name.group();
     match lack {
         _ if writes_catalog(access) => Some("a table of the server's own is written".to_owned()),
-        Lack::Rule if may_be_learned(access) => None,
+        Lack::Rule if may_be_learned(facts, access) => None,
+        Lack::Rule if matches!(access.object, Object::Function { .. }) && group == Group::Call => {
+            Some(format!("a text written into the statement, given to a function of a user: {}", access.object))
+        }
         _ if matches!(access.object, Object::Unknown(_)) => Some(reason.clone()),
         Lack::Pinned | Lack::Nameless | Lack::Temporary => Some(reason.clone()),
         Lack::Rule | Lack::Guarded => Some(match (group, &access.object) {
@@ -271,7 +274,7 @@ impl<'a> Draft<'a> {
                 continue;
             };
             let trace = skeleton.trace(&known.facts, &moment(seen.extended));
-            if let Some(why) = trace.iter().find_map(never) {
+            if let Some(why) = trace.iter().find_map(|traced| never(&known.facts, traced)) {
                 sorted.leave(why, seen);
                 continue;
             }

@@ -118,7 +118,7 @@ impl Rule {
     /// not asked here (`settings`).
     pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>, asked: &Asked<'_>) -> bool {
         if self.statements.is_some() {
-            return self.covers_listed(access, asked) && !writes_catalog(access, candidate);
+            return self.covers_listed(access, asked) && !candidate.schema.is_some_and(is_system_schema);
         }
         if !self.actions.contains(access.action) {
             return false;
@@ -163,7 +163,7 @@ impl Rule {
     /// Whether this `allow` rule's list has the text, and lists may cover the access.
     pub fn covers_listed(&self, access: &Access, asked: &Asked<'_>) -> bool {
         let listed = |list: &Arc<StatementList>| asked.facts.hash.is_some_and(|hash| list.contains(hash));
-        self.statements.as_ref().is_some_and(listed) && may_be_learned(access)
+        self.statements.as_ref().is_some_and(listed) && may_be_learned(asked.facts, access)
     }
 
     /// Whether this `deny` rule speaks about the access in any sense that its name may have. Settings are not asked here.

@@ -8,8 +8,8 @@ use crate::policy::diagnostic::Place;
 use crate::policy::names::{is_system_schema, is_temp};
 use crate::policy::yaml::{self, Node, Value};
 use crate::sql::relations::is_catalog_relation_name;
-use crate::sql::settings::is_guarded;
-use crate::sql::{Access, ActionName, Group, Object, Operand, StatementHash};
+use crate::sql::settings::{Context, is_guarded, setting};
+use crate::sql::{Access, ActionName, Facts, Group, Name, Object, Operand, StatementHash};
 
 /// The ending of such a file's name.
 pub(crate) const ENDING: &str = ".learned.yaml";
@@ -109,7 +109,7 @@ fn no_hash(place: Place, text: &str) -> BadList {
 
 /// Whether a list of statements may cover an access. What reaches out of the database, runs code, administers the server,
 /// becomes another role or touches a guarded setting is allowed by a rule that says so, or not at all.
-pub(crate) fn may_be_learned(access: &Access) -> bool {
+pub(crate) fn may_be_learned(facts: &Facts, access: &Access) -> bool {
     match access.action.name.group() {
         Group::File | Group::Network | Group::Admin | Group::Code | Group::Dcl | Group::Unknown => false,
         Group::Read
@@ -121,11 +121,16 @@ pub(crate) fn may_be_learned(access: &Access) -> bool {
         | Group::Session
         | Group::Maintenance => match (&access.object, access.action.name) {
             (_, ActionName::SetRole | ActionName::CatalogWrite | ActionName::LargeObject) => false,
-            (Object::Setting { name: Operand::Constant(name), .. }, _) => !is_guarded(name),
+            // What only superusers set, as where libraries come from, is administration.
+            (Object::Setting { name: Operand::Constant(name), .. }, _) => {
+                !is_guarded(name) && setting(name).is_none_or(|setting| setting.context == Context::User)
+            }
+            // The hash leaves the text out, and it may be SQL, or name a table or a file.
+            (Object::Function { builtin: false, .. }, _) if facts.texts_to_functions => false,
+            (Object::Relation(name), _) => !of_server(name),
             (Object::Setting { name: Operand::Parameter(_) | Operand::Unknown, .. } | Object::Unknown(_), _) => false,
             (
                 Object::None
-                | Object::Relation(_)
                 | Object::Function { .. }
                 | Object::Role(_)
                 | Object::AnyRole
@@ -134,6 +139,15 @@ pub(crate) fn may_be_learned(access: &Access) -> bool {
                 _,
             ) => true,
         },
+    }
+}
+
+/// Whether a name means one of the server's own relations, or a temporary one, or may. Most of the catalogs need no rule; those
+/// that do hold secrets, values, or other people's work.
+fn of_server(name: &Name) -> bool {
+    match &name.schema {
+        Some(schema) => is_system_schema(schema),
+        None => is_catalog_relation_name(&name.name),
     }
 }
 

@@ -463,7 +463,8 @@ impl Engine {
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
             return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
-        if self.follows {
+        // A named portal that may still be there is not made anew: the server refuses that.
+        if self.follows && (portal.is_empty() || self.portals.get(&portal).is_none()) {
             self.runs.made(&portal);
         }
         if behind.is_settled() {
@@ -546,7 +547,9 @@ impl Engine {
                     self.unsettle();
                 }
                 if asked == Asked::Execute {
-                    let portals = vec![name.as_ref().into()];
+                    let fetched =
+                        behind.newest().map_or_else(Vec::new, |statement| counting::portals_of(statement.facts()));
+                    let portals = if fetched.is_empty() { vec![Some(name.as_ref().into())] } else { fetched };
                     let said = behind.newest().map(Statement::said).unwrap_or_default();
                     let judged = self.counted(Judged { said, portals, ..judged });
                     return self.decide(asked, turn, judged, b"", b"");

@@ -52,7 +52,7 @@ pub struct Judged {
     pub statements: u32,
     pub only_ends: bool,
     /// The portal that an Execute runs.
-    pub portals: Vec<Box<str>>,
+    pub portals: Vec<Option<Box<str>>>,
     /// Why there are no Facts.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -469,7 +469,8 @@ fn counted(facts: &Facts) -> (u32, bool) {
             .statements
             .iter()
             .all(|statement| !statement.accesses.is_empty() && statement.accesses.iter().all(ends));
-    (u32::try_from(facts.statements.len()).unwrap_or(u32::MAX).max(1), only_ends)
+    let counted = facts.statements.iter().filter(|statement| !statement.default_set).count();
+    (u32::try_from(counted).unwrap_or(u32::MAX), only_ends)
 }
 
 /// Whether what a text does depends on bound values.

@@ -6,17 +6,21 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::audit::Told;
 use crate::policy::Refusal;
 use crate::session::tell::Asked;
 
-/// Statements that wait for their answers; beyond it the oldest is told of as it stands.
+/// Statements that wait for their answers; what is sent on top of them is told of without.
 const WAITING: usize = 4096;
 
-/// Portals and cursors whose rows are counted together.
-const PORTALS: usize = 1024;
+/// Portals and cursors whose rows are counted together: as many as a session may have names.
+const PORTALS: usize = 65_536;
+
+/// The rows that one portal or cursor gave, until it is made anew.
+type Given = Arc<AtomicU64>;
 
 /// One statement that was sent.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub struct Run {
     /// Rows that the server says it returned or changed; none said nothing.
     pub rows: Option<u64>,
     pub sqlstate: Option<String>,
-    /// The portal that it runs, or the cursors that it fetches from.
-    pub portals: Vec<Box<str>>,
+    /// For each of its statements, the portal that it runs or the cursor that it fetches from; none is a statement for itself.
+    pub portals: Vec<Option<Box<str>>>,
     /// Poison: it was told of already.
     pub refused: bool,
 }
@@ -44,11 +48,13 @@ pub enum Ended {
     Answered,
     /// The server didn't come to it.
     Skipped,
+    /// Too many were outstanding: nobody knows.
+    Unknown,
 }
 
 #[derive(Debug)]
 enum Entry {
-    Run(Box<Run>),
+    Run(Box<Run>, VecDeque<Option<Given>>),
     Sync,
 }
 
@@ -59,35 +65,46 @@ pub struct Runs {
     /// Rows of the statement that is being answered.
     rows: u64,
     /// Rows so far, by portal.
-    portals: HashMap<Box<str>, u64>,
+    portals: HashMap<Box<str>, Given>,
+    /// Which answer belongs to which statement isn't known until nothing is outstanding.
+    lost: bool,
 }
 
 /// Runs that are over, to be told of.
 pub type Over = Vec<(Box<Run>, Ended)>;
 
 impl Runs {
-    /// A statement was sent. One that is too old to be waited for, if there is any.
-    pub fn sent(&mut self, run: Run) -> Option<(Box<Run>, Ended)> {
-        self.entries.push_back(Entry::Run(Box::new(run)));
-        if self.entries.len() <= WAITING {
+    /// A statement was sent. It comes back, with those before it, where there are too many to be followed.
+    pub fn sent(&mut self, mut run: Run) -> Over {
+        if self.lost || self.entries.len() >= WAITING {
+            let mut over: Over = self.end().into_iter().map(|(run, _)| (run, Ended::Unknown)).collect();
+            self.lost = true;
+            over.push((Box::new(run), Ended::Unknown));
+            return over;
+        }
+        let portals = std::mem::take(&mut run.portals);
+        let given = portals.into_iter().map(|portal| self.given(portal?)).collect();
+        self.entries.push_back(Entry::Run(Box::new(run), given));
+        Vec::new()
+    }
+
+    fn given(&mut self, portal: Box<str>) -> Option<Given> {
+        if self.portals.len() >= PORTALS && !self.portals.contains_key(&portal) {
             return None;
         }
-        match self.entries.pop_front() {
-            Some(Entry::Run(run)) => Some((run, Ended::Skipped)),
-            Some(Entry::Sync) | None => None,
-        }
+        Some(Arc::clone(self.portals.entry(portal).or_default()))
     }
 
     /// In the place of what was sent last went poison, of which was told already.
     pub fn refuse_newest(&mut self) {
-        if let Some(Entry::Run(run)) = self.entries.back_mut() {
+        if let Some(Entry::Run(run, _)) = self.entries.back_mut() {
             run.refused = true;
         }
     }
 
     /// A Sync was sent.
     pub fn synced(&mut self) {
-        if !self.entries.is_empty() {
+        if !self.entries.is_empty() && self.entries.len() < 2 * WAITING {
             self.entries.push_back(Entry::Sync);
         }
     }
@@ -102,11 +119,11 @@ impl Runs {
     pub fn row(&mut self) -> u64 {
         self.rows += 1;
         match self.entries.front() {
-            Some(Entry::Run(run)) if !run.portals.is_empty() => {
-                let before = run.portals.iter().filter_map(|portal| self.portals.get(portal)).max().copied();
-                self.rows + before.unwrap_or(0)
-            }
-            Some(Entry::Run(_) | Entry::Sync) | None => self.rows,
+            Some(Entry::Run(_, given)) => match given.front() {
+                Some(Some(given)) => self.rows + given.load(Ordering::Relaxed),
+                Some(None) | None => self.rows,
+            },
+            Some(Entry::Sync) | None => self.rows,
         }
     }
 
@@ -127,17 +144,15 @@ impl Runs {
     }
 
     fn ended(&mut self, rows: Option<u64>) -> Option<(Box<Run>, Ended)> {
-        let given = std::mem::take(&mut self.rows);
-        let Some(Entry::Run(run)) = self.entries.front_mut() else { return None };
+        let rows_now = std::mem::take(&mut self.rows);
+        let Some(Entry::Run(run, given)) = self.entries.front_mut() else { return None };
+        if let Some(Some(given)) = given.pop_front() {
+            given.fetch_add(rows_now, Ordering::Relaxed);
+        }
         run.rows = match (run.rows, rows) {
             (Some(before), Some(rows)) => Some(before + rows),
             (before, rows) => before.or(rows),
         };
-        for portal in &run.portals {
-            if self.portals.len() < PORTALS || self.portals.contains_key(portal) {
-                *self.portals.entry(portal.clone()).or_default() += given;
-            }
-        }
         // A Query goes on until the server is ready again.
         if run.asked.is_answered_by_ready_for_query() { None } else { self.pop() }
     }
@@ -147,7 +162,7 @@ impl Runs {
         self.rows = 0;
         let mut over = Vec::new();
         match self.entries.front_mut() {
-            Some(Entry::Run(run)) => {
+            Some(Entry::Run(run, _)) => {
                 run.sqlstate.get_or_insert_with(|| sqlstate.to_owned());
                 if run.asked.is_answered_by_ready_for_query() {
                     return over;
@@ -156,7 +171,7 @@ impl Runs {
             Some(Entry::Sync) | None => return over,
         }
         over.extend(self.pop());
-        while let Some(Entry::Run(_)) = self.entries.front() {
+        while let Some(Entry::Run(..)) = self.entries.front() {
             over.extend(self.pop().map(|(run, _)| (run, Ended::Skipped)));
         }
         over
@@ -169,15 +184,16 @@ impl Runs {
         loop {
             match self.entries.pop_front() {
                 Some(Entry::Sync) | None => break,
-                Some(Entry::Run(run)) if run.asked.is_answered_by_ready_for_query() => {
+                Some(Entry::Run(run, _)) if run.asked.is_answered_by_ready_for_query() => {
                     over.push((run, Ended::Answered));
                     break;
                 }
-                Some(Entry::Run(run)) => over.push((run, Ended::Skipped)),
+                Some(Entry::Run(run, _)) => over.push((run, Ended::Skipped)),
             }
         }
         if all {
             over.extend(self.end());
+            self.lost = false;
         }
         over
     }
@@ -191,7 +207,7 @@ impl Runs {
     pub fn end(&mut self) -> Over {
         let entries = std::mem::take(&mut self.entries);
         let run = |entry| match entry {
-            Entry::Run(run) => Some((run, Ended::Skipped)),
+            Entry::Run(run, _) => Some((run, Ended::Skipped)),
             Entry::Sync => None,
         };
         entries.into_iter().filter_map(run).collect()
@@ -199,7 +215,7 @@ impl Runs {
 
     fn pop(&mut self) -> Option<(Box<Run>, Ended)> {
         match self.entries.pop_front() {
-            Some(Entry::Run(run)) => Some((run, Ended::Answered)),
+            Some(Entry::Run(run, _)) => Some((run, Ended::Answered)),
             Some(Entry::Sync) | None => None,
         }
     }
@@ -220,7 +236,7 @@ mod tests {
             would: None,
             rows: None,
             sqlstate: None,
-            portals: portals.iter().map(|portal| (*portal).into()).collect(),
+            portals: portals.iter().map(|portal| Some((*portal).into())).collect(),
             refused: false,
         }
     }
@@ -277,13 +293,44 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_on_one_portal_is_many_statements() {
+        let mut runs = Runs::default();
+        for _ in 0..5 {
+            runs.made("");
+            runs.sent(run(Asked::Execute, &[""]));
+        }
+        for _ in 0..5 {
+            assert_eq!((runs.row(), runs.row()), (1, 2));
+            assert!(runs.completed(b"SELECT 2").is_some());
+        }
+    }
+
+    #[test]
+    fn each_cursor_of_a_query_is_counted_for_itself() {
+        let mut runs = Runs::default();
+        for round in 0..3 {
+            runs.sent(run(Asked::Query, &["c", "d"]));
+            for _ in ["c", "d"] {
+                assert_eq!(runs.row(), round + 1);
+                runs.completed(b"FETCH 1");
+            }
+            runs.ready(true);
+        }
+    }
+
+    #[test]
     fn what_is_never_answered_is_told_at_the_end() {
         let mut runs = Runs::default();
         runs.sent(run(Asked::Query, &[]));
         assert_eq!(told(&runs.end()), [(None, None, Ended::Skipped)]);
         for _ in 0..WAITING {
-            assert!(runs.sent(run(Asked::Execute, &[])).is_none());
+            assert!(runs.sent(run(Asked::Execute, &[])).is_empty());
         }
-        assert!(runs.sent(run(Asked::Execute, &[])).is_some());
+        let over = runs.sent(run(Asked::Execute, &[]));
+        assert!(over.len() == WAITING + 1 && over.iter().all(|(_, ended)| *ended == Ended::Unknown));
+        assert_eq!(told(&runs.sent(run(Asked::Execute, &[]))), [(None, None, Ended::Unknown)]);
+        assert!(runs.completed(b"SELECT 1").is_none() && runs.ready(true).is_empty());
+        runs.sent(run(Asked::Execute, &[]));
+        assert!(runs.completed(b"SELECT 1").is_some(), "all was answered: it follows again");
     }
 }

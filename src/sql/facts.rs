@@ -23,6 +23,9 @@ pub struct Facts {
     /// A plain value is written into it where a parameter could stand (LIMIT, OFFSET, `true` and `false` aside).
     #[serde(skip_serializing_if = "is_false")]
     pub inline: bool,
+    /// A function of a user gets a text that is written into the statement: it may be SQL, or name something.
+    #[serde(skip_serializing_if = "is_false")]
+    pub texts_to_functions: bool,
     /// It holds a password of a role or of another server: who reads the hash can try passwords until one fits.
     #[serde(skip_serializing_if = "is_false")]
     pub secret: bool,

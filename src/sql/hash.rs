@@ -60,6 +60,8 @@ pub(super) struct Marks {
     pub parts: Box<[StatementHash]>,
     /// See [`Facts::inline`](crate::sql::Facts).
     pub inline: bool,
+    /// See [`Facts::texts_to_functions`](crate::sql::Facts).
+    pub texts_to_functions: bool,
     /// See [`Facts::secret`](crate::sql::Facts).
     pub secret: bool,
 }
@@ -69,8 +71,8 @@ pub(super) fn marks(text: &str, tree: &ParseResult) -> Marks {
     let values = Values::of(tree);
     let short = text.len() <= LONGEST;
     let (hash, parts) = short.then(|| hashes(text, tree, &values)).flatten().unzip();
-    let (inline, secret) = (values.are_of_data(), tells_secrets(tree));
-    Marks { hash, parts: parts.unwrap_or_default(), inline, secret }
+    let (inline, texts_to_functions) = (values.are_of_data(), values.texts_to_functions);
+    Marks { hash, parts: parts.unwrap_or_default(), inline, texts_to_functions, secret: tells_secrets(tree) }
 }
 
 /// The hash of a text and of its parts, however long it is: its tokens take sixteen times its length meanwhile. `None` where the

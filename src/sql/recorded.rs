@@ -49,6 +49,8 @@ impl Facts {
             match &mut access.object {
                 Object::Setting { name, value } if holds_data(name) => *value = SettingValue::Unknown,
                 Object::Other { kind: "program", name } => name.name = "".into(),
+                // It may quote what was not understood.
+                Object::Unknown(what) => *what = without_quotation(what).into(),
                 Object::Setting { .. }
                 | Object::Other { .. }
                 | Object::None
@@ -56,12 +58,17 @@ impl Facts {
                 | Object::Function { .. }
                 | Object::Role(_)
                 | Object::AnyRole
-                | Object::Cursor(_)
-                | Object::Unknown(_) => {}
+                | Object::Cursor(_) => {}
             }
         }
         facts
     }
+}
+
+/// As far as it quotes nothing.
+fn without_quotation(what: &str) -> &str {
+    let end = what.find(['"', '\'']).unwrap_or(what.len());
+    what.get(..end).unwrap_or_default().trim_end()
 }
 
 /// Settings of applications hold tokens; some of the server's hold connection strings and command lines.
@@ -107,6 +114,9 @@ mod tests {
             "INSERT INTO t VALUES ('hunter2')",
             "ALTER ROLE x PASSWORD 'hunter2'",
             "NOTIFY c, 'hunter2'",
+            "DO $$ begin 'hunter2'; end $$",
+            "DO 'hunter2'",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 'a' 'hunter2' FROM $$",
         ] {
             let facts = analyse(text, Reading::default()).unwrap().facts.without_values();
             let json = serde_json::to_string(&facts).unwrap();

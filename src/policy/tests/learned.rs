@@ -51,6 +51,11 @@ fn no_list_of_recorded_statements_becomes_policy() {
         "UPDATE pg_catalog.pg_proc SET proname = 'x' WHERE oid = 1",
         "SELECT lo_import('/etc/passwd')",
         "SELECT set_config($1, $2, false)",
+        "SELECT * FROM crosstab('SELECT a, b, c FROM t') AS x(a text, b text)",
+        "SELECT rolpassword FROM pg_authid",
+        "SELECT query FROM pg_catalog.pg_stat_activity",
+        "SET dynamic_library_path = '/tmp'",
+        "CREATE TEMP TABLE x (a int)",
     ];
     let set = load_with_list(&never, "");
     for text in never {

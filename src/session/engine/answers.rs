@@ -39,7 +39,7 @@ impl Engine {
                 _ if !self.follows => {}
                 // A replication stream isn't the result of a statement.
                 backend::DATA_ROW | backend::COPY_DATA if head.kind == backend::DATA_ROW || !self.replication => {
-                    if let Some(end) = self.row() {
+                    if let Some(end) = self.row(head.kind == backend::COPY_DATA) {
                         return Look { pass, then: Then::End(end) };
                     }
                 }

@@ -12,7 +12,10 @@ use crate::session::judge::Judged;
 use crate::session::runs::{Ended, Run};
 use crate::session::statements::{Behind, Statement};
 use crate::session::tell::Asked;
-use crate::sql::{ActionName, Facts, NameUse};
+use crate::sql::{ActionName, Facts, NameUse, Statement as Of};
+
+/// What COPY sends beside its rows: a header and a trailer.
+const BESIDES: u64 = 2;
 
 /// What counts one session's statements.
 #[derive(Debug, Default)]
@@ -77,7 +80,9 @@ impl Engine {
     pub(super) fn executes(&mut self, portal: &str, behind: &Behind) {
         let said = behind.newest().map(Statement::said).unwrap_or_default();
         let policy = Arc::clone(self.policy.name());
-        self.began(Asked::Execute, policy, None, said, vec![portal.into()]);
+        let portals = behind.newest().map_or_else(Vec::new, |statement| portals_of(statement.facts()));
+        let portals = if portals.is_empty() { vec![Some(portal.into())] } else { portals };
+        self.began(Asked::Execute, policy, None, said, portals);
     }
 
     pub(super) fn passed(&mut self, turn: Turn<'_>, behind: &Behind) -> Frame {
@@ -95,7 +100,7 @@ impl Engine {
         policy: Arc<str>,
         would: Option<Refusal>,
         said: Said,
-        portals: Vec<Box<str>>,
+        portals: Vec<Option<Box<str>>>,
     ) {
         if !self.follows {
             return;
@@ -138,13 +143,14 @@ impl Engine {
         }
     }
 
-    /// The server sends a row. The end, where that is one too many.
+    /// The server sends a row. The end, where that is one too many. `copied`: of COPY, whose header and trailer look like rows.
     #[inline]
-    pub(super) fn row(&mut self) -> Option<End> {
+    pub(super) fn row(&mut self, copied: bool) -> Option<End> {
         let rows = self.runs.row();
-        let (limit, enforced) = self.result_rows.filter(|(limit, _)| rows > *limit)?;
+        let beside = if copied { BESIDES } else { 0 };
+        let (limit, enforced) = self.result_rows.filter(|(limit, _)| rows > *limit + beside)?;
         // Of what is only observed, the first one too many is told.
-        (enforced || rows == limit + 1).then(|| self.too_many_rows(limit, enforced)).flatten()
+        (enforced || rows == limit + beside + 1).then(|| self.too_many_rows(limit, enforced)).flatten()
     }
 
     #[cold]
@@ -172,19 +178,19 @@ impl Counters {
     }
 }
 
-/// The cursors that a text fetches from.
-pub(super) fn portals_of(facts: &Facts) -> Vec<Box<str>> {
-    let names = facts.statements.iter().flat_map(|statement| &statement.names);
-    names
-        .filter_map(|used| match used {
-            NameUse::Fetch(cursor) => Some(cursor.clone()),
-            NameUse::Prepare(_)
-            | NameUse::Execute(_)
-            | NameUse::Deallocate(_)
-            | NameUse::Declare { .. }
-            | NameUse::CloseCursor(_) => None,
-        })
-        .collect()
+/// The cursor that each statement of a text fetches from; empty where none does.
+pub(super) fn portals_of(facts: &Facts) -> Vec<Option<Box<str>>> {
+    let fetched = |used: &NameUse| match used {
+        NameUse::Fetch(cursor) => Some(cursor.clone()),
+        NameUse::Prepare(_)
+        | NameUse::Execute(_)
+        | NameUse::Deallocate(_)
+        | NameUse::Declare { .. }
+        | NameUse::CloseCursor(_) => None,
+    };
+    let of = |statement: &Of| statement.names.iter().find_map(fetched);
+    let portals: Vec<_> = facts.statements.iter().map(of).collect();
+    if portals.iter().any(Option::is_some) { portals } else { Vec::new() }
 }
 
 fn only_ends(facts: &Facts) -> bool {

@@ -93,7 +93,9 @@ impl Engine {
                     let _ = self.statements.made(name, behind);
                 }
                 NameUse::Declare { cursor, hold } => {
-                    self.runs.made(cursor);
+                    if self.portals.get(cursor).is_none() {
+                        self.runs.made(cursor);
+                    }
                     let behind = if *hold { behind.clone().held() } else { behind.clone() };
                     let _ = self.portals.made(cursor, &behind);
                 }

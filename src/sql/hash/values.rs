@@ -3,7 +3,8 @@
 //!
 //! Plain values stand in SELECT, INSERT, UPDATE, DELETE and MERGE (also inside EXPLAIN, PREPARE, DECLARE and COPY) and in the
 //! arguments of EXECUTE, where they are compared or computed with something that is no constant, assigned to a column,
-//! given as LIMIT or OFFSET, results of a CASE, or arguments of a user's function. Not in `1 = 1`, not in a select list, not
+//! given as LIMIT or OFFSET, results of a CASE, or arguments of a user's function (a text there may be anything: see
+//! [`Values::texts_to_functions`]). Not in `1 = 1`, not in a select list, not
 //! as the key of a JSON operator (`data->>'ssn'` names what is read), not as the argument of a built-in, which may name a
 //! setting, a sequence, a file or a query (a few that only compute apart), not as `'name'::regclass`.
 
@@ -29,6 +30,10 @@ pub(super) struct Values {
     places: HashMap<usize, Place>,
     /// Those that are given as LIMIT or OFFSET, and `true` and `false`.
     bounds: usize,
+    /// A text among the arguments of a user's function.
+    pub texts_to_functions: bool,
+    /// Inside what names something: the key of a JSON operator, an argument of a built-in. Nothing there is a plain value.
+    naming: u32,
 }
 
 /// Built-ins whose constant arguments are values like any other.
@@ -100,8 +105,14 @@ impl Values {
             NodeRef::AExpr(n) => self.operator(n),
             NodeRef::AConst(_) => true,
             NodeRef::FuncCall(n) => {
+                let naming = u32::from(names_something(n));
+                self.naming += naming;
                 self.below(node);
+                self.naming -= naming;
                 if takes_values(n) {
+                    if is_of_user(n) {
+                        self.texts_to_functions |= n.args.iter().any(holds_text);
+                    }
                     n.args.iter().for_each(|arg| self.value(arg, Place::Alone));
                 }
                 false
@@ -170,15 +181,18 @@ impl Values {
     }
 
     fn operator(&mut self, n: &pb::AExpr) -> bool {
-        let mut side = |side: &Option<Box<Node>>| {
-            side.as_deref().and_then(|side| side.node.as_ref()).is_none_or(|side| self.visit(side.to_ref()))
-        };
-        let (left, right) = (side(&n.lexpr), side(&n.rexpr));
         let name = n.name.iter().rev().find_map(|part| match &part.node {
             Some(NodeEnum::String(part)) => Some(part.sval.as_str()),
             _ => None,
         });
-        if left == right || name.is_some_and(|name| KEYS.contains(&name)) {
+        // `jsonb - 'key'` takes a key away, and so shows another one.
+        let takes_key = name == Some("-") && n.rexpr.as_deref().is_some_and(names_keys);
+        let keyed = takes_key || name.is_some_and(|name| KEYS.contains(&name));
+        let left = self.side(&n.lexpr);
+        self.naming += u32::from(keyed);
+        let right = self.side(&n.rexpr);
+        self.naming -= u32::from(keyed);
+        if left == right || keyed {
             return left && right;
         }
         let listed = n.kind == AExprKind::AexprIn as i32;
@@ -189,6 +203,10 @@ impl Values {
             }
         }
         false
+    }
+
+    fn side(&mut self, side: &Option<Box<Node>>) -> bool {
+        side.as_deref().and_then(|side| side.node.as_ref()).is_none_or(|side| self.visit(side.to_ref()))
     }
 
     fn arguments(&mut self, node: NodeRef<'_>, args: &[Node]) -> bool {
@@ -224,6 +242,9 @@ impl Values {
 
     /// The constants that a value consists of.
     fn value(&mut self, node: &Node, place: Place) {
+        if self.naming > 0 {
+            return;
+        }
         match &node.node {
             Some(NodeEnum::AConst(constant)) if !constant.isnull => {
                 if let Ok(byte) = usize::try_from(constant.location) {
@@ -256,6 +277,70 @@ impl Values {
             Some(NodeEnum::RowExpr(row)) => row.args.iter().for_each(|arg| self.value(arg, Place::Alone)),
             _ => {}
         }
+    }
+}
+
+/// Built-ins in whose arguments constants may be computed with: they take no names.
+const FOLDING: [&str; 16] = [
+    "count",
+    "sum",
+    "avg",
+    "min",
+    "max",
+    "bool_and",
+    "bool_or",
+    "every",
+    "abs",
+    "round",
+    "ceil",
+    "ceiling",
+    "floor",
+    "date_trunc",
+    "date_part",
+    "extract",
+];
+
+fn function_name(call: &pb::FuncCall) -> Option<&str> {
+    match call.funcname.last().and_then(|name| name.node.as_ref()) {
+        Some(NodeEnum::String(name)) => Some(&name.sval),
+        _ => None,
+    }
+}
+
+/// Whether a built-in's arguments may name something, or be SQL.
+fn names_something(call: &pb::FuncCall) -> bool {
+    let Some(name) = function_name(call) else { return true };
+    builtin(name).is_some() && !COMPUTING.contains(&name) && !FOLDING.contains(&name)
+}
+
+fn is_of_user(call: &pb::FuncCall) -> bool {
+    function_name(call).is_none_or(|name| builtin(name).is_none())
+}
+
+/// Whether a text is written anywhere below an argument.
+fn holds_text(node: &Node) -> bool {
+    node.node.as_ref().is_some_and(|node| text_below(node.to_ref()))
+}
+
+fn text_below(node: NodeRef<'_>) -> bool {
+    if let NodeRef::AConst(constant) = node {
+        return matches!(constant.val, Some(pb::a_const::Val::Sval(_) | pb::a_const::Val::Bsval(_)));
+    }
+    let mut found = false;
+    children(node, &mut |child| found |= text_below(child));
+    found
+}
+
+/// Whether what stands behind a minus may be keys: a text, or an array.
+fn names_keys(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::AConst(constant)) => matches!(constant.val, Some(pb::a_const::Val::Sval(_))),
+        Some(NodeEnum::AArrayExpr(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => {
+            let text = |name: &Node| matches!(&name.node, Some(NodeEnum::String(name)) if matches!(name.sval.as_str(), "text" | "varchar" | "bpchar"));
+            cast.type_name.as_ref().is_some_and(|of| !of.array_bounds.is_empty() || of.names.last().is_some_and(text))
+        }
+        _ => false,
     }
 }
 

@@ -268,6 +268,7 @@ impl<'a> Walker<'a> {
             self.statement.accesses.extend(inner.accesses);
             self.statement.names.extend(inner.names);
             self.statement.attributes.extend(inner.attributes);
+            self.statement.joins = self.statement.joins.saturating_add(inner.joins);
             self.statement.depth = self.statement.depth.max(self.depth + inner.depth);
             // `relations_read`, `relations_written` and `functions` list what is written in the statement's own tree.
         }

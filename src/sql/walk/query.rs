@@ -37,7 +37,8 @@ impl<'a> Walker<'a> {
             select: Some(select),
             lock: if inherits_lock { Lock::All } else { lock(&select.locking_clause) },
             where_missing: !restricts(boxed(&select.where_clause), &Target::of_select(&select.from_clause)),
-            limit_missing: !limits(boxed(&select.limit_count)),
+            limit_missing: !limits(boxed(&select.limit_count))
+                || select.limit_option == pb::LimitOption::WithTies as i32,
             ..Frame::default()
         };
         self.frames.push(frame);
@@ -277,6 +278,7 @@ impl<'a> Walker<'a> {
         self.set_where_missing(slot, !restricts(boxed(where_clause), &target));
         let mut frame = Self::target_frame(Self::target(relation, vec![slot]));
         frame.where_missing = !restricts(boxed(where_clause), &Target::Any);
+        frame.limit_missing = returning_clause.is_some();
         self.frames.push(frame);
         self.joined(from_clause.len());
         self.nodes(from_clause);
@@ -297,6 +299,7 @@ impl<'a> Walker<'a> {
         self.set_where_missing(slot, !restricts(boxed(where_clause), &Target::of_write(relation)));
         let mut frame = Self::target_frame(Self::target(relation, vec![slot]));
         frame.where_missing = !restricts(boxed(where_clause), &Target::Any);
+        frame.limit_missing = returning_clause.is_some();
         self.frames.push(frame);
         self.joined(using_clause.len());
         self.nodes(using_clause);
@@ -330,6 +333,7 @@ impl<'a> Walker<'a> {
         }
         let mut frame = Self::target_frame(Self::target(relation, slots.clone()));
         frame.where_missing = !joined;
+        frame.limit_missing = returning_clause.is_some();
         self.frames.push(frame);
         self.joined(1);
         self.boxed(source_relation);
@@ -422,13 +426,14 @@ fn lock<'a>(clauses: &'a [Node]) -> Lock<'a> {
     if names.is_empty() { Lock::None } else { Lock::Only(names) }
 }
 
-/// Whether LIMIT or FETCH FIRST bounds the rows; LIMIT ALL and LIMIT NULL don't.
+/// Whether LIMIT or FETCH FIRST bounds the rows; LIMIT ALL and LIMIT NULL don't, WITH TIES nobody knows.
 fn limits(count: Option<&NodeEnum>) -> bool {
     match count {
-        None => false,
         Some(NodeEnum::AConst(constant)) => !constant.isnull,
+        Some(NodeEnum::ParamRef(_)) => true,
         Some(NodeEnum::TypeCast(cast)) => limits(boxed(&cast.arg)),
-        Some(_) => true,
+        // What is computed may come to NULL.
+        Some(_) | None => false,
     }
 }
 
