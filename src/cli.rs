@@ -9,6 +9,7 @@ pub mod learn;
 pub mod log;
 pub mod replay;
 pub mod run;
+pub mod schema;
 pub mod selftest;
 pub mod test;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::RunArgs;
+use crate::policy::diagnostic::Look;
 
 /// A SQL firewall for PostgreSQL.
 ///
@@ -47,12 +49,16 @@ enum Command {
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
     /// Validate policies
+    #[command(after_help = check::EXAMPLES)]
     Check(check::Args),
     /// Run the tests of policies
     Test(test::Args),
     /// Say what a statement does and what becomes of it
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Args),
+    /// Write the JSON Schema of policies, for editors
+    #[command(after_help = schema::EXAMPLES)]
+    Schema(schema::Args),
     /// Write policies that allow what an audit log recorded
     #[command(after_help = learn::EXAMPLES)]
     Learn(Box<learn::Args>),
@@ -89,11 +95,22 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Schema(args) => schema::run(&args),
         Command::Learn(args) => learn::run(*args),
         Command::Replay(args) => replay::run(args),
         Command::Selftest(args) => selftest::run(args),
         Command::Block(args) => block::run(args),
         Command::Demo(args) => demo::run(args),
+    }
+}
+
+/// How findings look on a stream: coloured on a terminal, unless NO_COLOR or its like say otherwise.
+fn look(stream: &impl anstream::stream::RawStream) -> &'static Look {
+    match anstream::AutoStream::choice(stream) {
+        anstream::ColorChoice::Never => &Look::PLAIN,
+        anstream::ColorChoice::Auto | anstream::ColorChoice::AlwaysAnsi | anstream::ColorChoice::Always => {
+            &Look::COLOURED
+        }
     }
 }
 

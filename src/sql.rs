@@ -88,6 +88,11 @@ pub fn function_call(oid: u32, server_major: u32) -> Facts {
     Facts { statements, ..Facts::default() }
 }
 
+/// The kinds of objects and sub-commands that an action may have, as in `create:index`; none where it has no kinds.
+pub fn kinds(action: ActionName) -> Vec<&'static str> {
+    walk::kinds(action)
+}
+
 /// The stack that a thread needs to analyse any text: virtual memory, touched only by deep statements. The deepest tree
 /// that the parser lets through (4,960 levels of `1+1+…`, `f(f(…` or `NOT (NOT (…`) needs 152 MiB in a dev build.
 pub const STACK: usize = 256 << 20;

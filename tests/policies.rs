@@ -165,7 +165,10 @@ fn rules_in_passing(page: &str) -> impl Iterator<Item = String> {
 #[test]
 fn every_policy_of_the_documentation_loads() {
     let mut pages: Vec<PathBuf> = std::fs::read_dir(directory("docs")).unwrap().map(|e| e.unwrap().path()).collect();
-    pages.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    // The page of errors shows broken ones; `tests/diagnostics.rs` runs them.
+    pages.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "md") && !path.ends_with("policy-errors.md")
+    });
     pages.push(directory("README.md"));
     let mut wrong = Vec::new();
     let mut loaded = 0;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use crate::audit::event::{Event, Line, Run};
@@ -14,6 +14,9 @@ use crate::audit::told::{Told, line};
 
 /// Lines that wait to be written. Beyond it they are dropped and counted: a full disk must not stop the sessions.
 const WAITING: usize = 16_384;
+
+/// Bytes that wait to be written, likewise.
+const WAITING_BYTES: usize = 64 << 20;
 
 /// Bytes that are written at once.
 const AT_ONCE: usize = 1 << 20;
@@ -56,6 +59,8 @@ struct Writer {
 #[derive(Debug, Default)]
 struct Lost {
     dropped: AtomicU64,
+    /// Bytes that wait.
+    waiting: AtomicUsize,
     failing: AtomicBool,
 }
 
@@ -108,11 +113,12 @@ impl Audit {
     fn at(&self, time: jiff::Timestamp, event: Event, text: Option<&Told>) {
         let Some(writer) = &self.writer else { return };
         let Some(line) = line(&Line { time, event }, text) else { return };
-        match writer.lines.try_send(Job::Line(line)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                writer.lost.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+        let bytes = line.len();
+        let fits = writer.lost.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= WAITING_BYTES;
+        let sent = fits && writer.lines.try_send(Job::Line(line)).is_ok();
+        if !sent {
+            writer.lost.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            writer.lost.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -180,6 +186,7 @@ fn write(mut output: Output, jobs: &Receiver<Job>, lost: &Lost) {
         while let Some(job) = next {
             match job {
                 Job::Line(line) => {
+                    lost.waiting.fetch_sub(line.len(), Ordering::Relaxed);
                     buffer.extend_from_slice(line.as_bytes());
                     lines += 1;
                 }

@@ -14,6 +14,9 @@ pub struct Told {
     json: Arc<str>,
 }
 
+/// The longest fields of a text that are told with its Facts, in bytes.
+const LONGEST_FACTS: usize = 128 << 10;
+
 /// The longest text of which more than its beginning is told, in bytes.
 const LONGEST: usize = 16 << 10;
 
@@ -23,7 +26,10 @@ impl Told {
         let hash = facts.hash.filter(|_| !facts.secret).map(|hash| hash.to_string());
         let signals =
             signals.signals.iter().map(|signal| (signal.technique.as_str().to_owned(), signal.weight)).collect();
-        Told::new(&Text { hash, statement: redacted(text), signals, facts: Some(facts.without_values()) })
+        let text = Text { hash, statement: redacted(text), signals, facts: Some(facts.without_values()) };
+        let told = Told::new(&text);
+        // Thousands of objects make a line that nobody reads and that stands in the way of others.
+        if told.bytes() > LONGEST_FACTS { Told::new(&Text { facts: None, ..text }) } else { told }
     }
 
     /// Of a text that wasn't read; empty for none at all.

@@ -1,4 +1,4 @@
-//! `portcullis test`: runs the `tests:` blocks of policies and shows each.
+//! `portcullis test`: runs the `tests:` blocks of policies and the files `*.test.yaml`, and shows each.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::cli::junit::{self, Case, CaseResult};
-use crate::policy::diagnostic::{Severity, render};
+use crate::cli::look;
+use crate::policy::diagnostic::{Severity, human};
 use crate::policy::test::TestResult;
 use crate::policy::{self, Loaded, test};
 
@@ -37,7 +38,11 @@ pub fn run(args: Args) -> ExitCode {
     let Loaded { set, findings } = policy::read(&args.paths);
     let Some(set) = set else {
         let errors: Vec<_> = findings.into_iter().filter(|f| f.severity == Severity::Error).collect();
-        let _ = writeln!(io::stderr(), "{}\n\nthe policies have errors: no test was run", render(&errors));
+        let _ = writeln!(
+            io::stderr(),
+            "{}\n\nthe policies have errors: no test was run",
+            human(&errors, look(&io::stderr()))
+        );
         return ExitCode::FAILURE;
     };
     let results = match test::run(&set) {

@@ -1,7 +1,15 @@
-//! What is wrong with a policy file, as data: a place, a sentence, a help. Rendered like a compiler's error.
+//! What is wrong with a policy file, as data: a code, a place, a sentence, a help. `render` shows it to people and programs.
+
+mod code;
+pub mod manual;
+mod pages;
+mod render;
 
 use std::fmt;
 use std::sync::Arc;
+
+pub use code::{Code, UnknownCode};
+pub use render::{Look, github, human, json};
 
 /// A place in a file: 1-based line and column, and a length, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +47,8 @@ impl Severity {
 /// One finding in a policy file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
+    pub code: Code,
+    /// The code's.
     pub severity: Severity,
     pub file: Arc<str>,
     /// `None` where the file as a whole is meant (it can't be read).
@@ -51,37 +61,13 @@ pub struct Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Some(place) => write!(f, "{}:{}:{}: ", self.file, place.line, place.column)?,
-            None => write!(f, "{}: ", self.file)?,
-        }
-        if self.severity == Severity::Warning {
-            f.write_str("warning: ")?;
-        }
-        f.write_str(&self.message)?;
-        if let (Some(place), Some(source)) = (self.place, &self.source) {
-            let number = place.line.to_string();
-            let margin = " ".repeat(number.len());
-            let column = place.column.saturating_sub(1) as usize;
-            // Tabs are kept, so that the caret stands below its character in any terminal.
-            let indent: String = source.chars().take(column).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            let room = source.chars().count().saturating_sub(column).max(1);
-            let carets = "^".repeat((place.length as usize).clamp(1, room));
-            write!(f, "\n {number} | {source}\n {margin} | {indent}{carets}")?;
-        }
-        if let Some(help) = &self.help {
-            write!(f, "\n  help: {help}")?;
-        }
-        Ok(())
+        f.write_str(&render::one(self, &Look::PLAIN))
     }
 }
 
-/// Renders findings for a terminal, errors first, each file in order.
+/// Renders findings without colours, errors first, each file in order.
 pub fn render(findings: &[Diagnostic]) -> String {
-    let mut sorted: Vec<&Diagnostic> = findings.iter().collect();
-    sorted.sort_by(|a, b| (a.severity, &a.file, a.place).cmp(&(b.severity, &b.file, b.place)));
-    let texts: Vec<String> = sorted.iter().map(ToString::to_string).collect();
-    texts.join("\n")
+    human(findings, &Look::PLAIN)
 }
 
 /// The text of one file, and the findings in it.
@@ -89,21 +75,48 @@ pub fn render(findings: &[Diagnostic]) -> String {
 pub(crate) struct Source {
     pub file: Arc<str>,
     pub text: String,
+    /// Where each line starts, in bytes.
+    lines: Vec<usize>,
 }
 
 impl Source {
-    pub fn error(&self, place: Place, message: impl Into<String>) -> Diagnostic {
-        self.finding(Severity::Error, place, message.into())
+    pub fn new(file: impl Into<Arc<str>>, text: impl Into<String>) -> Source {
+        let text = text.into();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Source { file: file.into(), text, lines }
     }
 
-    pub fn warning(&self, place: Place, message: impl Into<String>) -> Diagnostic {
-        self.finding(Severity::Warning, place, message.into())
+    pub fn finding(&self, code: Code, place: Place, message: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code,
+            severity: code.severity(),
+            file: self.file.clone(),
+            place: Some(place),
+            message: message.into(),
+            help: None,
+            source: self.line(place.line),
+        }
     }
 
-    fn finding(&self, severity: Severity, place: Place, message: String) -> Diagnostic {
-        let index = (place.line as usize).saturating_sub(1);
-        let source = self.text.lines().nth(index).map(|line| line.trim_end().to_owned());
-        Diagnostic { severity, file: self.file.clone(), place: Some(place), message, help: None, source }
+    /// Where a word stands in a line; its beginning where it does not.
+    pub fn place_of(&self, line: u32, word: &str) -> Place {
+        let text = self.line(line).unwrap_or_default();
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        match text.split_once(word) {
+            Some((before, _)) => {
+                Place { line, column: number(before.chars().count() + 1), length: number(word.chars().count().max(1)) }
+            }
+            None => Place { line, ..Place::default() },
+        }
+    }
+
+    /// The text of a line; `None` where it has none.
+    fn line(&self, number: u32) -> Option<String> {
+        let start = *self.lines.get((number as usize).checked_sub(1)?)?;
+        let line = self.text.get(start..)?.lines().next()?;
+        // A mark of the byte order is no character of the line.
+        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        Some(line.trim_end().to_owned()).filter(|line| !line.is_empty())
     }
 }
 
@@ -114,9 +127,10 @@ impl Diagnostic {
     }
 
     /// A finding about a file as a whole.
-    pub(crate) fn whole(file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
+    pub(crate) fn whole(code: Code, file: impl Into<Arc<str>>, message: impl Into<String>) -> Self {
         Diagnostic {
-            severity: Severity::Error,
+            code,
+            severity: code.severity(),
             file: file.into(),
             place: None,
             message: message.into(),
@@ -136,14 +150,14 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     let lower = word.to_ascii_lowercase();
     known
         .into_iter()
-        .map(|candidate| (distance(&lower, candidate), candidate))
+        .map(|candidate| (distance(&lower, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= limit && *distance < candidate.chars().count())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein's distance, a swap of two neighbours counting one.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -185,16 +199,5 @@ mod tests {
         assert_eq!(did_you_mean("inesrt", known), Some("insert"));
         assert_eq!(did_you_mean("truncate", known), None);
         assert_eq!(did_you_mean("x", known), None);
-    }
-
-    #[test]
-    fn a_finding_is_drawn_with_a_caret_under_the_word() {
-        let source = Source { file: "p.yaml".into(), text: "a\n  actions: [selct]\n".into() };
-        let place = Place { line: 2, column: 13, length: 5 };
-        let text = source.error(place, "unknown action \"selct\"").help("see docs/policies.md").to_string();
-        assert_eq!(
-            text,
-            "p.yaml:2:13: unknown action \"selct\"\n 2 |   actions: [selct]\n   |             ^^^^^\n  help: see docs/policies.md"
-        );
     }
 }

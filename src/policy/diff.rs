@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
+use crate::policy::compile::holds_tests;
 use crate::policy::diagnostic::Source;
 use crate::policy::yaml::{self, Node, Value};
 
@@ -126,7 +127,10 @@ struct Policy {
 impl Outline {
     /// Of files that make a set without errors; what is none is left out.
     pub fn new(sources: &[Source]) -> Outline {
-        let documents = sources.iter().filter_map(|source| yaml::parse(&source.text).ok()).flatten();
+        let documents = sources
+            .iter()
+            .filter(|source| !holds_tests(&source.file))
+            .flat_map(|source| yaml::parse(&source.text).documents);
         let mut policies = BTreeMap::new();
         for document in documents {
             let Value::Map(entries) = &document.value else { continue };
@@ -220,7 +224,7 @@ deny:
 ";
 
     fn outline(files: &[&str]) -> Outline {
-        let source = |text: &&str| Source { file: "x.yaml".into(), text: (*text).to_owned() };
+        let source = |text: &&str| Source::new("x.yaml", *text);
         Outline::new(&files.iter().map(source).collect::<Vec<_>>())
     }
 

@@ -3,6 +3,8 @@
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
+use crate::policy::diagnostic::did_you_mean;
+
 /// When in the week a rule holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hours {
@@ -14,6 +16,50 @@ pub(crate) struct Hours {
     zone: TimeZone,
 }
 
+/// Why a text is no hours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadHours {
+    #[error("hours need their time zone")]
+    Zoneless,
+    #[error("hours are days, times and a time zone, not \"{0}\"")]
+    Shapeless(String),
+    #[error("\"{0}\" is no span of time")]
+    Span(String),
+    #[error("\"{0}\" is no time of the day")]
+    Time(String),
+    #[error("\"{0}\" is no weekday")]
+    Day(String),
+    #[error("there is no time zone \"{0}\"")]
+    UnknownZone(String),
+}
+
+impl BadHours {
+    /// Whether it is the time zone.
+    pub fn is_zone(&self) -> bool {
+        matches!(self, BadHours::UnknownZone(_))
+    }
+
+    /// What to do.
+    pub fn help(&self) -> String {
+        match self {
+            BadHours::Zoneless => {
+                "add one of the IANA database: \"Mon-Fri 08:00-20:00 Europe/Paris\", or UTC".to_owned()
+            }
+            BadHours::Shapeless(_) => "write it like \"Mon-Fri 08:00-20:00 Europe/Paris\"".to_owned(),
+            BadHours::Span(_) => "write begin and end: 08:00-20:00".to_owned(),
+            BadHours::Time(_) => "write hour and minute in two digits each: 08:00 (24:00 as an end)".to_owned(),
+            BadHours::Day(_) => "the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun".to_owned(),
+            BadHours::UnknownZone(zone) => {
+                let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+                match did_you_mean(zone, zones.iter().map(String::as_str)) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => "write a name of the IANA database, like Europe/Paris, or UTC".to_owned(),
+                }
+            }
+        }
+    }
+}
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 impl Hours {
@@ -22,24 +68,31 @@ impl Hours {
     ///
     /// # Errors
     /// What is wrong with it, in words.
-    pub fn parse(text: &str) -> Result<Hours, String> {
+    pub fn parse(text: &str) -> Result<Hours, BadHours> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (days, times, zone) = match words.as_slice() {
             [days, times] if times.contains(':') && days.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-                return Err("hours need their time zone".to_owned());
+                return Err(BadHours::Zoneless);
+            }
+            // America/New York.
+            [times, first, second] if times.contains(':') => {
+                return Err(BadHours::UnknownZone(format!("{first} {second}")));
+            }
+            [_, times, first, second] if times.contains(':') => {
+                return Err(BadHours::UnknownZone(format!("{first} {second}")));
             }
             [days, times, zone] => (Some(*days), *times, *zone),
             [times, zone] => (None, *times, *zone),
-            _ => return Err(format!("hours are days, times and a time zone, not \"{text}\"")),
+            _ => return Err(BadHours::Shapeless(text.to_owned())),
         };
         let days = days.map_or(Ok(0x7f), parse_days)?;
         let Some((begin, end)) = times.split_once('-') else {
-            return Err(format!("\"{times}\" is no span of time"));
+            return Err(BadHours::Span(times.to_owned()));
         };
         let (begin, end) = (parse_time(begin)?, if end == "24:00" { Time::midnight() } else { parse_time(end)? });
         let zone = match zone {
             "UTC" | "Z" => TimeZone::UTC,
-            zone => TimeZone::get(zone).map_err(|_| format!("there is no time zone \"{zone}\""))?,
+            zone => TimeZone::get(zone).map_err(|_| BadHours::UnknownZone(zone.to_owned()))?,
         };
         Ok(Hours { days, begin, end, zone })
     }
@@ -60,7 +113,7 @@ fn bit(day: Weekday) -> u8 {
     1 << day.to_monday_zero_offset()
 }
 
-fn parse_days(text: &str) -> Result<u8, String> {
+fn parse_days(text: &str) -> Result<u8, BadHours> {
     let mut days = 0;
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -77,14 +130,14 @@ fn parse_days(text: &str) -> Result<u8, String> {
     Ok(days)
 }
 
-fn parse_day(text: &str) -> Result<usize, String> {
+fn parse_day(text: &str) -> Result<usize, BadHours> {
     let lower = text.to_ascii_lowercase();
     let day = DAYS.iter().position(|day| *day == lower);
-    day.ok_or_else(|| format!("\"{text}\" is no weekday: Mon, Tue, Wed, Thu, Fri, Sat, Sun"))
+    day.ok_or_else(|| BadHours::Day(text.to_owned()))
 }
 
-fn parse_time(text: &str) -> Result<Time, String> {
-    let no_time = || format!("\"{text}\" is no time of the day: 08:00");
+fn parse_time(text: &str) -> Result<Time, BadHours> {
+    let no_time = || BadHours::Time(text.to_owned());
     let (hour, minute) = text.split_once(':').ok_or_else(no_time)?;
     let number = |digits: &str| match digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()) {
         true => digits.parse::<i8>().ok(),
@@ -132,6 +185,12 @@ mod tests {
     }
 
     #[test]
+    fn a_mistyped_zone_is_guessed() {
+        let error = Hours::parse("08:00-20:00 Europe/Pariss").unwrap_err();
+        assert_eq!((error.is_zone(), error.help().as_str()), (true, "did you mean \"Europe/Paris\"?"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, said) in [
             ("always", "days, times and a time zone"),
@@ -141,7 +200,7 @@ mod tests {
             ("Mon-Fry 08:00-20:00 UTC", "\"Fry\" is no weekday"),
             ("Mon-Fri 08:00-20:00 Europe/Pariss", "no time zone \"Europe/Pariss\""),
         ] {
-            let error = Hours::parse(text).unwrap_err();
+            let error = Hours::parse(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
         }
     }

@@ -1,5 +1,7 @@
 //! Loading: all files of a directory or none, with every error of every file at once (POLICY 13).
 
+mod across;
+
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -7,13 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::policy::compile::{self, Policy};
-use crate::policy::diagnostic::{Diagnostic, Place, Severity, Source, render};
+use crate::policy::compile::{self, Policy, ReadFile};
+use crate::policy::diagnostic::{Code, Diagnostic, Place, Severity, Source, did_you_mean, render};
 use crate::policy::diff::Outline;
 use crate::policy::digest::{Digest, Digester};
-use crate::policy::glob::Glob;
-use crate::policy::rule::Rule;
-use crate::policy::{PolicySet, admit, statements, test};
+use crate::policy::document::Tests;
+use crate::policy::{PolicySet, lonely, statements, test};
 
 /// What reading policy files gave.
 #[derive(Debug)]
@@ -51,7 +52,8 @@ impl Files {
             let listed = listed.unwrap_or_else(|error| {
                 digester.unreadable(b".", &error.to_string());
                 let message = format!("the policies can't be read: {error}");
-                findings.push(Diagnostic::whole(path.display().to_string(), message));
+                let finding = Diagnostic::whole(Code::Unreadable, path.display().to_string(), message);
+                findings.push(finding.help(MAY_IT_READ));
                 Vec::new()
             });
             for file in listed {
@@ -60,15 +62,16 @@ impl Files {
                 match fs::read(&file) {
                     Ok(bytes) => {
                         digester.file(plain, &bytes);
-                        match String::from_utf8(bytes) {
-                            Ok(text) if is_list(&file) => lists.push(Source { file: name, text }),
-                            Ok(text) => sources.push(Source { file: name, text }),
-                            Err(_) => findings.push(Diagnostic::whole(name, "the file is not UTF-8 text")),
+                        match text(&name, bytes) {
+                            Ok(text) if is_list(&file) => lists.push(Source::new(name, text)),
+                            Ok(text) => sources.push(Source::new(name, text)),
+                            Err(finding) => findings.push(*finding),
                         }
                     }
                     Err(error) => {
                         digester.unreadable(plain, &error.to_string());
-                        findings.push(Diagnostic::whole(name, format!("the file can't be read: {error}")));
+                        let message = format!("the file can't be read: {error}");
+                        findings.push(Diagnostic::whole(Code::Unreadable, name, message).help(MAY_IT_READ));
                     }
                 }
             }
@@ -80,7 +83,7 @@ impl Files {
     fn of_text(file: &str, yaml: &str) -> Files {
         let mut digester = Digester::default();
         digester.file(file.as_bytes(), yaml.as_bytes());
-        let sources = vec![Source { file: file.into(), text: yaml.to_owned() }];
+        let sources = vec![Source::new(file, yaml)];
         Files { sources, lists: Vec::new(), findings: Vec::new(), digest: digester.finish() }
     }
 
@@ -98,34 +101,36 @@ impl Files {
             let errors: Vec<Diagnostic> = findings.iter().filter(|f| f.severity == Severity::Error).cloned().collect();
             render(&errors)
         };
-        let loaded = self.compile();
+        let (loaded, sources) = self.compile(false);
         let Some(set) = loaded.set else { return Err(errors(&loaded.findings)) };
-        let failures = test::failures(&set);
+        let failures = test::failures(&set, &sources);
         if !failures.is_empty() {
             return Err(render(&failures));
         }
         Arc::try_unwrap(set).map_err(|_| "the policies are still being tested".to_owned())
     }
 
-    fn compile(self) -> Loaded {
-        let Files { sources, lists, mut findings, digest } = self;
+    /// The set, the findings, and the texts that they are about; with `names`, also rules that tests name
+    /// and that there are not, and names that look misspelt.
+    fn compile(self, names: bool) -> (Loaded, Vec<Source>) {
+        let Files { sources, lists, findings, digest } = self;
         // Of a directory all are read already; of a single file, its lists are not.
         let mut read = |path: &Path| match lists.iter().find(|list| Path::new(&*list.file) == path) {
             Some(list) => Ok(list.text.clone()),
             None => fs::read_to_string(path),
         };
-        let mut policies = Vec::new();
-        for source in &sources {
-            let (found, told) = compile::file(source, &mut read);
-            policies.extend(found);
-            findings.extend(told);
+        let Compiled { policies, mut findings, partial } = compiled(&sources, findings, &mut read);
+        if names {
+            if !partial {
+                across::tests_name_rules(&policies, &sources, &mut findings);
+            }
+            findings.extend(lonely::findings(&policies, &sources));
         }
-        across(&policies, &sources, &mut findings);
         let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
             true => None,
             false => Some(Arc::new(PolicySet::new(policies).made_of(digest, Outline::new(&sources)))),
         };
-        Loaded { set, findings }
+        (Loaded { set, findings }, sources)
     }
 }
 
@@ -145,7 +150,7 @@ pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String
     let (mut sources, mut lists) = (Vec::new(), Vec::new());
     for (name, text) in files {
         digester.file(name.as_bytes(), text.as_bytes());
-        let source = Source { file: name.as_str().into(), text: text.clone() };
+        let source = Source::new(name.as_str(), text.as_str());
         if is_list(Path::new(name)) { lists.push(source) } else { sources.push(source) }
     }
     Files { sources, lists, findings: Vec::new(), digest: digester.finish() }.load()
@@ -153,8 +158,9 @@ pub(crate) fn load_texts(files: &[(String, String)]) -> Result<PolicySet, String
 
 /// The one policy of a text, by itself.
 pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
-    let source = Source { file: file.into(), text };
-    let (mut policies, findings) = compile::file(&source, &mut |_| Err(io::ErrorKind::NotFound.into()));
+    let source = Source::new(file, text);
+    let Compiled { mut policies, findings, partial: _ } =
+        compiled(&[source], Vec::new(), &mut |_| Err(io::ErrorKind::NotFound.into()));
     let errors: Vec<Diagnostic> = findings.into_iter().filter(|f| f.severity == Severity::Error).collect();
     match policies.pop() {
         Some(policy) if errors.is_empty() => Ok(policy),
@@ -164,7 +170,93 @@ pub(crate) fn single(file: &str, text: String) -> Result<Policy, String> {
 
 /// Reads directories and files without running their tests.
 pub fn read(paths: &[PathBuf]) -> Loaded {
-    Files::read(paths).compile()
+    Files::read(paths).compile(false).0
+}
+
+/// Reads directories and files, runs their tests, and looks for names that seem misspelt: everything that there is to find.
+pub fn check(paths: &[PathBuf]) -> Loaded {
+    let (mut loaded, sources) = Files::read(paths).compile(true);
+    if let Some(set) = &loaded.set {
+        // A set whose own tests fail is not loaded either.
+        loaded.findings.extend(test::failures(set, &sources));
+    }
+    loaded
+}
+
+const MAY_IT_READ: &str = "look at the path, and whether this user may read it";
+
+/// The text of a file. What some editors put before it, the mark of the byte order, is no part of it.
+fn text(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Box<Diagnostic>> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let finding = Diagnostic::whole(Code::NotText, name.clone(), "the file is UTF-16 text, not UTF-8");
+        return Err(Box::new(finding.help("save it as UTF-8: `iconv -f UTF-16 -t UTF-8`")));
+    }
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => error,
+    };
+    let at = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+    let before = String::from_utf8_lossy(error.as_bytes().get(..at).unwrap_or_default()).into_owned();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let mut finding =
+        Diagnostic::whole(Code::NotText, name.clone(), format!("the byte 0x{byte:02X} is not UTF-8 text"));
+    finding.place = Some(Place { line: number(line), column: number(column), length: 1 });
+    let lossy = String::from_utf8_lossy(error.as_bytes());
+    finding.source = lossy.lines().nth(line - 1).map(|line| line.trim_end().to_owned());
+    Err(Box::new(finding.help("save the file as UTF-8; from Latin-1 (Western Windows): `iconv -f LATIN1 -t UTF-8`")))
+}
+
+/// What some texts hold.
+pub(crate) struct Compiled {
+    pub policies: Vec<Policy>,
+    pub findings: Vec<Diagnostic>,
+    /// Some could not be read: there may be policies that nobody knows of.
+    pub partial: bool,
+}
+
+/// The policies of some texts, with all findings but those of tests.
+pub(crate) fn compiled(sources: &[Source], mut findings: Vec<Diagnostic>, read: &mut ReadFile<'_>) -> Compiled {
+    // Of a file that can't be read nobody knows what stands in it.
+    let mut partial = !findings.is_empty();
+    let mut policies = Vec::new();
+    let mut tests = Vec::new();
+    for source in sources {
+        let compiled = compile::file(source, read);
+        policies.extend(compiled.policies);
+        tests.extend(compiled.tests.into_iter().map(|tests| (source, tests)));
+        findings.extend(compiled.findings);
+        partial |= compiled.partial;
+    }
+    adopt(&mut policies, tests, partial, &mut findings);
+    across::findings(&policies, sources, &mut findings);
+    Compiled { policies, findings, partial }
+}
+
+/// Gives the tests of files of their own to the policies that they name.
+fn adopt(policies: &mut [Policy], tests: Vec<(&Source, Tests)>, partial: bool, findings: &mut Vec<Diagnostic>) {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    for (index, policy) in policies.iter().enumerate() {
+        places.entry(policy.name.clone()).or_insert(index);
+    }
+    for (source, Tests { policy: name, tests }) in tests {
+        match places.get(&*name.value).and_then(|index| policies.get_mut(*index)) {
+            Some(policy) => policy.tests.extend(tests),
+            // Its file has an error of its own.
+            None if partial => {}
+            None => {
+                let message = format!("there is no policy \"{}\" to test", name.value);
+                let names = policies.iter().map(|policy| &*policy.name);
+                let help = match did_you_mean(&name.value, names) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => "give the directory with its policy, too, or write the name as it stands there".to_owned(),
+                };
+                findings.push(source.finding(Code::UnknownPolicy, name.place, message).help(help));
+            }
+        }
+    }
 }
 
 /// The policy files that a path stands for, in order of their names, and whether it is a directory.
@@ -183,8 +275,12 @@ pub fn policy_files(path: &Path) -> io::Result<(Vec<PathBuf>, bool)> {
 }
 
 fn nothing_in(directory: &Path) -> Diagnostic {
-    Diagnostic::whole(directory.display().to_string(), "no policy file (*.yaml, *.yml) in this directory")
-        .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches")
+    Diagnostic::whole(
+        Code::NoPolicyFiles,
+        directory.display().to_string(),
+        "no policy file (*.yaml, *.yml) in this directory",
+    )
+    .help("without a policy nobody could log in; observe-everything.yaml of the starter set only watches")
 }
 
 /// `*.yaml` and `*.yml`; `..data` and its like (the links of a mounted ConfigMap) are directories without these endings.
@@ -196,110 +292,4 @@ fn is_policy_file(path: &Path) -> bool {
 
 fn is_list(path: &Path) -> bool {
     path.to_str().is_some_and(|path| path.ends_with(statements::ENDING))
-}
-
-/// What is wrong between policies: names used twice, contradictions, and users that are only watched.
-pub(crate) fn across(policies: &[Policy], sources: &[Source], findings: &mut Vec<Diagnostic>) {
-    let source = |policy: &Policy| sources.iter().find(|source| source.file == policy.file);
-    for (index, policy) in policies.iter().enumerate() {
-        let Some(here) = source(policy) else { continue };
-        let rules: Vec<_> = policy.allow.iter().chain(&policy.deny).collect();
-        let mut named: HashMap<&str, &Rule> = HashMap::with_capacity(rules.len());
-        for rule in &rules {
-            let first = *named.entry(&rule.name).or_insert(rule);
-            if !std::ptr::eq(first, &***rule) {
-                let place = Place { line: rule.line, ..Place::default() };
-                let message = format!("rule \"{}\" stands twice in policy \"{}\"", rule.name, policy.name);
-                findings.push(here.error(place, message).help(format!("the other one is in line {}", first.line)));
-            }
-        }
-        for other in policies.iter().take(index) {
-            if other.name == policy.name {
-                findings.push(here.error(
-                    policy.place,
-                    format!("policy \"{}\" stands twice: also in {}:{}", policy.name, other.file, other.place.line),
-                ));
-            }
-            between(other, policy, here, findings);
-        }
-        if !policy.enforce {
-            watched_only(policy, policies, here, findings);
-        }
-    }
-}
-
-/// Two policies that may hold for one session.
-fn between(a: &Policy, b: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
-    if !a.enforce || !b.enforce || !overlap(&a.databases, &b.databases) {
-        return;
-    }
-    let literal = a.users.iter().find(|user| user.is_literal() && b.users.contains(user));
-    let overlapping = a.users.iter().any(|x| b.users.iter().any(|y| x.overlaps(y)));
-    if !overlapping {
-        return;
-    }
-    match (admit::conflict(a, b), literal) {
-        (Some(conflict), Some(user)) => findings.push(here.error(
-            b.place,
-            format!(
-                "policy \"{}\" and \"{}\" ({}) both name user \"{}\" and {conflict}",
-                b.name,
-                a.name,
-                a.file,
-                user.stem()
-            ),
-        )),
-        (Some(conflict), None) => findings.push(
-            here.warning(b.place, format!("policy \"{}\" and \"{}\" ({}) {conflict}", b.name, a.name, a.file))
-                .help("a session that matches both is refused at login"),
-        ),
-        (None, _) if !b.allow.is_empty() && !a.allow.is_empty() => findings.push(
-            here.warning(
-                b.place,
-                format!("policy \"{}\" and \"{}\" ({}) may hold for the same user", b.name, a.name, a.file),
-            )
-            .help("what either allows is allowed: each widens the other"),
-        ),
-        (None, _) => {}
-    }
-}
-
-fn overlap(a: &[Glob], b: &[Glob]) -> bool {
-    a.is_empty() || b.is_empty() || a.iter().any(|x| b.iter().any(|y| x.overlaps(y)))
-}
-
-/// An observing policy whose users no enforcing one covers: they pass whole.
-fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &mut Vec<Diagnostic>) {
-    let covered = |user: &Glob| {
-        policies.iter().any(|p| {
-            p.enforce
-                && p.databases.is_empty()
-                && p.users.iter().any(|other| match other {
-                    Glob::Any => true,
-                    other => user.is_literal() && other.matches(&user.stem()),
-                })
-        })
-    };
-    let open: Vec<String> = policy.users.iter().filter(|user| !covered(user)).map(user_text).collect();
-    if !open.is_empty() {
-        findings.push(
-            here.warning(
-                policy.place,
-                format!(
-                    "only \"{}\" in mode observe covers {}: nothing they send is refused",
-                    policy.name,
-                    open.join(", ")
-                ),
-            )
-            .help("give these users an enforcing policy when the reports are quiet"),
-        );
-    }
-}
-
-fn user_text(user: &Glob) -> String {
-    match user {
-        Glob::Any => "users that no enforcing policy names".to_owned(),
-        glob if glob.is_literal() => format!("user \"{}\"", glob.stem()),
-        glob => format!("users like \"{}\"", glob.stem()),
-    }
 }

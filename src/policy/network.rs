@@ -34,6 +34,27 @@ impl Network {
         Ok(network)
     }
 
+    /// What to write in place of a text that is none.
+    pub fn help(text: &str) -> String {
+        let parts =
+            text.split_once('/').and_then(|(address, prefix)| Some((address.parse().ok()?, prefix.parse().ok()?)));
+        match parts {
+            Some((address, prefix)) if prefix <= if IpAddr::is_ipv4(&address) { 32 } else { 128 } => {
+                let mask = Network { address, prefix }.mask();
+                let network = number(address) & mask;
+                let network = match address {
+                    IpAddr::V4(_) => IpAddr::from(u32::try_from(network).unwrap_or_default().to_be_bytes()),
+                    IpAddr::V6(_) => IpAddr::from(network.to_be_bytes()),
+                };
+                format!("write {network}/{prefix} for the network, {address} for the one host")
+            }
+            _ if text.contains(|c: char| c.is_alphabetic()) && !text.contains(':') => {
+                "write an address or a CIDR block, 10.0.0.7 or 10.0.0.0/8: names of hosts are not looked up".to_owned()
+            }
+            _ => "write an address or a CIDR block: 10.0.0.7, 10.0.0.0/8, ::1".to_owned(),
+        }
+    }
+
     fn mask(&self) -> u128 {
         let bits: u32 = if self.address.is_ipv4() { 32 } else { 128 };
         let host = bits - u32::from(self.prefix);

@@ -1,6 +1,8 @@
 //! Decoding helpers: typed reads from YAML nodes that collect every error instead of stopping at the first.
 
-use crate::policy::diagnostic::{Diagnostic, Place, Source, did_you_mean, one_of};
+use crate::policy::diagnostic::{Code, Diagnostic, Place, Source, did_you_mean, distance, one_of};
+use crate::policy::document::keys;
+use crate::policy::document::shape::{Known, Word};
 use crate::policy::yaml::{Key, Node, Value};
 
 /// A value with its place.
@@ -16,19 +18,11 @@ pub(crate) struct Reader<'a> {
     pub findings: Vec<Diagnostic>,
 }
 
-/// The keys a mapping may have.
-pub(crate) struct Known {
-    /// What the mapping is, for messages: "a policy".
-    pub what: &'static str,
-    pub keys: &'static [&'static str],
-    /// Keys of a later release, each with what is meant by it.
-    pub later: &'static [(&'static str, &'static str)],
-}
-
 /// The entries of a mapping, taken one by one.
 pub(crate) struct Fields<'n> {
-    pub place: Place,
     entries: Vec<(&'n Key, &'n Node)>,
+    /// Keys that something misspelt stands for: that they are missing has been told.
+    meant: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -40,6 +34,26 @@ impl<'n> Fields<'n> {
     pub fn has(&self, key: &str) -> Option<Place> {
         self.entries.iter().find(|(k, _)| k.name == key).map(|(k, _)| k.place)
     }
+
+    /// Whether a key was misspelt: what seems to be missing may be that.
+    pub fn misspelt(&self) -> bool {
+        !self.meant.is_empty()
+    }
+
+    /// A key that must be there; where it is not, that is told at `place`.
+    pub fn need(
+        &mut self,
+        reader: &mut Reader<'_>,
+        key: &'static str,
+        place: Place,
+        missing: (&str, &str),
+    ) -> Option<&'n Node> {
+        let taken = self.take(key);
+        if taken.is_none() && !self.meant.contains(&key) {
+            reader.help(Code::MissingKey, place, missing.0, missing.1);
+        }
+        taken
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -47,51 +61,97 @@ impl<'a> Reader<'a> {
         Reader { source, findings: Vec::new() }
     }
 
-    pub fn error(&mut self, place: Place, message: impl Into<String>) {
-        self.findings.push(self.source.error(place, message));
+    /// A finding without a help: where the message says what to do.
+    pub fn find(&mut self, code: Code, place: Place, message: impl Into<String>) {
+        self.findings.push(self.source.finding(code, place, message));
     }
 
-    pub fn error_help(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(self.source.error(place, message).help(help));
-    }
-
-    pub fn warning_help(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
-        self.findings.push(self.source.warning(place, message).help(help));
+    /// A finding, and what to do.
+    pub fn help(&mut self, code: Code, place: Place, message: impl Into<String>, help: impl Into<String>) {
+        self.findings.push(self.source.finding(code, place, message).help(help));
     }
 
     /// A mapping whose keys are all known: the others are reported here.
-    pub fn mapping<'n>(&mut self, node: &'n Node, known: &Known) -> Option<Fields<'n>> {
+    pub fn mapping<'n>(&mut self, node: &'n Node, known: &'static Known) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
-            self.error(node.place, format!("{} is a mapping, not {}", known.what, node.value.what()));
+            let message = format!("{} is a mapping of keys to values, not {}", known.what, node.value.what());
+            let help = match &node.value {
+                Value::Seq(_) => format!("write it like `{}`, without `- ` or brackets around it", known.example),
+                Value::Null | Value::Scalar(_) | Value::Map(_) => format!("write it like `{}`", known.example),
+            };
+            self.help(Code::WrongShape, node.place, message, help);
             return None;
         };
-        let mut kept = Vec::with_capacity(entries.len());
+        let mut fields = Fields { entries: Vec::with_capacity(entries.len()), meant: vec![] };
         for (key, value) in entries {
-            if known.keys.contains(&key.name.as_str()) {
-                kept.push((key, value));
+            if known.names().any(|name| name == key.name) {
+                fields.entries.push((key, value));
             } else if let Some((name, meaning)) = known.later.iter().find(|(name, _)| *name == key.name) {
-                self.error_help(
+                self.help(
+                    Code::LaterKey,
                     key.place,
                     format!("`{name}` comes with a later release"),
                     format!("take it out for now: without it, {meaning}"),
                 );
             } else {
-                let message = format!("unknown key \"{}\" in {}", key.name, known.what);
-                match did_you_mean(&key.name, known.keys.iter().copied()) {
-                    Some(near) => self.error(key.place, format!("{message}, did you mean \"{near}\"?")),
-                    None => self.error_help(key.place, message, format!("known here: {}", known.keys.join(", "))),
-                }
+                fields.meant.extend(self.unknown_key(key, entries, known));
             }
         }
-        Some(Fields { place: node.place, entries: kept })
+        Some(fields)
+    }
+
+    /// Tells of a key that there is not. The result is the one that it seems to mean.
+    fn unknown_key(&mut self, key: &Key, entries: &[(Key, Node)], known: &Known) -> Option<&'static str> {
+        let message = format!("unknown key \"{}\" in {}", key.name, known.what);
+        // `policy:shop`, without the space.
+        if let Some((name, value)) = key.name.split_once(':')
+            && let Some(name) = known.names().find(|known| *known == name)
+        {
+            self.help(Code::UnknownKey, key.place, message, format!("put a space after the colon: `{name}: {value}`"));
+            return Some(name);
+        }
+        let near = did_you_mean(&key.name, known.names());
+        let far = near.is_none_or(|near| distance(&key.name, near) > 1);
+        if far && let Some(other) = keys::ALL.iter().find(|other| other.names().any(|name| name == key.name)) {
+            let help = match other.what == keys::POLICY.what {
+                true => {
+                    format!("`{}` belongs to the policy itself: begin its line in the column of `policy:`", key.name)
+                }
+                false => format!("`{}` belongs in {}, like `{}`", key.name, other.what, other.example),
+            };
+            self.help(Code::UnknownKey, key.place, message, help);
+            return None;
+        }
+        let absent = known.names().filter(|name| !entries.iter().any(|(key, _)| key.name == *name));
+        // Rather one that isn't there than one that stands in the next line.
+        let near = did_you_mean(&key.name, absent).or_else(|| did_you_mean(&key.name, known.names()));
+        match near {
+            Some(near) => self.find(Code::UnknownKey, key.place, format!("{message}, did you mean \"{near}\"?")),
+            None => {
+                let names: Vec<&str> = known.names().collect();
+                self.help(Code::UnknownKey, key.place, message, format!("known here: {}", names.join(", ")));
+            }
+        }
+        known.names().find(|name| Some(*name) == near)
     }
 
     /// A scalar's text.
     pub fn text(&mut self, node: &Node, what: &str) -> Option<At<String>> {
         match &node.value {
             Value::Scalar(text) => Some(At { value: text.clone(), place: node.place }),
-            other => {
-                self.error(node.place, format!("{what} is one word or number, not {}", other.what()));
+            Value::Null => {
+                let help = "write one behind the colon, or take the key out";
+                self.help(Code::WrongShape, node.place, format!("{what} has no value"), help);
+                None
+            }
+            other @ (Value::Seq(_) | Value::Map(_)) => {
+                let message = format!("{what} is a single value, not {}", other.what());
+                self.help(
+                    Code::WrongShape,
+                    node.place,
+                    message,
+                    "write one value, in quotes if it has brackets or a colon",
+                );
                 None
             }
         }
@@ -100,16 +160,33 @@ impl<'a> Reader<'a> {
     /// A list of scalars.
     pub fn texts(&mut self, node: &Node, what: &str) -> Vec<At<String>> {
         match &node.value {
-            Value::Seq(items) => items.iter().filter_map(|item| self.text(item, what)).collect(),
+            Value::Seq(items) => {
+                items.iter().filter_map(|item| self.text(item, &format!("an entry of {what}"))).collect()
+            }
             Value::Scalar(text) => {
-                self.error(node.place, format!("{what} is a list: write [{text}]"));
+                let message = format!("{what} is a list, not a single value");
+                self.help(
+                    Code::WrongShape,
+                    node.place,
+                    message,
+                    format!("put it in brackets: `{what}: [{}]`", quoted(text)),
+                );
                 Vec::new()
             }
-            other => {
-                self.error(node.place, format!("{what} is a list, not {}", other.what()));
+            other @ (Value::Null | Value::Map(_)) => {
+                self.no_list(node.place, what, other);
                 Vec::new()
             }
         }
+    }
+
+    fn no_list(&mut self, place: Place, what: &str, value: &Value) {
+        let message = format!("{what} is a list, not {}", value.what());
+        let help = match value {
+            Value::Null => format!("write its entries in brackets, `{what}: [a, b]`, or take the key out"),
+            Value::Scalar(_) | Value::Seq(_) | Value::Map(_) => "begin each entry with `- `".to_owned(),
+        };
+        self.help(Code::WrongShape, place, message, help);
     }
 
     /// A list with at least one entry.
@@ -117,7 +194,8 @@ impl<'a> Reader<'a> {
         let before = self.findings.len();
         let texts = self.texts(node, what);
         if texts.is_empty() && self.findings.len() == before {
-            self.error(node.place, format!("{what} is empty: it would match nothing"));
+            let message = format!("{what} is empty: it would match nothing");
+            self.help(Code::EmptyList, node.place, message, "name what is meant, or take the key out");
         }
         texts
     }
@@ -127,30 +205,40 @@ impl<'a> Reader<'a> {
         match &node.value {
             Value::Seq(items) => items,
             Value::Null => &[],
-            other => {
-                self.error(node.place, format!("{what} is a list, not {}", other.what()));
+            other @ (Value::Scalar(_) | Value::Map(_)) => {
+                self.no_list(node.place, what, other);
                 &[]
             }
         }
     }
 
     /// One of a few words.
-    pub fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[(&'static str, T)]) -> Option<At<T>> {
+    pub fn word<T: Copy>(&mut self, node: &Node, what: &str, words: &[Word<T>]) -> Option<At<T>> {
         let text = self.text(node, what)?;
-        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text.value) {
-            return Some(At { value: *value, place: node.place });
+        if let Some(word) = words.iter().find(|word| word.word == text.value) {
+            return Some(At { value: word.value, place: node.place });
         }
-        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let names: Vec<&str> = words.iter().map(|word| word.word).collect();
         let message = format!("{what} is {}, not \"{}\"", one_of(&names), text.value);
         match did_you_mean(&text.value, names.iter().copied()) {
-            Some(near) => self.error_help(node.place, message, format!("did you mean \"{near}\"?")),
-            None => self.error(node.place, message),
+            Some(near) => self.help(Code::UnknownWord, node.place, message, format!("did you mean \"{near}\"?")),
+            None => self.help(Code::UnknownWord, node.place, message, said(words)),
         }
         None
     }
+}
 
-    /// `true` or `false`.
-    pub fn truth(&mut self, node: &Node, what: &str) -> Option<bool> {
-        self.word(node, what, &[("true", true), ("false", false)]).map(|at| at.value)
+/// What each word says.
+fn said<T>(words: &[Word<T>]) -> String {
+    let said: Vec<String> = words.iter().map(|word| format!("{}: {}", word.word, word.doc)).collect();
+    said.join("; ")
+}
+
+/// A value as it can stand between brackets.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    match text.starts_with(char::is_alphanumeric) && text.chars().all(plain) {
+        true => text.to_owned(),
+        false => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }

@@ -71,9 +71,12 @@ impl StatementList {
     }
 
     fn of_yaml(text: &str) -> Result<StatementList, BadList> {
-        let nodes = yaml::parse(text).map_err(|bad| BadList { place: bad.place, message: bad.message })?;
+        let parsed = yaml::parse(text);
+        if let Some(bad) = parsed.problems.into_iter().next() {
+            return Err(BadList { place: bad.place, message: bad.message });
+        }
         let mut list = StatementList::default();
-        for node in &nodes {
+        for node in &parsed.documents {
             let Value::Seq(entries) = &node.value else {
                 let message = format!("a list of statements is a list, not {}", node.value.what());
                 return Err(BadList { place: node.place, message });
@@ -169,7 +172,7 @@ mod tests {
             ("# x\n- hash: 12\n", 2, "no statement hash"),
             ("- text: SELECT 1\n", 1, "without a `hash`"),
             ("hash: 12\n", 1, "a list, not a mapping"),
-            ("- [\n", 1, "unclosed"),
+            ("- [\n", 1, "not closed"),
         ] {
             let bad = StatementList::parse(text).unwrap_err();
             assert!(bad.place.line == line && bad.message.contains(said), "{text}: {bad:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::detect;
 use crate::policy::compile::Policy;
-use crate::policy::diagnostic::{Diagnostic, Place, Severity};
+use crate::policy::diagnostic::{Code, Diagnostic, Place, Source};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
 use crate::policy::glob::Glob;
 use crate::policy::verdict::{Judgement, Refusal, Verdict};
@@ -28,16 +28,18 @@ pub struct TestResult {
 
 impl TestResult {
     /// The failure as a finding in its file.
-    pub fn finding(&self) -> Option<Diagnostic> {
+    fn finding(&self, sources: &[Source]) -> Option<Diagnostic> {
         let failure = self.failure.as_ref()?;
-        Some(Diagnostic {
-            severity: Severity::Error,
-            file: self.file.clone(),
-            place: Some(self.place),
-            message: format!("test of policy \"{}\" failed: {}", self.policy, self.name),
-            help: Some(failure.clone()),
-            source: None,
-        })
+        let message = format!("test of policy \"{}\" failed: {}", self.policy, self.name);
+        let finding = match sources.iter().find(|source| source.file == self.file) {
+            Some(source) => source.finding(Code::TestFailed, self.place, message),
+            None => Diagnostic {
+                place: Some(self.place),
+                ..Diagnostic::whole(Code::TestFailed, self.file.clone(), message)
+            },
+        };
+        let what = "correct the policy or the test; `portcullis explain` shows what a statement does";
+        Some(finding.help(format!("{failure}; {what}")))
     }
 }
 
@@ -56,10 +58,13 @@ pub fn run(set: &Arc<PolicySet>) -> Result<Vec<TestResult>, String> {
 }
 
 /// The tests that fail, as findings in their files.
-pub fn failures(set: &Arc<PolicySet>) -> Vec<Diagnostic> {
+pub(crate) fn failures(set: &Arc<PolicySet>, sources: &[Source]) -> Vec<Diagnostic> {
     match run(set) {
-        Ok(results) => results.iter().filter_map(TestResult::finding).collect(),
-        Err(error) => vec![Diagnostic::whole("policies", error)],
+        Ok(results) => results.iter().filter_map(|result| result.finding(sources)).collect(),
+        Err(error) => {
+            let help = "this is a mistake of Portcullis or of this machine: run it again, and report it if it stays";
+            vec![Diagnostic::whole(Code::TestsNotRun, "policies", error).help(help)]
+        }
     }
 }
 
@@ -76,7 +81,10 @@ fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResul
     });
     let result = |step: &Step| {
         let (what, outcome) = match &step.what {
-            Tried::Login => ("login".to_owned(), Ok(login.as_ref().err().cloned())),
+            Tried::Login => (
+                if step.expect_allow { "login: allow" } else { "login: refuse" }.to_owned(),
+                Ok(login.as_ref().err().cloned()),
+            ),
             Tried::Statement { sql, params } => (
                 sql.split_whitespace().collect::<Vec<_>>().join(" "),
                 match (&mut session, &login) {
@@ -90,9 +98,13 @@ fn run_test(set: &Arc<PolicySet>, policy: &Policy, test: &Test) -> Vec<TestResul
         };
         TestResult {
             policy: policy.name.clone(),
-            file: policy.file.clone(),
+            file: test.file.clone(),
             place: step.place,
-            name: format!("{}: {what}", if step.expect_allow { "allow" } else { "deny" }),
+            name: match &step.what {
+                Tried::Login => what,
+                Tried::Statement { .. } if step.expect_allow => format!("allow: {what}"),
+                Tried::Statement { .. } => format!("deny: {what}"),
+            },
             failure: match outcome {
                 Ok(outcome) => compare(step, outcome.as_ref()),
                 Err(failure) => Some(failure),

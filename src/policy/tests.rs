@@ -22,16 +22,10 @@ fn findings(files: &[&str]) -> Vec<String> {
 }
 
 fn compiled(files: &[&str]) -> (Vec<compile::Policy>, Vec<String>) {
-    let source = |(index, text): (usize, &&str)| Source { file: format!("{index}.yaml").into(), text: (*text).into() };
+    let source = |(index, text): (usize, &&str)| Source::new(format!("{index}.yaml"), *text);
     let sources: Vec<Source> = files.iter().enumerate().map(source).collect();
-    let mut findings = Vec::new();
-    let mut policies = Vec::new();
-    for source in &sources {
-        let (found, told) = compile::file(source, &mut |path| std::fs::read_to_string(path));
-        policies.extend(found);
-        findings.extend(told);
-    }
-    load::across(&policies, &sources, &mut findings);
+    let load::Compiled { policies, findings, partial: _ } =
+        load::compiled(&sources, Vec::new(), &mut |path| std::fs::read_to_string(path));
     let told = findings
         .iter()
         .map(|f| {
@@ -572,7 +566,7 @@ fn limits_are_numbers_that_can_be_kept() {
                 message_statements: many\n---\npolicy: b\napplies_to: {users: [y]}\nlimits: {statement_bytes: 1k}\n";
     let told = findings(&[text]);
     for expected in [
-        "0.yaml:4:20: statement_bytes is from 1 to 64MiB",
+        "0.yaml:4:20: statement_bytes is from 1 to 64MiB, not 2GiB",
         "0.yaml:5:10: depth is a number from 1 on, not \"0\"",
         "0.yaml:6:23: message_statements is a number from 1 on, not \"many\"",
         "0.yaml:10:27: statement_bytes is a size, not \"1k\"",

@@ -153,15 +153,6 @@ pub enum Alert {
 }
 
 impl Alert {
-    /// The words of `severity:`.
-    pub(crate) const WORDS: [(&'static str, Alert); 5] = [
-        ("info", Alert::Info),
-        ("low", Alert::Low),
-        ("medium", Alert::Medium),
-        ("high", Alert::High),
-        ("critical", Alert::Critical),
-    ];
-
     /// The word of `severity:`.
     pub fn as_str(self) -> &'static str {
         match self {

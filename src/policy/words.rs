@@ -1,7 +1,7 @@
 //! The words of `actions:`: names, groups, pgAudit's classes, and the sets that they mean.
 
-use crate::policy::diagnostic::did_you_mean;
-use crate::sql::{Action, ActionName, Group};
+use crate::policy::diagnostic::{Code, did_you_mean};
+use crate::sql::{self, Action, ActionName, Group};
 
 /// A set of actions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,25 +67,6 @@ impl Actions {
     }
 }
 
-/// Whether a word has a meaning of its own where policies and rules are named.
-pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(
-        name,
-        "default"
-            | "guard"
-            | "require"
-            | "parse"
-            | "limit"
-            | "disagreement"
-            | "decoy"
-            | "quarantine"
-            | "injection"
-            | "block"
-            | "none"
-            | "other"
-    )
-}
-
 /// Which list a word stands in: what is ambiguous is read narrow in `allow` and wide in `deny`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {
@@ -96,6 +77,7 @@ pub(crate) enum List {
 /// A word that means no action, and what to say.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadWord {
+    pub code: Code,
     pub message: String,
     pub help: Option<String>,
 }
@@ -141,16 +123,18 @@ pub(crate) fn add(set: &mut Actions, word: &str, list: List) -> Result<(), BadWo
         return Ok(());
     }
     if let Some((name, kind)) = word.split_once(':') {
-        return add_with_kind(set, word, name, kind);
+        return add_with_kind(set, name, kind);
     }
     let group = Group::ALL.into_iter().find(|group| group.as_str() == word && *group != Group::Unknown);
     let action = ActionName::ALL.iter().copied().find(|name| name.as_str() == word);
     match (action, group) {
         (Some(ActionName::Unknown), _) => Err(BadWord {
+            code: Code::UnnameableAction,
             message: "no rule can name \"unknown\"".into(),
             help: Some("what the firewall does not understand is always refused".into()),
         }),
         (Some(ActionName::Commit | ActionName::Rollback), _) => Err(BadWord {
+            code: Code::UnnameableAction,
             message: format!("no rule can name \"{word}\""),
             help: Some("COMMIT and ROLLBACK always pass: they end what a refusal has broken".into()),
         }),
@@ -174,36 +158,55 @@ pub(crate) fn add(set: &mut Actions, word: &str, list: List) -> Result<(), BadWo
     }
 }
 
-fn add_with_kind(set: &mut Actions, word: &str, name: &str, kind: &str) -> Result<(), BadWord> {
+fn add_with_kind(set: &mut Actions, name: &str, kind: &str) -> Result<(), BadWord> {
     let Some(action) = ActionName::ALL.iter().copied().find(|n| n.as_str() == name) else {
         return Err(unknown(name));
     };
-    let plain = !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    match action.group() {
-        // A call that isn't one in the text: what runs where a value is made a value of a type.
-        _ if word == "call:type" => {
-            set.add_kind(action, kind);
-            Ok(())
-        }
-        Group::Ddl | Group::Dcl if plain => {
-            set.add_kind(action, kind);
-            Ok(())
-        }
-        Group::Ddl | Group::Dcl => Err(BadWord {
-            message: format!("\"{word}\" has no kind of object after the colon"),
-            help: Some("for instance create:index, alter:add_column, drop:table".into()),
-        }),
-        _ => Err(BadWord {
+    // A call that isn't one in the text: what runs where a value is made a value of a type.
+    let kinds = if action == ActionName::Call { vec!["type"] } else { sql::kinds(action) };
+    if kinds.is_empty() {
+        return Err(BadWord {
+            code: Code::UnknownKind,
             message: format!("\"{name}\" has no kinds"),
             help: Some(format!("write \"{name}\" and name the objects with a selector such as `tables`")),
-        }),
+        });
     }
+    if kinds.contains(&kind) {
+        set.add_kind(action, kind);
+        return Ok(());
+    }
+    let message = format!("\"{name}\" has no kind \"{kind}\"");
+    Err(match did_you_mean(kind, kinds.iter().copied()) {
+        Some(near) => BadWord {
+            code: Code::UnknownKind,
+            message: format!("{message}, did you mean \"{name}:{near}\"?"),
+            help: None,
+        },
+        None => BadWord {
+            code: Code::UnknownKind,
+            message,
+            help: Some(match action {
+                ActionName::Call => "the one kind of call is call:type: casts, without functions".to_owned(),
+                _ => {
+                    let known = |kind: &&str| kinds.contains(kind);
+                    let often = ["table", "index", "view", "function", "schema", "type"].into_iter().filter(known);
+                    let often: Vec<String> = often.map(|kind| format!("{name}:{kind}")).collect();
+                    format!("for instance {}; or \"{name}\" for all kinds", often.join(", "))
+                }
+            }),
+        },
+    })
 }
 
 fn unknown(word: &str) -> BadWord {
     match did_you_mean(word, words()) {
-        Some(near) => BadWord { message: format!("unknown action \"{word}\", did you mean \"{near}\"?"), help: None },
+        Some(near) => BadWord {
+            code: Code::UnknownAction,
+            message: format!("unknown action \"{word}\", did you mean \"{near}\"?"),
+            help: None,
+        },
         None => BadWord {
+            code: Code::UnknownAction,
             message: format!("unknown action \"{word}\""),
             help: Some("docs/policies.md lists the actions and their groups".into()),
         },
@@ -211,13 +214,29 @@ fn unknown(word: &str) -> BadWord {
 }
 
 /// Every word that `actions:` knows, pgAudit's left out.
-fn words() -> impl Iterator<Item = &'static str> {
-    let names = ActionName::ALL
-        .iter()
-        .filter(|n| !matches!(n, ActionName::Commit | ActionName::Rollback | ActionName::Unknown))
-        .map(|name| name.as_str());
+pub(crate) fn words() -> impl Iterator<Item = &'static str> {
+    let names = nameable().map(|name| name.as_str());
     let groups = Group::ALL.into_iter().filter(|g| *g != Group::Unknown).map(Group::as_str);
+    // `call` and the like are both.
+    let groups = groups.filter(|group| !nameable().any(|name| name.as_str() == *group));
     names.chain(groups).chain(["all"])
+}
+
+/// pgAudit's words.
+pub(crate) fn pgaudit() -> impl Iterator<Item = &'static str> {
+    PGAUDIT.iter().map(|(class, _, _)| *class).chain(["ALL"])
+}
+
+/// The actions that a rule can name.
+fn nameable() -> impl Iterator<Item = ActionName> {
+    let never = [ActionName::Commit, ActionName::Rollback, ActionName::Unknown];
+    ActionName::ALL.iter().copied().filter(move |name| !never.contains(name))
+}
+
+/// The words with a kind: `create:index`.
+pub(crate) fn words_with_kind() -> impl Iterator<Item = (ActionName, Vec<&'static str>)> {
+    let kinds = |name| if name == ActionName::Call { vec!["type"] } else { sql::kinds(name) };
+    nameable().map(move |name| (name, kinds(name))).filter(|(_, kinds)| !kinds.is_empty())
 }
 
 #[cfg(test)]
@@ -271,7 +290,9 @@ mod tests {
         let ddl = set("ddl", List::Allow);
         assert!(ddl.contains(Action { name: ActionName::Create, kind: Some("table") }));
         assert!(add(&mut Actions::default(), "select:x", List::Allow).is_err());
-        assert!(add(&mut Actions::default(), "create:", List::Allow).is_err());
+        for bad in ["create:", "create:indx", "grant:table", "drop:add_column"] {
+            assert_eq!(add(&mut Actions::default(), bad, List::Deny).unwrap_err().code, Code::UnknownKind, "{bad}");
+        }
     }
 
     #[test]
@@ -292,5 +313,7 @@ mod tests {
     fn mistakes_get_a_suggestion() {
         let error = add(&mut Actions::default(), "selct", List::Allow).unwrap_err();
         assert_eq!(error.message, "unknown action \"selct\", did you mean \"select\"?");
+        let error = add(&mut Actions::default(), "create:indx", List::Allow).unwrap_err();
+        assert_eq!(error.message, "\"create\" has no kind \"indx\", did you mean \"create:index\"?");
     }
 }

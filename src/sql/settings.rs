@@ -53,6 +53,11 @@ pub fn setting(name: &str) -> Option<Setting> {
     table::SETTINGS.get(found).copied()
 }
 
+/// Every setting of the supported versions, sorted by name.
+pub fn all() -> &'static [Setting] {
+    table::SETTINGS
+}
+
 /// The name under which two spellings of one setting compare equal: lower case, and the new name for an old one that
 /// SET still takes (`map_old_guc_names` in guc.c). For comparing, not for sending: a server that still has the old name
 /// does not know the new one.

@@ -32,6 +32,8 @@ pub(super) use kinds::known_kind;
 use pg_query::ParserOptions;
 use pg_query::protobuf::ParseResult;
 
+pub(super) use kinds::kinds;
+
 use super::{ActionName, Facts, Object, Reading, Statement, Unparsed};
 use scope::Frame;
 

@@ -69,6 +69,14 @@ fn a_password_has_no_hash_and_no_place() {
 }
 
 #[test]
+fn a_statement_on_thousands_of_objects_has_a_short_line() {
+    let text = format!("TRUNCATE {}a", (0..10_000).map(|n| format!("table_{n}, ")).collect::<String>());
+    let facts = analyse(&text, Reading::default()).unwrap().facts;
+    let told = Told::of(&text, &facts, Signals::NONE);
+    assert!(told.bytes() < 4096 && !told.fields().contains("facts"), "{}", told.bytes());
+}
+
+#[test]
 fn a_file_that_was_moved_away_is_begun_anew() {
     let directory = tempfile::tempdir().unwrap();
     let (path, old) = (directory.path().join("audit.jsonl"), directory.path().join("audit.jsonl.1"));

@@ -2,6 +2,8 @@
 
 use pg_query::protobuf::{AlterTableType, ObjectType};
 
+use crate::sql::ActionName;
+
 /// PostgreSQL's word for a kind of object, as in `create:index`; `None` for none.
 pub(super) fn object_kind(kind: ObjectType) -> Option<&'static str> {
     Some(match kind {
@@ -134,6 +136,32 @@ pub(super) fn alter_kind(kind: AlterTableType) -> Option<&'static str> {
     })
 }
 
+/// Every kind that an action may have in Facts, sorted; none where it never has one.
+pub(in crate::sql) fn kinds(action: ActionName) -> Vec<&'static str> {
+    let objects = (0..=LAST).filter_map(|number| object_kind(ObjectType::try_from(number).ok()?));
+    let mut kinds: Vec<&'static str> = Vec::new();
+    if matches!(
+        action,
+        ActionName::Create | ActionName::Alter | ActionName::Drop | ActionName::Comment | ActionName::Rename
+    ) {
+        kinds.extend(objects);
+    }
+    if action == ActionName::Drop {
+        kinds.push("owned");
+    }
+    if action == ActionName::Alter {
+        kinds.extend((0..=LAST).filter_map(|number| alter_kind(AlterTableType::try_from(number).ok()?)));
+        // Statements of their own, not commands of ALTER TABLE.
+        kinds.extend(["set_schema", "security_label", "depends_on_extension", "extension", "owned"]);
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+}
+
+/// Past the last number of `ObjectType` and `AlterTableType`.
+const LAST: i32 = 200;
+
 /// Words for what has no number of PostgreSQL's.
 const OTHERS: [&str; 9] =
     ["channel", "everything in schema", "file", "library", "object", "owned", "program", "set_schema", "type oid"];
@@ -181,5 +209,41 @@ mod tests {
         for kind in ADDED_BY_THE_SERVER {
             assert_eq!(alter_kind(kind), None, "{kind:?} has a kind: the parser makes it");
         }
+    }
+
+    /// What the walker writes down by itself, not by way of the tables above.
+    #[test]
+    fn every_kind_in_the_walker_is_among_the_kinds() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql/walk");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.is_file() || path.to_str().is_some_and(|path| path.contains("test")) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for (name, made) in [
+                ("Create", ActionName::Create),
+                ("Alter", ActionName::Alter),
+                ("Drop", ActionName::Drop),
+                ("Comment", ActionName::Comment),
+                ("Rename", ActionName::Rename),
+            ] {
+                for after in text.split(&format!("ActionName::{name}, ")).skip(1) {
+                    let call = after.split([')', ';']).next().unwrap_or_default();
+                    let Some(kind) =
+                        call.split('"').nth(1).filter(|_| call.starts_with('"') || call.starts_with("kind, \""))
+                    else {
+                        continue;
+                    };
+                    assert!(kinds(made).contains(&kind), "{name}: {kind} in {}", path.display());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 10, "{seen}");
+        let most = |all: &mut dyn Iterator<Item = i32>| all.max().unwrap_or(0);
+        assert!(most(&mut (0..1000).filter(|n| ObjectType::try_from(*n).is_ok())) <= LAST);
+        assert!(most(&mut (0..1000).filter(|n| AlterTableType::try_from(*n).is_ok())) <= LAST);
     }
 }
