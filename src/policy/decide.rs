@@ -218,7 +218,7 @@ impl Bench {
     }
 
     pub(in crate::policy) fn ask_deny_rules(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) {
-        for rule in self.deny.about(access) {
+        for rule in self.deny.about(&self.scope, access) {
             if outcome.refusal.is_some() {
                 return;
             }
@@ -354,7 +354,7 @@ impl Bench {
             outcome.free = Some(Free::Temporary);
             return true;
         }
-        self.allow.about(access).any(|rule| {
+        self.allow.about(&self.scope, access).any(|rule| {
             let covers = rule.covers(&self.scope, access, candidate, asked)
                 && rule.when.holds(access, asked)
                 && is_now(rule, asked.moment, outcome);
@@ -421,7 +421,7 @@ impl Bench {
         }
         let guarded = standing == Standing::Guarded;
         let mut later = false;
-        for rule in self.allow.about(access).filter(|rule| rule.when.holds(access, asked)) {
+        for rule in self.allow.about(&self.scope, access).filter(|rule| rule.when.holds(access, asked)) {
             let matched = match (&rule.statements, rule.selectors.is_empty()) {
                 (Some(_), _) if rule.covers_listed(access, asked) => Match::Yes,
                 (Some(_), _) => Match::No,
