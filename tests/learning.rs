@@ -386,7 +386,8 @@ fn learn_then_replay_refuses_nothing_that_may_be_learned() {
         }
         (learned_statements, refused)
     });
-    assert!(statements > 3000 && refused > 20, "{statements} {refused}");
+    // Enough of both to mean something.
+    assert!(statements > 2500 && refused > 20, "{statements} {refused}");
 }
 
 #[test]
