@@ -546,17 +546,8 @@ pub(crate) fn role_access(object: Object) -> Access {
 
 /// Whether `unlisted: observe` may let pass what no rule mentions.
 pub(in crate::policy) fn may_be_observed(action: Action, lack: Lack) -> bool {
-    let never = match action.name.group() {
-        Group::Unknown | Group::File | Group::Network | Group::Code | Group::Admin | Group::Dcl => true,
-        Group::Read
-        | Group::Write
-        | Group::Lock
-        | Group::Call
-        | Group::Ddl
-        | Group::Transaction
-        | Group::Session
-        | Group::Maintenance => action.name == ActionName::SetRole,
-    };
+    let group = action.name.group();
+    let never = group.is_privileged() || group == Group::Unknown || action.name == ActionName::SetRole;
     !never && lack == Lack::Rule
 }
 

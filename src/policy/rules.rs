@@ -1,8 +1,10 @@
 //! The rules of a list, found by what they name: what thousands of rules cost a statement is what those about its objects
 //! cost.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use aho_corasick::AhoCorasick;
 
 use crate::policy::glob::Glob;
 use crate::policy::names::{Pattern, Scope};
@@ -15,8 +17,7 @@ pub(crate) struct Rules {
     all: Vec<Arc<Rule>>,
     /// Rules that speak about relations and functions only, by what their patterns say of a name.
     named: Places,
-    prefixes: Affixes,
-    suffixes: Affixes,
+    parts: Parts,
     /// Of whole schemas.
     schemas: Places,
     /// Rules that may speak about anything.
@@ -28,18 +29,18 @@ pub(crate) struct Rules {
 /// Where rules stand, by a word.
 type Places = HashMap<Box<str>, Vec<usize>>;
 
-/// Where rules stand, by the beginning (or the end) of a name, and how long those are.
+/// Where rules stand, by the longest part without wildcards of a name's pattern: `?orders_*` speaks of no name without
+/// `orders_`. All parts of a name are found in one pass over it.
 #[derive(Debug, Default)]
-struct Affixes {
-    places: Places,
-    lengths: BTreeSet<usize>,
+struct Parts {
+    search: Option<AhoCorasick>,
+    places: Vec<Vec<usize>>,
 }
 
 /// By what a pattern is found.
 enum Key {
     Name(Box<str>),
-    Prefix(Box<str>),
-    Suffix(Box<str>),
+    Part(Box<str>),
     Schema(Box<str>),
 }
 
@@ -49,41 +50,40 @@ const FEW: usize = 16;
 impl Rules {
     pub fn new(all: Vec<Arc<Rule>>) -> Rules {
         let mut rules = Rules::default();
+        let mut parts = Places::new();
         let few = all.len() < FEW;
         for (place, rule) in all.iter().enumerate() {
             match keys(&rule.selectors).filter(|_| !few) {
-                Some(keys) => keys.into_iter().for_each(|key| rules.add(key, place)),
+                Some(keys) => {
+                    for key in keys {
+                        let (places, word) = match key {
+                            Key::Name(word) => (&mut rules.named, word),
+                            Key::Part(word) => (&mut parts, word),
+                            Key::Schema(word) => (&mut rules.schemas, word),
+                        };
+                        let places = places.entry(word).or_default();
+                        if places.last() != Some(&place) {
+                            places.push(place);
+                        }
+                    }
+                }
                 None => rules.general.push(place),
             }
             if rule.selectors.is_empty() && !rule.when.is_empty() && !rule.when.is_of_access() {
                 rules.of_statements.push(place);
             }
         }
+        match Parts::new(&parts) {
+            Some(parts) => rules.parts = parts,
+            // More of them than can be searched for at once: they are asked one by one.
+            None => {
+                rules.general.extend(parts.into_values().flatten());
+                rules.general.sort_unstable();
+                rules.general.dedup();
+            }
+        }
         rules.all = all;
         rules
-    }
-
-    fn add(&mut self, key: Key, place: usize) {
-        let affix = |affixes: &mut Affixes, word: &str| {
-            affixes.lengths.insert(word.len());
-        };
-        let places = match &key {
-            Key::Name(_) => &mut self.named,
-            Key::Prefix(word) => {
-                affix(&mut self.prefixes, word);
-                &mut self.prefixes.places
-            }
-            Key::Suffix(word) => {
-                affix(&mut self.suffixes, word);
-                &mut self.suffixes.places
-            }
-            Key::Schema(_) => &mut self.schemas,
-        };
-        let (Key::Name(word) | Key::Prefix(word) | Key::Suffix(word) | Key::Schema(word)) = key;
-        let places = places.entry(word).or_default();
-        if places.last() != Some(&place) {
-            places.push(place);
-        }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Rule>> {
@@ -111,18 +111,11 @@ impl Rules {
 
     fn about_name(&self, scope: &Scope, name: &Name) -> Found<'_> {
         let named = self.named.get(&*name.name).map_or(&[][..], Vec::as_slice);
-        if self.prefixes.places.is_empty() && self.suffixes.places.is_empty() && self.schemas.is_empty() {
+        if self.parts.search.is_none() && self.schemas.is_empty() {
             return Found::Some { rules: &self.all, named, general: &self.general };
         }
         let mut places = [named, &self.general].concat();
-        for length in &self.prefixes.lengths {
-            let word = name.name.get(..*length);
-            places.extend(word.and_then(|word| self.prefixes.places.get(word)).into_iter().flatten());
-        }
-        for length in &self.suffixes.lengths {
-            let word = name.name.len().checked_sub(*length).and_then(|start| name.name.get(start..));
-            places.extend(word.and_then(|word| self.suffixes.places.get(word)).into_iter().flatten());
-        }
+        places.extend(self.parts.of(&name.name));
         match (&name.schema, &scope.path) {
             // A session's temporary schema has a number, and is meant by `pg_temp`, too.
             (Some(schema), _) => {
@@ -148,6 +141,23 @@ impl Rules {
     }
 }
 
+impl Parts {
+    /// `None` if there are more than can be searched for at once.
+    fn new(parts: &Places) -> Option<Parts> {
+        if parts.is_empty() {
+            return Some(Parts::default());
+        }
+        let search = AhoCorasick::new(parts.keys().map(|part| part.as_bytes())).ok()?;
+        Some(Parts { search: Some(search), places: parts.values().cloned().collect() })
+    }
+
+    /// Where the rules stand whose part occurs in a name.
+    fn of<'p>(&'p self, name: &'p str) -> impl Iterator<Item = usize> + use<'p> {
+        let found = self.search.iter().flat_map(move |search| search.find_overlapping_iter(name));
+        found.filter_map(|part| self.places.get(part.pattern().as_usize())).flatten().copied()
+    }
+}
+
 /// By what a rule is found, where it speaks about relations and functions only.
 fn keys(selectors: &Selectors) -> Option<Vec<Key>> {
     let Selectors { tables, functions, columns, settings, roles, cursors, objects } = selectors;
@@ -162,13 +172,11 @@ fn keys(selectors: &Selectors) -> Option<Vec<Key>> {
 fn key(pattern: &Pattern) -> Option<Key> {
     match (&pattern.name, &pattern.schema) {
         (Glob::Literal(name), _) => Some(Key::Name(name.clone())),
-        (Glob::Prefix(prefix), _) => Some(Key::Prefix(prefix.clone())),
-        (Glob::General(pattern), _) => match &**pattern {
-            ['*', rest @ ..] if !rest.iter().any(|c| matches!(c, '*' | '?')) => {
-                Some(Key::Suffix(rest.iter().collect::<String>().into()))
-            }
-            _ => None,
-        },
+        (Glob::Prefix(prefix), _) => Some(Key::Part(prefix.clone())),
+        (Glob::General(pattern), _) => {
+            let part = pattern.split(|c| matches!(c, '*' | '?')).max_by_key(|part| part.len())?;
+            (!part.is_empty()).then(|| Key::Part(part.iter().collect::<String>().into()))
+        }
         (Glob::Any, Some(Glob::Literal(schema))) => Some(Key::Schema(schema.clone())),
         (Glob::Any, Some(Glob::Any | Glob::Prefix(_) | Glob::General(_)) | None) => None,
     }

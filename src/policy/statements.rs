@@ -110,35 +110,29 @@ fn no_hash(place: Place, text: &str) -> BadList {
 /// Whether a list of statements may cover an access. What reaches out of the database, runs code, administers the server,
 /// becomes another role or touches a guarded setting is allowed by a rule that says so, or not at all.
 pub(crate) fn may_be_learned(facts: &Facts, access: &Access) -> bool {
-    match access.action.name.group() {
-        Group::File | Group::Network | Group::Admin | Group::Code | Group::Dcl | Group::Unknown => false,
-        Group::Read
-        | Group::Write
-        | Group::Lock
-        | Group::Call
-        | Group::Ddl
-        | Group::Transaction
-        | Group::Session
-        | Group::Maintenance => match (&access.object, access.action.name) {
-            (_, ActionName::SetRole | ActionName::CatalogWrite | ActionName::LargeObject) => false,
-            // What only superusers set, as where libraries come from, is administration.
-            (Object::Setting { name: Operand::Constant(name), .. }, _) => {
-                !is_guarded(name) && setting(name).is_none_or(|setting| setting.context == Context::User)
-            }
-            // The hash leaves the text out, and it may be SQL, or name a table or a file.
-            (Object::Function { builtin: false, .. }, _) if facts.texts_to_functions => false,
-            (Object::Relation(name), _) => !of_server(name),
-            (Object::Setting { name: Operand::Parameter(_) | Operand::Unknown, .. } | Object::Unknown(_), _) => false,
-            (
-                Object::None
-                | Object::Function { .. }
-                | Object::Role(_)
-                | Object::AnyRole
-                | Object::Cursor(_)
-                | Object::Other { .. },
-                _,
-            ) => true,
-        },
+    let group = access.action.name.group();
+    if group.is_privileged() || group == Group::Unknown {
+        return false;
+    }
+    match (&access.object, access.action.name) {
+        (_, ActionName::SetRole | ActionName::CatalogWrite | ActionName::LargeObject) => false,
+        // What only superusers set, as where libraries come from, is administration.
+        (Object::Setting { name: Operand::Constant(name), .. }, _) => {
+            !is_guarded(name) && setting(name).is_none_or(|setting| setting.context == Context::User)
+        }
+        // The hash leaves the text out, and it may be SQL, or name a table or a file.
+        (Object::Function { builtin: false, .. }, _) if facts.texts_to_functions => false,
+        (Object::Relation(name), _) => !of_server(name),
+        (Object::Setting { name: Operand::Parameter(_) | Operand::Unknown, .. } | Object::Unknown(_), _) => false,
+        (
+            Object::None
+            | Object::Function { .. }
+            | Object::Role(_)
+            | Object::AnyRole
+            | Object::Cursor(_)
+            | Object::Other { .. },
+            _,
+        ) => true,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What judging answers. [`Approved`] is the proof that a statement was judged: only `policy` can make one, and the
 //! session can queue a statement to the server only with one.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -223,6 +224,23 @@ impl RuleRef {
         }
     }
 
+    /// What a DBA reads: the rule's name, or which decoy it is. (Clients are told neither of a decoy.)
+    pub fn title(&self) -> Cow<'_, str> {
+        match self {
+            RuleRef::Decoy { decoy, .. } => Cow::Owned(format!("decoy {decoy}")),
+            RuleRef::Rule { .. }
+            | RuleRef::Default
+            | RuleRef::Guard
+            | RuleRef::Require
+            | RuleRef::Parse
+            | RuleRef::Limit(_)
+            | RuleRef::Disagreement
+            | RuleRef::Quarantine
+            | RuleRef::Injection
+            | RuleRef::Block => Cow::Borrowed(self.label()),
+        }
+    }
+
     /// The limit that was exceeded, where that is why.
     pub fn limit(&self) -> Option<Limit> {
         match self {
@@ -240,10 +258,15 @@ impl RuleRef {
         }
     }
 
-    /// File and line, for the log; empty where it stands in no file.
+    /// `file:line`, for the log; empty where it stands in no file.
     pub fn place(&self) -> String {
+        self.file_and_line().map_or_else(String::new, |(file, line)| format!("{file}:{line}"))
+    }
+
+    /// Where it stands; `None` for what stands in no file.
+    pub fn file_and_line(&self) -> Option<(&str, u32)> {
         match self {
-            RuleRef::Rule { file, line, .. } | RuleRef::Decoy { file, line, .. } => format!("{file}:{line}"),
+            RuleRef::Rule { file, line, .. } | RuleRef::Decoy { file, line, .. } => Some((file, *line)),
             RuleRef::Default
             | RuleRef::Guard
             | RuleRef::Require
@@ -252,7 +275,7 @@ impl RuleRef {
             | RuleRef::Disagreement
             | RuleRef::Quarantine
             | RuleRef::Injection
-            | RuleRef::Block => String::new(),
+            | RuleRef::Block => None,
         }
     }
 }

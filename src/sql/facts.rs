@@ -227,6 +227,23 @@ impl Group {
         Group::Admin,
         Group::Unknown,
     ];
+    /// Whether it reaches out of the database, runs code in the server, or administers it or the rights in it. Only a rule
+    /// that says so allows such: no learned list and no `unlisted: observe`.
+    pub fn is_privileged(self) -> bool {
+        match self {
+            Group::File | Group::Network | Group::Code | Group::Admin | Group::Dcl => true,
+            Group::Read
+            | Group::Write
+            | Group::Lock
+            | Group::Call
+            | Group::Ddl
+            | Group::Transaction
+            | Group::Session
+            | Group::Maintenance
+            | Group::Unknown => false,
+        }
+    }
+
     /// The name as a policy and a metric label spell it.
     pub fn as_str(self) -> &'static str {
         match self {

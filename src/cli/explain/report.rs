@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::printable;
 use super::why::{Remedy, Step, Why};
 use crate::detect;
-use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, RuleRef, SessionPolicy, Verdict};
+use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, SessionPolicy, Verdict};
 use crate::sql::second_opinion::{Compared, Opinion, Summary};
 use crate::sql::{self, Reading, Unparsed};
 
@@ -256,18 +256,10 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -
         line("  policy", policy);
     }
     if let Some(refusal) = &answer.refusal {
-        match &refusal.rule {
-            RuleRef::Rule { name, file, line: at } => line("  rule", &format!("{name} ({file}:{at})")),
-            RuleRef::Decoy { decoy, file, line: at } => line("  rule", &format!("decoy {decoy} ({file}:{at})")),
-            RuleRef::Default
-            | RuleRef::Guard
-            | RuleRef::Require
-            | RuleRef::Parse
-            | RuleRef::Limit(_)
-            | RuleRef::Disagreement
-            | RuleRef::Quarantine
-            | RuleRef::Injection
-            | RuleRef::Block => line("  rule", refusal.rule.label()),
+        let title = refusal.rule.title();
+        match refusal.rule.file_and_line() {
+            Some((file, at)) => line("  rule", &format!("{title} ({file}:{at})")),
+            None => line("  rule", &title),
         }
         line("  reason", &refusal.reason);
         if let Some(hint) = &refusal.hint {

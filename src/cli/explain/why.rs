@@ -73,23 +73,7 @@ pub(super) struct Remedy {
 
 impl Place {
     fn of(rule: &RuleRef) -> Option<Place> {
-        match rule {
-            RuleRef::Rule { name, file, line } => {
-                Some(Place { rule: name.to_string(), file: file.to_string(), line: *line })
-            }
-            RuleRef::Decoy { decoy, file, line } => {
-                Some(Place { rule: format!("decoy {decoy}"), file: file.to_string(), line: *line })
-            }
-            RuleRef::Default
-            | RuleRef::Guard
-            | RuleRef::Require
-            | RuleRef::Parse
-            | RuleRef::Limit(_)
-            | RuleRef::Disagreement
-            | RuleRef::Quarantine
-            | RuleRef::Injection
-            | RuleRef::Block => None,
-        }
+        rule.file_and_line().map(|(file, line)| Place { rule: rule.title().into_owned(), file: file.to_owned(), line })
     }
 }
 
