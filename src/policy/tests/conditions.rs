@@ -162,7 +162,7 @@ fn many_rules_judge_as_few_do() {
         .collect();
     let allow = "allow:
   - {rule: t, actions: [select, insert], tables: [t]}
-  - {rule: u, actions: [select], tables: ['u*', '*_log', 'hr.*', 'a?c', '*mid*dle*', '*lapping_*', 'ä?ö', '??']}
+  - {rule: u, actions: [select], tables: ['u*', '*_log', 'hr.*', 'a?c', '*mid*dle*', 'ä?ö', '??']}
   - {rule: temp, actions: [select], tables: ['pg_temp.*']}
   - {rule: f, actions: [call], functions: [f, 'calc_*', 'util.*']}
   - {rule: ddl, actions: [ddl, truncate], objects: ['public.*']}
@@ -170,7 +170,7 @@ fn many_rules_judge_as_few_do() {
     let deny = "deny:
   - {rule: no-u1, tables: [u1]}
   - {rule: no-g, functions: [g]}
-  - {rule: no-pay, tables: ['pay_*', '*_secret', '?op*secret*', '*ping_x?', 'vault.*', 'pg_temp.hidden']}
+  - {rule: no-pay, tables: ['pay_*', '*_secret', '?op*secret*', '*_ping_x?', 'vault.*', 'pg_temp.hidden']}
   - {rule: no-ops, functions: ['*_danger', 'ops.*']}
 ";
     let deny_filler = filler.replace("rule: f", "rule: d");
@@ -189,7 +189,7 @@ fn many_rules_judge_as_few_do() {
             "SELECT a FROM abc",
             "SELECT a FROM xmid_dlex",
             "SELECT a FROM dle_mid",
-            "SELECT a FROM over_lapping_xy",
+            "SELECT a FROM pre5_ping_xy",
             "SELECT a FROM äxö",
             "SELECT a FROM ä_öx",
             "SELECT a FROM xy",
