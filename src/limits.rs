@@ -10,14 +10,59 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::policy::{Limit, Rate, Refusal, SessionPolicy};
 
-/// Counters of users who did nothing for so long as their limit's time are looked for when there are more than this.
+/// Counters of users who did nothing for so long as their limit's time are looked for when as many as this are new.
 const MANY: usize = 4096;
+
+/// The most counters. Beyond, all users who have none yet share one of each limit: names cost a stranger nothing, and memory
+/// costs us.
+const MOST: usize = 100_000;
+
+/// Whose counter those share, which no user is.
+const OTHERS: &str = "";
 
 /// All counters of a process.
 #[derive(Debug, Default)]
 pub struct Limits {
-    meters: Mutex<HashMap<Key, Arc<Meter>>>,
+    meters: Mutex<Store>,
     seats: Mutex<HashMap<Place, u32>>,
+}
+
+/// All rates of all users.
+#[derive(Debug)]
+struct Store {
+    meters: HashMap<Key, Arc<Meter>>,
+    /// How many were kept when all were looked through, and how many users came since who had none. When those are as many,
+    /// it is done again: so it costs each of them the same, however many there are.
+    kept: usize,
+    came: usize,
+    most: usize,
+}
+
+impl Default for Store {
+    fn default() -> Store {
+        Store { meters: HashMap::new(), kept: 0, came: 0, most: MOST }
+    }
+}
+
+impl Store {
+    fn meter(&mut self, mut key: Key) -> Arc<Meter> {
+        if let Some(meter) = self.meters.get(&key) {
+            meter.touch();
+            return Arc::clone(meter);
+        }
+        self.came += 1;
+        if self.came > self.kept.max(MANY) {
+            // As fresh as a new one: nobody loses anything.
+            self.meters.retain(|key, meter| Arc::strong_count(meter) > 1 || meter.age() < key.rate.period.duration());
+            (self.kept, self.came) = (self.meters.len(), 1);
+        }
+        if self.meters.len() >= self.most {
+            key.user = OTHERS.into();
+        }
+        let meter = self.meters.entry(key).or_insert_with_key(|key| Arc::new(Meter::new(key.rate)));
+        meter.touch();
+        Arc::clone(meter)
+    }
 }
 
 /// Whose sessions are counted together.
@@ -64,6 +109,13 @@ struct Counted {
     meter: Arc<Meter>,
 }
 
+impl Drop for Counted {
+    /// What was counted last was counted before now.
+    fn drop(&mut self) {
+        self.meter.touch();
+    }
+}
+
 /// A rate that was exceeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Over {
@@ -107,6 +159,13 @@ impl Meters {
 pub struct Seat {
     limits: Arc<Limits>,
     places: Vec<Place>,
+}
+
+impl Seat {
+    /// Whether some policy limits the sessions of this user.
+    pub fn is_counted(&self) -> bool {
+        !self.places.is_empty()
+    }
 }
 
 impl Drop for Seat {
@@ -185,14 +244,7 @@ impl Limits {
 
     fn meter(&self, policy: &Arc<str>, user: &str, what: Limit, rate: Rate) -> Arc<Meter> {
         let key = Key { policy: Arc::clone(policy), user: user.into(), what, rate };
-        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        if meters.len() > MANY {
-            // As fresh as a new one: nobody loses anything.
-            meters.retain(|key, meter| Arc::strong_count(meter) > 1 || meter.age() < key.rate.period.duration());
-        }
-        let meter = meters.entry(key).or_insert_with(|| Arc::new(Meter::new(rate)));
-        meter.touch();
-        Arc::clone(meter)
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner).meter(key)
     }
 
     fn seats(&self) -> MutexGuard<'_, HashMap<Place, u32>> {
@@ -213,7 +265,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{self, Identity};
+    use crate::policy::{self, Identity, Period};
 
     fn session(lines: &str) -> SessionPolicy {
         let set = policy::load_text("p.yaml", &format!("policy: p\napplies_to: {{users: ['*']}}\n{lines}")).unwrap();
@@ -250,6 +302,45 @@ mod tests {
             assert_eq!(meters.spend(1).map(|over| over.rate.to_string()).as_deref(), expected);
         }
         assert!(limits.meters(&session("limits: {statements: [10/day]}\n"), "ann").spend(8).is_none(), "two of ten");
+    }
+
+    #[test]
+    fn counters_are_bounded_and_users_beyond_share_one() {
+        let rate = |count| Rate { count, period: Period::Hour };
+        let key =
+            |user: &str, count| Key { policy: "p".into(), user: user.into(), what: Limit::Logins, rate: rate(count) };
+        let mut store = Store { most: 3, ..Store::default() };
+        let one = NonZeroU32::MIN;
+        for user in ["ann", "bob", "eve"] {
+            assert!(store.meter(key(user, 1)).spend(one), "{user}");
+        }
+        assert!(store.meter(key("dan", 2)).spend(one));
+        assert!(store.meter(key("joe", 2)).spend(one));
+        assert!(!store.meter(key("pat", 2)).spend(one), "with dan and joe");
+        assert!(!store.meter(key("ann", 1)).spend(one), "her own");
+        assert!(store.meter(key("dan", 5)).spend(one), "another rate");
+        assert_eq!(store.meters.len(), 5, "three, and those of two rates for all others");
+    }
+
+    #[test]
+    fn counters_that_are_full_again_go_once_there_are_as_many_new_ones() {
+        let key = |user: String| Key {
+            policy: "p".into(),
+            user: user.into(),
+            what: Limit::Logins,
+            rate: Rate { count: 1, period: Period::Second },
+        };
+        let mut store = Store::default();
+        let kept = store.meter(key("kept".to_owned()));
+        let old = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        for user in 0..MANY - 1 {
+            *store.meter(key(user.to_string())).used.lock().unwrap() = old;
+        }
+        assert_eq!(store.meters.len(), MANY);
+        *kept.used.lock().unwrap() = old;
+        store.meter(key("new".to_owned()));
+        assert_eq!(store.meters.len(), 2, "the one in use and the new one");
+        assert_eq!((store.kept, store.came), (1, 1));
     }
 
     #[test]

@@ -426,22 +426,24 @@ impl Metrics {
         if lock(&self.policies).contains_key(policy) { policy } else { OTHER }
     }
 
-    /// Counts a refusal by a rule of a policy, or by one of the words of `RuleRef::label`.
-    pub fn refusal(&self, policy: &str, rule: &str) {
-        let policy = self.policy_label(policy);
+    /// The label of a rule: its name, for as many rules as have series of their own, else [`OTHER`].
+    fn rule_label<'a>(&self, policy: &str, rule: &'a str) -> &'a str {
         let pair = format!("{policy}\0{rule}");
         let mut rules = lock(&self.rules);
         let known = rules.contains(&pair) || (rules.len() < MAX_RULES && rules.insert(pair));
-        drop(rules);
-        self.refusals.with_label_values(&[policy, if known { rule } else { OTHER }]).inc();
+        if known { rule } else { OTHER }
+    }
+
+    /// Counts a refusal by a rule of a policy, or by one of the words of `RuleRef::label`.
+    pub fn refusal(&self, policy: &str, rule: &str) {
+        let policy = self.policy_label(policy);
+        self.refusals.with_label_values(&[policy, self.rule_label(policy, rule)]).inc();
     }
 
     /// Counts the use of a rule that has a severity.
     pub fn alert(&self, policy: &str, rule: &str, severity: &'static str, verdict: VerdictLabel) {
         let policy = self.policy_label(policy);
-        let known = lock(&self.rules).contains(&format!("{policy}\0{rule}")) || verdict == VerdictLabel::Allow;
-        let rule = if known { rule } else { OTHER };
-        self.alerts.with_label_values(&[policy, rule, severity, verdict.as_str()]).inc();
+        self.alerts.with_label_values(&[policy, self.rule_label(policy, rule), severity, verdict.as_str()]).inc();
     }
 
     /// Lines of the audit log that could not be written so far.

@@ -8,6 +8,7 @@ pub mod handshake;
 pub mod held;
 pub mod judge;
 pub mod ledger;
+mod leftover;
 pub mod quarantine;
 pub mod refusal;
 pub mod relay;
@@ -38,6 +39,7 @@ use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
 use crate::session::handshake::{Established, Opened};
 use crate::session::quarantine::{Quarantine, Watch};
+use crate::session::relay::Closed;
 use crate::session::tell::Teller;
 use crate::wire::startup::{CancelKey, encode_cancel};
 
@@ -100,7 +102,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let Established {
         client,
         client_buffer,
-        upstream,
+        mut upstream,
         upstream_buffer,
         upstream_address,
         upstream_leg,
@@ -148,25 +150,42 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, blocks, identity.replication, terse);
     let mut engine = engine.counting(Arc::clone(&shared.limits), &identity.user);
     let mut registered = None;
-    let on_key = |pid, key| {
+    let mut own_key = None;
+    let on_key = |pid, key: Box<[u8]>| {
         let destination = Destination { address: upstream_address, leg: upstream_leg };
+        own_key = Some(CancelKey { pid, key: key.clone().into() });
         registered = Some(shared.cancels.register((pid, key), destination));
     };
-    let mut ending = shared.ending.clone();
-    let ended = async move {
-        // An error means that whoever could say so is gone: then nobody asks for the end.
-        if ending.wait_for(|ending| *ending).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let closed = relay::run(client, &client_buffer, upstream, &upstream_buffer, &mut engine, on_key, ended).await;
-    drop(registered);
-    drop(seat);
+    let ended = ending(shared.ending.clone());
+    let closed = relay::run(client, &client_buffer, &mut upstream, &upstream_buffer, &mut engine, on_key, ended).await;
     engine.end();
+    drop(engine);
     if shared.audit.is_on() {
         shared.audit.tell(Event::SessionClosed(audit::Closed { who, reason: closed.to_string() }));
     }
     tracing::info!(session = number, user = ?identity.user, "session closed: {closed}");
+    // Or who leaves in the middle could have any number of sessions at the server. Its key goes on to be known as well.
+    if seat.is_counted() && !matches!(closed, Closed::Server | Closed::ServerBroke(_)) {
+        let cancel = async {
+            if let Some(key) = &own_key {
+                forward_cancel(key, shared).await;
+            }
+        };
+        tokio::select! {
+            () = leftover::outlast(upstream, cancel) => {}
+            () = ending(shared.ending.clone()) => {}
+        }
+    }
+    drop(registered);
+    drop(seat);
+}
+
+/// Until the sessions that are left are to end.
+async fn ending(mut ending: watch::Receiver<bool>) {
+    // An error means that whoever could say so is gone: then nobody asks for the end.
+    if ending.wait_for(|ending| *ending).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Sends a CancelRequest to the very server of its session, by the session's own mode of connection. A key that no session

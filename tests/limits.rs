@@ -11,7 +11,7 @@ use common::{Cluster, Firewall, firewall};
 fn shop(lines: &str) -> firewall::Options {
     firewall::Options::policy(&format!(
         "policy: shop\napplies_to: {{users: [app_rw]}}\nsearch_path: [public]\n\
-         allow: [{{rule: data, actions: [read, write, call], tables: ['*'], functions: ['*']}}]\n{lines}"
+         allow: [{{rule: data, actions: [read, write, call], tables: ['*'], functions: ['*']}}, {{rule: sleep, actions: [sleep]}}]\n{lines}"
     ))
 }
 
@@ -76,6 +76,56 @@ fn sessions_and_logins_over_their_limits_are_refused_before_the_server_hears_of_
     }
     let frames = firewall.connect().try_login(&[("user", "app_rw"), ("database", "shop")]);
     assert_eq!(common::wire::error(&frames).field('C'), "53400");
+}
+
+/// Who leaves in the middle of a statement, by a reset or because a rule ends the session, still has the server's process.
+#[test]
+fn a_session_counts_as_long_as_the_server_works_for_it() {
+    let cluster = Cluster::default();
+    let lines = "limits: {sessions: 1}\n\
+                 deny: [{rule: out, actions: [truncate], outcome: terminate}]\n";
+    let firewall = Firewall::start(&cluster, shop(lines));
+    let log_in = || {
+        let mut client = firewall.connect();
+        let frames = client.try_login(&[("user", "app_rw"), ("database", "shop")]);
+        frames.iter().any(|frame| frame.kind == b'Z').then_some(client)
+    };
+    let works = |part: &str| {
+        let of_us = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_rw' AND state = 'active'";
+        let mut direct = Client::login(cluster.port(), &[("user", "postgres"), ("database", "shop")]);
+        direct.value(&format!("{of_us} AND query LIKE '%{part}%'")) == "1"
+    };
+    let until = |what: &str, holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    for (name, leaves) in [
+        ("by_reset", (|client: Client| client.reset()) as fn(Client)),
+        ("by_outcome", |mut client: Client| {
+            client.send(&query("TRUNCATE orders"));
+            while client.read().is_some() {}
+        }),
+    ] {
+        // It gives nothing for so long as it sleeps, and then much.
+        let mut client = log_in().expect("a place");
+        client.send(&query(&format!("SELECT pg_sleep(2), '{name}' FROM generate_series(1, 2)")));
+        until("it works", &|| works(name));
+        leaves(client);
+        assert!(log_in().is_none() && works(name), "{name}: another session while the server works for the first");
+        until("the place is free again", &|| log_in().is_some());
+        assert!(!works(name), "{name}: free before the server was done");
+    }
+
+    // What it answers nobody reads: it is cancelled, as it would find out by itself that its client is gone.
+    let mut client = log_in().expect("a place");
+    client.send(&query("SELECT repeat('x', 100000) FROM generate_series(1, 100); SELECT pg_sleep(600), 'long'"));
+    until("it works", &|| works("long"));
+    client.reset();
+    until("the place is free again", &|| log_in().is_some());
+    assert!(!works("long"));
 }
 
 #[test]

@@ -97,6 +97,29 @@ fn however_a_policy_is_written_it_comes_into_force() {
     assert!(reads_orders(&mut session), "one session through all of it");
 }
 
+#[test]
+fn a_list_of_statements_that_changes_is_told() {
+    let cluster = Cluster::default();
+    let firewall = start(&cluster);
+    let hashes =
+        ["0123456789abcdef0123456789abcdef", "1123456789abcdef0123456789abcdef", "2123456789abcdef0123456789abcdef"];
+    let list =
+        |hashes: &[&str]| -> String { hashes.iter().map(|hash| format!("- {{\"hash\":\"{hash}\"}}\n")).collect() };
+    let file = firewall.policies().join("shop.learned.yaml");
+    fs::write(&file, list(&hashes[..1])).unwrap();
+    let from = firewall.log().len();
+    let learned = format!("{}  - {{rule: learned, statements: shop.learned.yaml}}\n", policy("first", "orders"));
+    let learned = learned.replace("allow: [", "allow:\n  - ").replace("}]\n", "}\n");
+    rename_over(&firewall.policies().join("test.yaml"), &learned);
+    firewall.log_since(from, "diff=\"changed: first (rules added: learned; statements: learned (1 added))\"");
+    let from = firewall.log().len();
+    rename_over(&file, &list(&hashes));
+    firewall.log_since(from, "diff=\"changed: first (statements: learned (2 added))\"");
+    let from = firewall.log().len();
+    rename_over(&file, &list(&hashes[1..2]));
+    firewall.log_since(from, "diff=\"changed: first (statements: learned (2 removed))\"");
+}
+
 /// The digest that `/health` shows, which the metric and the log must show too.
 #[track_caller]
 fn digest(firewall: &Firewall) -> String {

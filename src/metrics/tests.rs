@@ -42,6 +42,19 @@ fn the_documentation_repeats_the_table() {
 }
 
 #[test]
+fn alerts_name_their_rule_whatever_it_does() {
+    let metrics = metrics();
+    for (rule, verdict) in
+        [("watched", VerdictLabel::WouldRefuse), ("noted", VerdictLabel::Allow), ("denied", VerdictLabel::Refuse)]
+    {
+        metrics.alert("shop", rule, "high", verdict);
+        let text = metrics.encode(SystemTime::now()).unwrap();
+        let line = format!("rule=\"{rule}\",severity=\"high\",verdict=\"{}\"}} 1", verdict.as_str());
+        assert!(text.contains(&line), "{line}: {text}");
+    }
+}
+
+#[test]
 fn what_is_exported_is_what_the_table_says() {
     let metrics = metrics();
     metrics.policy("shop");

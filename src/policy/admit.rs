@@ -278,7 +278,8 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         pins,
         temp_tables,
         baseline: policies.iter().all(|policy| policy.baseline),
-        unlisted_observe: policies.iter().any(|policy| policy.unlisted_observe == Some(true)),
+        // Who doesn't say refuses.
+        unlisted_observe: policies.iter().all(|policy| policy.unlisted_observe == Some(true)),
         refuse_disagreement: policies.iter().any(|policy| policy.refuse_disagreement),
         terse,
         limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),

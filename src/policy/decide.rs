@@ -134,11 +134,8 @@ impl Bench {
         let counted = counted(facts);
         if let Some((limit, sentence)) = self.limits.exceeded(facts, counted) {
             outcome.refusal = Some(self.limit_refusal(limit, sentence));
-            return outcome;
-        }
-        if self.block_at.is_some_and(|score| moment.signals.score() >= score) {
+        } else if self.block_at.is_some_and(|score| moment.signals.score() >= score) {
             outcome.refusal = Some(self.injection_refusal(moment));
-            return outcome;
         }
         let mut lacking: Option<(&Access, Lack)> = None;
         for statement in &facts.statements {
@@ -146,11 +143,8 @@ impl Bench {
             self.ask_about_nothing(&asked, &mut outcome);
             self.ask_about_row_functions(&asked, &mut outcome);
             for access in &statement.accesses {
-                if outcome.refusal.is_some() {
-                    return outcome;
-                }
                 self.ask_deny_rules(access, &asked, &mut outcome);
-                if lacking.is_some() {
+                if outcome.refusal.is_some() || lacking.is_some() {
                     continue;
                 }
                 if let Some(lack) = self.lack(access, &asked, &mut outcome) {
@@ -207,8 +201,7 @@ impl Bench {
             return;
         }
         for rule in self.deny.about_statements() {
-            if outcome.refusal.is_none()
-                && rule.when.holds_of_statement(asked)
+            if rule.when.holds_of_statement(asked)
                 && rule.actions.contains_whole(ActionName::Select)
                 && is_now(rule, asked.moment, outcome)
             {
@@ -219,9 +212,6 @@ impl Bench {
 
     pub(in crate::policy) fn ask_deny_rules(&self, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) {
         for rule in self.deny.about(&self.scope, access) {
-            if outcome.refusal.is_some() {
-                return;
-            }
             match self.strikes(rule, access, asked, outcome) {
                 Match::No => {}
                 Match::Later => outcome.at_bind = true,
@@ -264,11 +254,7 @@ impl Bench {
             alert: rule.alert,
             ..Refusal::new(rule.policy.clone(), rule.reference(), reason, "42501")
         };
-        if rule.observe {
-            outcome.would.get_or_insert(refusal);
-        } else {
-            outcome.refusal = Some(refusal);
-        }
+        refusal.add_to(if rule.observe { &mut outcome.would } else { &mut outcome.refusal });
     }
 
     /// What is missing for an access to pass; `None` where it may.

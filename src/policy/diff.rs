@@ -1,15 +1,18 @@
 //! What two sets of policies say differently, for the log and for who reads it a year later.
 //!
 //! The documents are compared as they are written, key by key, without places, comments and order of keys. So no key of the
-//! language can be forgotten here; and a file that was only tidied up is no difference.
+//! language can be forgotten here; and a file that was only tidied up is no difference. Of a list of statements, the hashes
+//! are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
+use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::policy::compile::holds_tests;
+use crate::policy::compile::{self, holds_tests};
 use crate::policy::diagnostic::Source;
+use crate::policy::statements::StatementList;
 use crate::policy::yaml::{self, Node, Value};
 
 /// The most names of one list that a summary shows.
@@ -38,8 +41,18 @@ pub struct PolicyDiff {
     pub rules_removed: Vec<String>,
     /// Rules that say something else, or went from `allow` to `deny` or back.
     pub rules_changed: Vec<String>,
+    /// Rules whose list of statements has others than before.
+    pub statements: Vec<ListDiff>,
     /// The other keys of the document whose values differ: `mode`, `limits`, `search_path` …
     pub keys: Vec<String>,
+}
+
+/// How many statements of a rule's list differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListDiff {
+    pub rule: String,
+    pub added: usize,
+    pub removed: usize,
 }
 
 impl Diff {
@@ -53,6 +66,7 @@ impl Diff {
                 rules_added: rules.added,
                 rules_removed: rules.removed,
                 rules_changed: rules.changed.into_iter().map(|(name, ..)| name).collect(),
+                statements: lists(&old.lists, &new.lists),
                 keys: keys.all(),
             }
         });
@@ -93,6 +107,7 @@ impl fmt::Display for PolicyDiff {
             list("rules added", &self.rules_added),
             list("rules removed", &self.rules_removed),
             list("rules changed", &self.rules_changed),
+            list("statements", &self.statements.iter().map(ToString::to_string).collect::<Vec<_>>()),
             list("keys", &self.keys),
         ]
         .into_iter()
@@ -100,6 +115,29 @@ impl fmt::Display for PolicyDiff {
         .collect();
         write!(f, "{} ({})", self.policy, parts.join("; "))
     }
+}
+
+/// `learned (1 added, 2 removed)`.
+impl fmt::Display for ListDiff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ListDiff { rule, added, removed } = self;
+        match (added, removed) {
+            (added, 0) => write!(f, "{rule} ({added} added)"),
+            (0, removed) => write!(f, "{rule} ({removed} removed)"),
+            (added, removed) => write!(f, "{rule} ({added} added, {removed} removed)"),
+        }
+    }
+}
+
+/// The rules whose lists differ, new and gone ones among them.
+fn lists(old: &Lists, new: &Lists) -> Vec<ListDiff> {
+    let none = Arc::default();
+    let rules: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differ = rules.into_iter().map(|rule| {
+        let (old, new) = (old.get(rule).unwrap_or(&none), new.get(rule).unwrap_or(&none));
+        ListDiff { rule: rule.clone(), added: new.beyond(old), removed: old.beyond(new) }
+    });
+    differ.filter(|list| list.added + list.removed > 0).collect()
 }
 
 /// `added: a, b and 3 more`; nothing for an empty list.
@@ -122,11 +160,15 @@ pub(super) struct Outline(BTreeMap<String, Policy>);
 struct Policy {
     rules: BTreeMap<String, String>,
     keys: BTreeMap<String, String>,
+    lists: Lists,
 }
 
+/// Lists of statements by their rules' names.
+type Lists = BTreeMap<String, Arc<StatementList>>;
+
 impl Outline {
-    /// Of files that make a set without errors; what is none is left out.
-    pub fn new(sources: &[Source]) -> Outline {
+    /// Of files that make a set without errors, and what they were compiled to; what is none is left out.
+    pub fn new(sources: &[Source], compiled: &[compile::Policy]) -> Outline {
         let documents = sources
             .iter()
             .filter(|source| !holds_tests(&source.file))
@@ -144,6 +186,10 @@ impl Outline {
                         policy.keys.insert(other.to_owned(), canonical(node));
                     }
                 }
+            }
+            let compiled = compiled.iter().filter(|compiled| *compiled.name == *name);
+            for rule in compiled.flat_map(|policy| &policy.allow) {
+                policy.lists.extend(rule.statements.iter().map(|list| (rule.name.to_string(), Arc::clone(list))));
             }
             policies.insert(name, policy);
         }
@@ -225,7 +271,7 @@ deny:
 
     fn outline(files: &[&str]) -> Outline {
         let source = |text: &&str| Source::new("x.yaml", *text);
-        Outline::new(&files.iter().map(source).collect::<Vec<_>>())
+        Outline::new(&files.iter().map(source).collect::<Vec<_>>(), &[])
     }
 
     fn diff(old: &[&str], new: &[&str]) -> Diff {
@@ -269,6 +315,7 @@ deny:
                     "rules_added": ["look"],
                     "rules_removed": ["read"],
                     "rules_changed": ["write"],
+                    "statements": [],
                     "keys": ["mode", "search_path"],
                 }],
             })

@@ -128,7 +128,10 @@ impl Files {
         }
         let set = match findings.iter().any(|finding| finding.severity == Severity::Error) {
             true => None,
-            false => Some(Arc::new(PolicySet::new(policies).made_of(digest, Outline::new(&sources)))),
+            false => {
+                let outline = Outline::new(&sources, &policies);
+                Some(Arc::new(PolicySet::new(policies).made_of(digest, outline)))
+            }
         };
         (Loaded { set, findings }, sources)
     }

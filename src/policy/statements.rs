@@ -51,6 +51,11 @@ impl StatementList {
         self.hashes.contains(&hash)
     }
 
+    /// How many statements this list has beyond another one's.
+    pub fn beyond(&self, other: &StatementList) -> usize {
+        self.hashes.difference(&other.hashes).count()
+    }
+
     /// `None` where a line is not of the form that `learn` writes.
     fn of_lines(text: &str) -> Option<Result<StatementList, BadList>> {
         let mut list = StatementList::default();

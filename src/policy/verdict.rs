@@ -115,8 +115,8 @@ pub struct Refusal {
     pub alert: Option<Alert>,
 }
 
-/// What a refusal comes to for the session (POLICY 9).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What a refusal comes to for the session (POLICY 9), the mildest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sequel {
     /// The statement fails, as it would on the server.
     #[default]
@@ -128,7 +128,7 @@ pub enum Sequel {
 }
 
 /// How long a refusal is held back, in milliseconds: it is at most ten seconds, and a refusal is moved about a lot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Delay(u16);
 
 impl From<Duration> for Delay {
@@ -143,7 +143,7 @@ impl From<Delay> for Duration {
     }
 }
 
-/// `severity:` of a rule: the label of its uses in metrics, and a field of the audit log.
+/// `severity:` of a rule, the least first: the label of its uses in metrics, and a field of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Alert {
     Info,
@@ -171,6 +171,15 @@ impl Refusal {
     pub(in crate::policy) fn new(policy: Arc<str>, rule: RuleRef, reason: String, sqlstate: &'static str) -> Refusal {
         let sequel = Sequel::Fails;
         Refusal { policy, rule, reason, hint: None, terse: false, sqlstate, sequel, alert: None }
+    }
+
+    /// Puts a refusal in place of another one, if there is none or it has graver consequences: who breaks several rules shall
+    /// not choose the mildest by breaking it first.
+    pub(in crate::policy) fn add_to(self, place: &mut Option<Refusal>) {
+        let graver = |old: &Refusal| (self.sequel, self.alert) > (old.sequel, old.alert);
+        if place.as_ref().is_none_or(graver) {
+            *place = Some(self);
+        }
     }
 
     /// Whether a decoy was touched.

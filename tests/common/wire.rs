@@ -168,6 +168,11 @@ impl Client {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// Goes with a reset.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO)).unwrap();
+    }
+
     /// Closes our direction only.
     pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();

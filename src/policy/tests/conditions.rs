@@ -243,3 +243,49 @@ fn many_rules_judge_as_few_do() {
         }
     }
 }
+
+/// Who breaks several rules can't choose the mildest by its place, nor by a limit or a score that refuses it anyway.
+#[test]
+fn the_gravest_of_the_rules_that_strike_answers() {
+    let weak = "deny: [{rule: plain, actions: [select], tables: [t, secrets]}]\n";
+    let grave = "deny:
+  - {rule: low, tables: [secrets], severity: low}
+  - {rule: slow, tables: [secrets], delay: 1s}
+  - {rule: slower, tables: [secrets], delay: 2s}
+  - {rule: out, tables: [vault, secrets], outcome: terminate}
+  - {rule: alarm, tables: [vault], outcome: terminate, severity: critical}
+  - {rule: watched, tables: [u], mode: observe}
+  - {rule: watched-more, tables: [u], mode: observe, severity: high}
+injection: {observe_at: 2, block_at: 4}
+limits: {message_statements: 4}
+";
+    let head = |name: &str| format!("policy: {name}\napplies_to: {{users: [app]}}\n");
+    let allow = "allow: [{rule: u, actions: [read], tables: [u, t]}]\n";
+    let one = session(&[&format!("{}{weak}", head("a")), &format!("{}{allow}{grave}", head("b"))]);
+    let other = session(&[&format!("{}{allow}{grave}", head("a")), &format!("{}{weak}", head("b"))]);
+    for (text, by) in [
+        ("SELECT a FROM t", "plain"),
+        ("SELECT a FROM secrets", "out"),
+        ("SELECT a FROM t; SELECT a FROM secrets", "out"),
+        ("SELECT a FROM t, secrets", "out"),
+        ("SELECT a FROM secrets, t", "out"),
+        ("DELETE FROM other; SELECT a FROM secrets", "out"),
+        ("SELECT a FROM secrets, vault", "alarm"),
+        ("SELECT a FROM secrets WHERE b = '' OR 1=1", "out"),
+        ("SELECT a FROM u WHERE b = '' OR 1=1", "injection"),
+        ("SELECT a FROM u; SELECT a FROM u; SELECT a FROM u; SELECT a FROM u; SELECT a FROM vault", "alarm"),
+        ("SELECT a FROM u; SELECT a FROM u; SELECT a FROM u; SELECT a FROM u; SELECT a FROM u", "limit"),
+        ("SELECT a FROM other", "default"),
+    ] {
+        let analysis = sql::analyse(text, sql::Reading::default()).unwrap();
+        let signals = crate::detect::signals(text, &analysis);
+        for session in [&one, &other] {
+            let moment = Moment { signals: &signals, ..moment(Parameters::None) };
+            let told = refusal(session.judge(&analysis.facts, moment)).unwrap();
+            assert_eq!(told.rule.label(), by, "{text}");
+        }
+    }
+    let facts = sql::analyse("SELECT a FROM u", sql::Reading::default()).unwrap().facts;
+    let judgement = one.judge(&facts, moment(Parameters::None));
+    assert_eq!(judgement.would.unwrap().rule.label(), "watched-more");
+}
