@@ -47,6 +47,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::detect::Signals;
+pub use crate::policy::admit::NOT_ADMITTED;
 use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
 use crate::policy::decide::Outcome;

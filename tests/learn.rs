@@ -296,6 +296,10 @@ fn a_server_s_statistics_are_learned_from_by_table() {
     };
     let wrong = learn(&url("verify-full"), &[], "wrong");
     assert!(wrong.code == 2 && wrong.stderr.contains("password"), "{wrong:?}");
+    cluster.execute("shop", "REVOKE pg_read_all_stats FROM scram_user");
+    let hidden = learn(&url("verify-full"), &["--by", "table", "--policy", "shop"], "secret");
+    assert!(hidden.code == 2 && hidden.stderr.contains("GRANT pg_read_all_stats"), "{hidden:?}");
+    cluster.execute("shop", "GRANT pg_read_all_stats TO scram_user");
     let told = learn(&url("verify-full"), &["--by", "table", "--search-path", "public", "--policy", "shop"], "secret");
     assert_eq!(told.code, 0, "{told:?}");
     let policy = fs::read_to_string(directory.path().join("shop.yaml")).unwrap();

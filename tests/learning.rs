@@ -438,6 +438,12 @@ fn a_replay_tells_what_changes_by_rule_and_what_it_can_not_know() {
             rule: Some("quarantine".into()),
             ..run
         });
+        log.run(2, "app", "SELECT * FROM orders WHERE id = 2", |run| Run {
+            verdict: "refuse".into(),
+            rule: Some("default".into()),
+            reason: Some(format!("{}user \"app\" has no policy", policy::NOT_ADMITTED)),
+            ..run
+        });
         log.run(2, "app", "TRUNCATE orders", |run| Run {
             verdict: "refuse".into(),
             rule: Some("default".into()),
@@ -469,8 +475,8 @@ allow:
             (report.allowed[0].policy.as_str(), report.allowed[0].examples[0].statement.as_str()),
             ("old", "DROP TABLE orders")
         );
-        // The value of app.mode, the bound path, the quarantine, and what has no Facts.
-        assert_eq!(report.untold, 4, "{report:#?}");
+        // The value of app.mode, the bound path, the quarantine, the policies that came in the middle, and what has no Facts.
+        assert_eq!(report.untold, 5, "{report:#?}");
         assert_eq!(report.unchanged_refused, 2, "{report:#?}");
         // The TLS session, its two SELECTs and the tenant.
         assert_eq!(report.unchanged_allowed, 4, "{report:#?}");

@@ -47,7 +47,8 @@ pub struct Args {
     #[arg(long, value_name = "ID")]
     lift: Option<String>,
 
-    /// The admin server; also PORTCULLIS_ADMIN [default: http://127.0.0.1:9127]
+    /// The admin server, 127.0.0.1:9127 or http://127.0.0.1:9127; also PORTCULLIS_ADMIN_URL, else PORTCULLIS_ADMIN, which
+    /// is an address and port for `portcullis run` [default: 127.0.0.1:9127]
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
 
@@ -144,7 +145,12 @@ fn wish(args: &Args) -> Result<Wish, String> {
 }
 
 fn address(args: &Args, env: &dyn Fn(&str) -> Option<String>) -> Result<Address, String> {
-    let text = args.admin.clone().or_else(|| env("PORTCULLIS_ADMIN")).unwrap_or_else(|| ADMIN.to_owned());
+    let text = args
+        .admin
+        .clone()
+        .or_else(|| env("PORTCULLIS_ADMIN_URL"))
+        .or_else(|| env("PORTCULLIS_ADMIN"))
+        .unwrap_or_else(|| ADMIN.to_owned());
     let address = Address::parse(&text)?;
     if !address.is_here() && !args.insecure {
         return Err(format!(

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::learn::{self, By, Counts, Gathering, Learned, LearnedPolicy, Options, Unlearned};
+use crate::policy::Glob;
 use crate::sql;
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,8 +24,9 @@ was refused, or would have been by a deny rule or a decoy. The summary on standa
 
 Before you put it in force: portcullis replay audit.jsonl --policies learned/ --fail-on newly-refused
 
-From a server's pg_stat_statements the texts have $1 in the place of values. By table and by action that is exact; by statement
-it fits only drivers that send parameters in the same places. A password is taken from PGPASSWORD.
+From a server's pg_stat_statements the texts have $1 in the place of values. By table and by action that is exact but for names that
+were values (nextval('x')); by statement it fits only drivers that send parameters in the same places. A password is taken from
+PGPASSWORD.
 
 Examples:
   portcullis learn audit.jsonl --out learned/
@@ -133,7 +135,11 @@ fn work(args: &Args) -> Result<String, LearnError> {
     let mut gathering = Gathering::of_database(args.database.clone());
     let sources = match &args.from_server {
         Some(url) => {
-            server::read(url, &mut gathering)?;
+            let user = args.user.as_deref().map(Glob::new);
+            server::read(url, &mut gathering, |row| {
+                user.as_ref().is_none_or(|user| user.matches(&row.user))
+                    && args.database.as_ref().is_none_or(|database| *database == row.database)
+            })?;
             vec!["pg_stat_statements".to_owned()]
         }
         None => {
@@ -162,7 +168,7 @@ fn work(args: &Args) -> Result<String, LearnError> {
     if args.from_server.is_some() && args.by == ByArg::Statement {
         told.push_str(
             "careful: the server's texts have $1 in the place of values. The list fits only drivers that send parameters in the \
-             same places; --by table and --by action are exact.\n",
+             same places; --by table and --by action fit all.\n",
         );
     }
     learned.policies.iter().for_each(|policy| told.push_str(&summary(policy, args)));
@@ -263,7 +269,11 @@ fn read_summary(counts: &Counts, sources: &[String]) -> String {
 
 fn summary(policy: &LearnedPolicy, args: &Args) -> String {
     let [own, list, review] = names(&args.out, policy);
-    let list = policy.list.as_ref().map_or_else(String::new, |_| format!(" and {}", list.display()));
+    let list = match (&policy.list, policy.listed) {
+        (None, _) => String::new(),
+        (Some(_), 0) => format!(" and {}, which is empty: none needs a rule", list.display()),
+        (Some(_), listed) => format!(" and {}, which lists {listed}", list.display()),
+    };
     let mut told = format!(
         "policy {} for {}: {} statements that ran {} times -> {}{list}\n",
         policy.name,

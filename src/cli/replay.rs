@@ -133,22 +133,25 @@ fn text(report: &Report) -> String {
                 named(rule),
                 users.join(", ")
             );
-            out.push_str(&listed(examples));
+            out.push_str(&listed(examples, *statements));
         }
     }
     for untold in &report.not_told {
         let _ = writeln!(out, "\nnot told: {}: {} times, {} statements", untold.why, untold.times, untold.statements);
-        out.push_str(&listed(&untold.examples));
+        out.push_str(&listed(&untold.examples, untold.statements));
     }
     out
 }
 
-fn listed(examples: &[Example]) -> String {
-    examples.iter().fold(String::new(), |mut out, example| {
-        let Example { statement, reason, times, user, .. } = example;
+fn listed(examples: &[Example], statements: usize) -> String {
+    let mut out = String::new();
+    for Example { statement, reason, times, user, .. } in examples {
         let _ = writeln!(out, "  {times:>8} x {user}: {statement}\n             {reason}");
-        out
-    })
+    }
+    if let Some(more) = statements.checked_sub(examples.len()).filter(|more| *more > 0) {
+        let _ = writeln!(out, "             and {more} statements more");
+    }
+    out
 }
 
 fn counts(report: &Report) -> [(&'static str, u64); 5] {

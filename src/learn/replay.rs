@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::learn::record::{Opened, Record, Sessions, Texts, one_line};
-use crate::policy::{Identity, Judgement, Moment, Parameters, PolicySet, Refusal, SessionPolicy};
+use crate::policy::{Identity, Judgement, Moment, NOT_ADMITTED, Parameters, PolicySet, Refusal, SessionPolicy};
 use crate::sql::Unparsed;
 
 /// Examples that are kept of what one rule does.
@@ -127,6 +127,7 @@ pub struct RuleReport {
     /// Different statements.
     pub statements: usize,
     pub users: Vec<String>,
+    /// Some of the statements, those that came most often.
     pub examples: Vec<Example>,
 }
 
@@ -137,6 +138,7 @@ pub struct UntoldReport {
     pub times: u64,
     pub statements: usize,
     pub users: Vec<String>,
+    /// Some of them, those that came most often.
     pub examples: Vec<Example>,
 }
 
@@ -167,7 +169,7 @@ const AT_BIND: &str = "depends on a value that comes with Bind or was not record
 const NOT_READ: &str = "the log has no Facts of it (too long, not convertible)";
 const SECOND: &str = "was refused because two parsers read it differently, which takes the text";
 const STATE: &str =
-    "was refused for what the session or its user had done before (quarantine, block, rate, unknown name)";
+    "was refused for what had happened before (quarantine, block, rate, unknown name, policies that changed)";
 
 impl Blame {
     fn of(refusal: &Refusal) -> Blame {
@@ -260,6 +262,7 @@ fn of_judgement(judgement: &Judgement) -> Thought {
 fn is_of_state(record: &Record<'_>) -> bool {
     matches!(&*record.rule, "quarantine" | "block" | "limit" | "disagreement")
         || (record.rule == "guard" && record.reason.contains("does not exist"))
+        || record.reason.starts_with(NOT_ADMITTED)
 }
 
 impl Replay {

@@ -56,6 +56,8 @@ pub struct LearnedPolicy {
     pub policy: String,
     /// `NAME.learned.yaml`, where it is by statement.
     pub list: Option<String>,
+    /// Statements in that list: those that need a rule.
+    pub listed: usize,
     /// `NAME.review.learned.yaml`: what one session alone sent, or what never worked; allowed by nothing.
     pub review: Option<String>,
     /// Statements that it allows, and how often they ran.
@@ -376,6 +378,7 @@ impl<'a> Draft<'a> {
             name: self.name.clone(),
             users: self.users.clone(),
             policy: self.render(rules, list.as_ref(), &unlearned),
+            listed: list.as_ref().map_or(0, List::len),
             list: list.map(|list| list.render()),
             review,
             statements,

@@ -46,7 +46,7 @@ impl Session {
         let enforcing = Bench { policy: Arc::clone(&policy), baseline: false, terse, ..Bench::default() };
         let refusal = Refusal {
             policy,
-            reason: format!("this session is not admitted any more: {}", why.reason),
+            reason: format!("{NOT_ADMITTED}{}", why.reason),
             hint: Some("COMMIT or ROLLBACK: then the session ends, and a new one can be opened".into()),
             terse,
             sqlstate: "42501",
@@ -56,6 +56,9 @@ impl Session {
         Session { class, name: Arc::clone(&self.name), user: self.user.clone(), closed: Some(refusal) }
     }
 }
+
+/// How the reason begins for a session that other policies have closed.
+pub const NOT_ADMITTED: &str = "this session is not admitted any more: ";
 
 /// SQLSTATE of refused logins (invalid_authorization_specification).
 const REFUSED: &str = "28000";

@@ -118,7 +118,10 @@ impl Rule {
     /// not asked here (`settings`).
     pub fn covers(&self, scope: &Scope, access: &Access, candidate: Candidate<'_>, asked: &Asked<'_>) -> bool {
         if self.statements.is_some() {
-            return self.covers_listed(access, asked) && !candidate.schema.is_some_and(is_system_schema);
+            // Of the server's own objects a list covers its functions only, those that `may_be_learned` knows.
+            let of_server = candidate.schema.is_some_and(is_system_schema);
+            let builtin = matches!(access.object, Object::Function { builtin: true, .. });
+            return self.covers_listed(access, asked) && (builtin || !of_server);
         }
         if !self.actions.contains(access.action) {
             return false;

@@ -80,6 +80,9 @@ fn the_token_goes_to_this_machine_only_or_where_one_insists() {
     }
     let set = |name: &str| (name == "PORTCULLIS_ADMIN").then(|| "127.0.0.1:7".to_owned());
     assert_eq!(address(&args(&["--list"]), &set).unwrap().to_string(), "127.0.0.1:7");
+    let both =
+        |name: &str| (name == "PORTCULLIS_ADMIN_URL").then(|| "http://127.0.0.1:9".to_owned()).or_else(|| set(name));
+    assert_eq!(address(&args(&["--list"]), &both).unwrap().to_string(), "127.0.0.1:9");
     assert_eq!(address(&args(&["--list", "--admin", "[::1]:8"]), &set).unwrap().to_string(), "[::1]:8");
     assert_eq!(address(&args(&["--list"]), &nothing).unwrap().to_string(), "127.0.0.1:9127");
 }

@@ -103,6 +103,9 @@ pub(super) fn append(id: &str, logs: &[PathBuf], list: &Path) -> Result<String, 
     super::replace(list, &entries.render()).map_err(writing)?;
     let mut told =
         format!("added to {}, which has {} statements now:\n  {hash} {statement}\n", list.display(), entries.len());
+    told.push_str(
+        "deny rules, guarded settings, limits and the second parser hold for it all the same: send it again to see\n",
+    );
     if new_file {
         let name = list.file_name().unwrap_or_default().to_string_lossy();
         told.push_str(&format!(

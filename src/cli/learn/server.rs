@@ -27,12 +27,20 @@ pub(super) enum ServerError {
          shared_preload_libraries"
     )]
     NoExtension,
+    #[error(
+        "the server hides the texts of {0} statements of other users from this login, and a policy without them would refuse them: \
+         GRANT pg_read_all_stats TO it"
+    )]
+    Hidden(usize),
     #[error("can't start the client: {0}")]
     Runtime(#[from] std::io::Error),
 }
 
 /// How long the server may take to take the connection.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `pg_stat_statements` shows in the place of a text to who may not see it.
+const HIDDEN: &str = "<insufficient privilege>";
 
 /// Where to log in as whom.
 struct Login {
@@ -65,12 +73,16 @@ fn decoded(part: &str) -> String {
     url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-/// Gathers all statements that the server tells us of.
-pub(super) fn read(url: &str, gathering: &mut Gathering) -> Result<(), ServerError> {
+/// Gathers all statements that the server tells us of. `meant`: whether they are to be learned, by user and database.
+pub(super) fn read(url: &str, gathering: &mut Gathering, meant: impl Fn(&Counted) -> bool) -> Result<(), ServerError> {
     let login = login(url)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rows = runtime.block_on(rows(&login, std::env::var("PGPASSWORD").ok()))?;
-    rows.iter().for_each(|row| gathering.counted(row));
+    let (hidden, rows): (Vec<&Counted>, Vec<&Counted>) = rows.iter().partition(|row| row.text == HIDDEN);
+    match hidden.into_iter().filter(|row| meant(row)).count() {
+        0 => rows.into_iter().for_each(|row| gathering.counted(row)),
+        hidden => return Err(ServerError::Hidden(hidden)),
+    }
     Ok(())
 }
 
