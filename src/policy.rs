@@ -13,6 +13,7 @@ mod diff;
 mod digest;
 mod document;
 mod glob;
+mod hint;
 mod hours;
 mod limits;
 mod load;
@@ -69,8 +70,9 @@ pub use sample::SampleSession;
 pub(crate) use statements::{ENDING as LIST_ENDING, may_be_learned, writes_catalog};
 pub use store::{Admission, Store};
 pub use suggest::{Breadth, NewRule, together};
-pub use trace::{Denied, Stands, Traced};
+pub use trace::{Denied, Hinge, Stands, Traced, Watching};
 pub use verdict::{Alert, Approved, Judgement, Lasting, Noted, Refusal, RuleRef, Sequel, SessionClass, Verdict};
+pub use when::Circumstance;
 pub(crate) use wording::yaml;
 
 /// From this score on the signs of an injection are an attempt, where no policy says otherwise.

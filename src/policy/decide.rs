@@ -13,8 +13,8 @@ use crate::policy::rule::{Candidate, Rule, lives_in_no_schema};
 use crate::policy::rules::Rules;
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
 use crate::policy::verdict::{Noted, Refusal, RuleRef};
-use crate::policy::when::Asked;
-use crate::policy::{Moment, wording};
+use crate::policy::when::{Asked, Coming};
+use crate::policy::{Moment, hint, wording};
 use crate::sql::functions::builtin;
 use crate::sql::settings::canonical;
 use crate::sql::{Access, Action, ActionName, Facts, Group, Name, Object, Statement};
@@ -139,7 +139,7 @@ impl Bench {
         }
         let mut lacking: Option<(&Access, Lack)> = None;
         for statement in &facts.statements {
-            let asked = Asked { facts, statement, counted, moment };
+            let asked = Asked { facts, statement, counted, moment, coming: Coming::Real };
             self.ask_about_nothing(&asked, &mut outcome);
             self.ask_about_row_functions(&asked, &mut outcome);
             for access in &statement.accesses {
@@ -149,7 +149,9 @@ impl Bench {
                 }
                 if let Some(lack) = self.lack(access, &asked, &mut outcome) {
                     if self.unlisted_observe && may_be_observed(access.action, lack) {
-                        outcome.would.get_or_insert_with(|| self.lack_refusal(access, lack, moment));
+                        outcome
+                            .would
+                            .get_or_insert_with(|| self.lack_refusal((access, lack), &[(access, lack)], moment));
                     } else {
                         lacking = Some((access, lack));
                     }
@@ -157,7 +159,8 @@ impl Bench {
             }
         }
         if outcome.refusal.is_none() {
-            outcome.refusal = lacking.map(|(access, lack)| self.lack_refusal(access, lack, moment));
+            outcome.refusal =
+                lacking.map(|first| self.lack_refusal(first, &self.missing(facts, counted, moment), moment));
         }
         outcome
     }
@@ -179,12 +182,12 @@ impl Bench {
     pub fn judge_one(&self, access: &Access, moment: &Moment<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         let (facts, statement) = (Facts::default(), Statement::default());
-        let asked = Asked { facts: &facts, statement: &statement, counted: 1, moment };
+        let asked = Asked { facts: &facts, statement: &statement, counted: 1, moment, coming: Coming::Real };
         self.ask_deny_rules(access, &asked, &mut outcome);
         if outcome.refusal.is_none()
             && let Some(lack) = self.lack(access, &asked, &mut outcome)
         {
-            let refusal = self.lack_refusal(access, lack, moment);
+            let refusal = self.lack_refusal((access, lack), &[(access, lack)], moment);
             if self.unlisted_observe && may_be_observed(access.action, lack) {
                 outcome.would.get_or_insert(refusal);
             } else {
@@ -196,14 +199,14 @@ impl Bench {
 
     /// A rule on all objects speaks about statements that touch nothing, too, where it asks about the statement
     /// (`SELECT 1; SELECT 2` under `statements: ">1"`).
-    fn ask_about_nothing(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
+    pub(in crate::policy) fn ask_about_nothing(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
         if !asked.statement.accesses.is_empty() {
             return;
         }
         for rule in self.deny.about_statements() {
             if rule.when.holds_of_statement(asked)
                 && rule.actions.contains_whole(ActionName::Select)
-                && is_now(rule, asked.moment, outcome)
+                && is_now(rule, asked, outcome)
             {
                 self.deny(rule, wording::denied_of_statement(rule, asked), outcome);
             }
@@ -221,7 +224,13 @@ impl Bench {
     }
 
     /// Whether a deny rule speaks about an access now.
-    fn strikes(&self, rule: &Rule, access: &Access, asked: &Asked<'_>, outcome: &mut Outcome) -> Match {
+    pub(in crate::policy) fn strikes(
+        &self,
+        rule: &Rule,
+        access: &Access,
+        asked: &Asked<'_>,
+        outcome: &mut Outcome,
+    ) -> Match {
         if !rule.when.holds(access, asked) {
             return Match::No;
         }
@@ -230,12 +239,12 @@ impl Bench {
             _ if rule.strikes(&self.scope, access) => Match::Yes,
             _ => Match::No,
         };
-        if matched == Match::Yes && !is_now(rule, asked.moment, outcome) { Match::No } else { matched }
+        if matched == Match::Yes && !is_now(rule, asked, outcome) { Match::No } else { matched }
     }
 
     /// `u.onrow` is the call `onrow(u)` where `u` has no such column. The text doesn't tell, so that a deny rule that names the
     /// function strikes (POLICY 5); a bare `*` names none. Built-ins that take a row are among the accesses already.
-    fn ask_about_row_functions(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
+    pub(in crate::policy) fn ask_about_row_functions(&self, asked: &Asked<'_>, outcome: &mut Outcome) {
         let named = |name: &str| {
             let patterns = || self.deny.iter().flat_map(|rule| &rule.selectors.functions);
             self.deny_functions && patterns().any(|pattern| pattern.name != Glob::Any && pattern.name.matches(name))
@@ -343,7 +352,7 @@ impl Bench {
         self.allow.about(&self.scope, access).any(|rule| {
             let covers = rule.covers(&self.scope, access, candidate, asked)
                 && rule.when.holds(access, asked)
-                && is_now(rule, asked.moment, outcome);
+                && is_now(rule, asked, outcome);
             if covers {
                 outcome.covered(rule);
             }
@@ -417,7 +426,7 @@ impl Bench {
                 (None, false) => settings::covers(&rule.selectors.settings, name, value, guarded),
             };
             match matched {
-                Match::Yes if is_now(rule, asked.moment, outcome) => {
+                Match::Yes if is_now(rule, asked, outcome) => {
                     outcome.covered(rule);
                     return None;
                 }
@@ -498,25 +507,52 @@ impl Bench {
         Refusal { terse: self.terse, ..Refusal::new(self.policy.clone(), RuleRef::Injection, reason, "42501") }
     }
 
-    fn lack_refusal(&self, access: &Access, lack: Lack, moment: &Moment<'_>) -> Refusal {
-        let spoken = self.spoken(access);
+    /// Everything that no rule covers in a text that is refused for it, each once; no more than a hint has room for, and one.
+    fn missing<'f>(&self, facts: &'f Facts, counted: u32, moment: &Moment<'_>) -> Vec<(&'f Access, Lack)> {
+        let mut missing: Vec<(&Access, Lack)> = Vec::new();
+        for statement in &facts.statements {
+            let asked = Asked { facts, statement, counted, moment, coming: Coming::Real };
+            for access in &statement.accesses {
+                let lack = self.lack(access, &asked, &mut Outcome::default());
+                let Some(lack) = lack.filter(|lack| !(self.unlisted_observe && may_be_observed(access.action, *lack)))
+                else {
+                    continue;
+                };
+                if !missing.contains(&(access, lack)) {
+                    missing.push((access, lack));
+                }
+                if missing.len() > hint::MOST_ACCESSES {
+                    return missing;
+                }
+            }
+        }
+        missing
+    }
+
+    /// The refusal for what no rule covers first; its hint is about all that is missing.
+    fn lack_refusal(
+        &self,
+        (access, lack): (&Access, Lack),
+        missing: &[(&Access, Lack)],
+        moment: &Moment<'_>,
+    ) -> Refusal {
         let rule = match lack {
             Lack::Rule => RuleRef::Default,
             Lack::Guarded | Lack::Pinned | Lack::Nameless | Lack::Temporary => RuleRef::Guard,
         };
-        let reason = wording::lacking(&spoken, lack, moment);
-        let hint = wording::lacking_hint(&spoken, lack, moment);
+        let reason = wording::lacking(&self.spoken(access), lack, moment);
+        let hint = Some(hint::lacking(&self.scope, &reason, missing, moment).into());
         Refusal { hint, terse: self.terse, ..Refusal::new(self.policy.clone(), rule, reason, "42501") }
     }
 }
 
 /// Whether the conditions of a rule hold that are asked whenever a statement runs.
-fn is_now(rule: &Rule, moment: &Moment<'_>, outcome: &mut Outcome) -> bool {
+fn is_now(rule: &Rule, asked: &Asked<'_>, outcome: &mut Outcome) -> bool {
     if !rule.when.is_timed() {
         return true;
     }
     outcome.timed = true;
-    rule.when.is_now(moment)
+    rule.when.is_now(asked)
 }
 
 /// Statements of a message, those that only set a default aside.

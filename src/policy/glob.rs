@@ -1,5 +1,7 @@
 //! Globs (`*`, `?`) on single names, compiled once.
 
+use std::fmt;
+
 /// A pattern on one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Glob {
@@ -11,6 +13,18 @@ pub(crate) enum Glob {
     Prefix(Box<str>),
     /// Anything else.
     General(Box<[char]>),
+}
+
+/// As it is written in a policy.
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Glob::Any => f.write_str("*"),
+            Glob::Literal(text) => f.write_str(text),
+            Glob::Prefix(text) => write!(f, "{text}*"),
+            Glob::General(pattern) => pattern.iter().try_for_each(|c| write!(f, "{c}")),
+        }
+    }
 }
 
 impl Glob {

@@ -1,5 +1,7 @@
 //! Hours of the week in a time zone: `Mon-Fri 08:00-20:00 Europe/Paris`.
 
+use std::fmt;
+
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
@@ -59,6 +61,33 @@ impl BadHours {
         }
     }
 }
+
+/// As it may be written: `Mon-Fri 08:00-20:00 Europe/Paris`.
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.days != 0x7f {
+            let on = |day: usize| self.days & (1 << day) != 0;
+            let mut between = "";
+            for (day, name) in NAMES.iter().enumerate() {
+                let (follows, goes_on) = (day > 0 && on(day - 1), day < 6 && on(day + 1));
+                match (on(day), follows, goes_on) {
+                    (false, ..) | (true, true, true) => {}
+                    (true, true, false) => write!(f, "-{name}")?,
+                    (true, false, _) => {
+                        write!(f, "{between}{name}")?;
+                        between = ",";
+                    }
+                }
+            }
+            f.write_str(" ")?;
+        }
+        let end =
+            if self.end == Time::midnight() { "24:00".to_owned() } else { self.end.strftime("%H:%M").to_string() };
+        write!(f, "{}-{end} {}", self.begin.strftime("%H:%M"), self.zone.iana_name().unwrap_or("UTC"))
+    }
+}
+
+const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 

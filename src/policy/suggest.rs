@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::policy::compile::allowable;
 use crate::policy::decide::Lack;
-use crate::policy::names::{Meaning, Scope};
+use crate::policy::names::{Meaning, Scope, is_system_schema};
 use crate::policy::rule::lives_in_no_schema;
 use crate::policy::settings::{Given, Known, given, known};
 use crate::policy::wording::{pattern, yaml};
@@ -113,6 +113,17 @@ impl Selector {
     }
 }
 
+impl Selector {
+    /// Whether a rule without a selector covers such objects, too.
+    fn is_in_none(self) -> bool {
+        match self {
+            Selector::Tables | Selector::Functions | Selector::Objects => true,
+            // Settings may be guarded, and roles and cursors are to be named.
+            Selector::None | Selector::Settings | Selector::Roles | Selector::Cursors => false,
+        }
+    }
+}
+
 /// What a rule has to say to cover one access.
 struct Wanted {
     action: String,
@@ -135,26 +146,41 @@ impl SessionPolicy {
         let class = &self.session.class;
         let nowhere = Scope::default();
         let scope = class.enforcing.as_ref().or(class.observing.as_ref()).map_or(&nowhere, |bench| &bench.scope);
-        let mut wanted = Vec::new();
-        let mut helpless: Vec<String> = Vec::new();
-        for traced in traced {
-            let Stands::Missing { lack, .. } = &traced.stands else { continue };
-            match want(scope, &traced.access, *lack, moment, breadth) {
-                Ok(one) => wanted.push(one),
-                Err(instead) if helpless.contains(&instead) => {}
-                Err(instead) => helpless.push(instead),
-            }
-        }
-        if helpless.is_empty() { Ok(grouped(wanted)) } else { Err(helpless) }
+        let missing = traced.into_iter().filter_map(|traced| match &traced.stands {
+            Stands::Missing { lack, .. } => Some((&traced.access, *lack)),
+            Stands::Allowed(_) | Stands::Free(_) | Stands::AtBind => None,
+        });
+        rules(scope, missing, moment, breadth)
     }
+}
+
+/// Rules that allow what is missing, one for each kind of objects under the same actions.
+///
+/// # Errors
+/// As [`SessionPolicy::rules_for`].
+pub(crate) fn rules<'a>(
+    scope: &Scope,
+    missing: impl IntoIterator<Item = (&'a Access, Lack)>,
+    moment: &Moment<'_>,
+    breadth: Breadth,
+) -> Result<Vec<NewRule>, Vec<String>> {
+    let mut wanted = Vec::new();
+    let mut helpless: Vec<String> = Vec::new();
+    for (access, lack) in missing {
+        match want(scope, access, lack, moment, breadth) {
+            Ok(one) => wanted.push(one),
+            Err(instead) if helpless.contains(&instead) => {}
+            Err(instead) => helpless.push(instead),
+        }
+    }
+    if helpless.is_empty() { Ok(grouped(wanted)) } else { Err(helpless) }
 }
 
 /// What a rule must say to cover an access; else what to do instead.
 fn want(scope: &Scope, access: &Access, lack: Lack, moment: &Moment<'_>, breadth: Breadth) -> Result<Wanted, String> {
     let instead = || {
         let why = wording::lacking(access, lack, moment);
-        let hint = wording::lacking_hint(access, lack, moment);
-        Err(hint.map_or(why.clone(), |hint| format!("{why}: {hint}")))
+        Err(format!("{why}: {}", wording::instead(access, lack, moment)))
     };
     match lack {
         Lack::Rule | Lack::Guarded => {}
@@ -231,6 +257,15 @@ fn grouped(wanted: Vec<Wanted>) -> Vec<NewRule> {
     for Wanted { action, selector, entry } in wanted {
         objects.entry((selector, entry)).or_default().insert(action);
     }
+    // What is allowed on everything needs no other rule.
+    let everywhere = objects.get(&(Selector::None, String::new())).cloned().unwrap_or_default();
+    for ((_, entry), actions) in objects.iter_mut().filter(|((selector, _), _)| selector.is_in_none()) {
+        // A rule without a selector doesn't let write to the catalogs.
+        if !entry.split_once('.').is_some_and(|(schema, _)| is_system_schema(schema)) {
+            actions.retain(|action| !everywhere.contains(action));
+        }
+    }
+    objects.retain(|_, actions| !actions.is_empty());
     let mut groups: BTreeMap<(Selector, BTreeSet<String>), Vec<String>> = BTreeMap::new();
     for ((selector, entry), actions) in objects {
         groups.entry((selector, actions)).or_default().push(entry);

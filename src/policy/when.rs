@@ -45,6 +45,29 @@ pub(crate) struct Asked<'a> {
     /// Statements of the message, those that only set a default aside.
     pub counted: u32,
     pub moment: &'a Moment<'a>,
+    pub coming: Coming,
+}
+
+/// How the conditions are taken that depend on how and when a text comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coming {
+    /// As the moment has them.
+    Real,
+    /// As if all of them held.
+    Met,
+    /// As if none of them held.
+    Unmet,
+}
+
+/// One condition on how or when a text comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstance {
+    /// It holds at the moment.
+    pub holds: bool,
+    /// `as a simple query`, `from 2027-01-01T00:00:00Z on`.
+    pub told: String,
+    /// The option of `portcullis explain` that says otherwise: `--at`.
+    pub option: &'static str,
 }
 
 impl When {
@@ -68,7 +91,15 @@ impl When {
             && over(self.depth_over, asked.statement.depth)
             && over(self.injection_over, asked.moment.signals.score())
             && (!self.inline || asked.facts.inline)
-            && self.source.is_none_or(|source| (source == Source::Extended) == asked.moment.extended)
+            && match asked.coming {
+                Coming::Real => self.comes(asked.moment),
+                Coming::Met => true,
+                Coming::Unmet => self.source.is_none(),
+            }
+    }
+
+    fn comes(&self, moment: &Moment<'_>) -> bool {
+        self.source.is_none_or(|source| (source == Source::Extended) == moment.extended)
     }
 
     /// Whether it asks about the access itself, not only about the statement around it.
@@ -81,12 +112,55 @@ impl When {
         self.from.is_some() || self.until.is_some() || !self.hours.is_empty() || !self.application_name.is_empty()
     }
 
-    /// Whether those hold at this moment.
-    pub fn is_now(&self, moment: &Moment<'_>) -> bool {
+    /// Whether those hold.
+    pub fn is_now(&self, asked: &Asked<'_>) -> bool {
+        match asked.coming {
+            Coming::Real => self.is_at(asked.moment),
+            Coming::Met => true,
+            Coming::Unmet => !self.is_timed(),
+        }
+    }
+
+    fn is_at(&self, moment: &Moment<'_>) -> bool {
         self.from.is_none_or(|from| moment.now >= from)
             && self.until.is_none_or(|until| moment.now < until)
             && (self.hours.is_empty() || self.hours.iter().any(|hours| hours.contain(moment.now)))
             && (self.application_name.is_empty()
                 || self.application_name.iter().any(|glob| glob.matches(moment.application_name)))
+    }
+
+    /// The conditions on how and when a text comes, one by one.
+    pub fn circumstances(&self, moment: &Moment<'_>) -> Vec<Circumstance> {
+        let mut all = Vec::new();
+        let mut add = |holds, told, option| all.push(Circumstance { holds, told, option });
+        if let Some(source) = self.source {
+            let (told, option) = match source {
+                Source::Simple => ("as a simple query", "--protocol simple"),
+                Source::Extended => ("by the extended protocol", "--protocol extended"),
+            };
+            add(self.comes(moment), told.to_owned(), option);
+        }
+        if let Some(from) = self.from {
+            add(moment.now >= from, format!("from {from} on"), "--at");
+        }
+        if let Some(until) = self.until {
+            add(moment.now < until, format!("until {until}"), "--at");
+        }
+        if !self.hours.is_empty() {
+            let hours: Vec<String> = self.hours.iter().map(ToString::to_string).collect();
+            let holds = self.hours.iter().any(|hours| hours.contain(moment.now));
+            add(holds, format!("in the hours {}", hours.join(" or ")), "--at");
+        }
+        if !self.application_name.is_empty() {
+            let names: Vec<String> = self.application_name.iter().map(|glob| format!("\"{glob}\"")).collect();
+            let holds = self.application_name.iter().any(|glob| glob.matches(moment.application_name));
+            add(holds, format!("where application_name is {}", names.join(" or ")), "--application-name");
+        }
+        all
+    }
+
+    /// Whether its time is over for good.
+    pub fn is_over(&self, moment: &Moment<'_>) -> bool {
+        self.until.is_some_and(|until| moment.now >= until)
     }
 }

@@ -1,7 +1,5 @@
 //! The sentences of refusals and their hints.
 
-use std::sync::Arc;
-
 use crate::policy::Moment;
 use crate::policy::compile::allowable;
 use crate::policy::decide::Lack;
@@ -9,7 +7,7 @@ use crate::policy::rule::Rule;
 use crate::policy::settings::{Given, Known, given, known};
 use crate::policy::when::{Asked, When};
 use crate::sql::settings::holds_secrets;
-use crate::sql::{Access, Action, ActionName, Name, Object};
+use crate::sql::{Access, Action, ActionName, Group, Name, Object};
 
 /// Why a text is refused that two parsers read differently, and what to do about it.
 pub(crate) const READ_DIFFERENTLY: &str = "two parsers read the statement differently";
@@ -91,45 +89,29 @@ pub(crate) fn lacking(access: &Access, lack: Lack, moment: &Moment<'_>) -> Strin
     }
 }
 
-/// What to do about it: the smallest rule that would allow it.
-pub(crate) fn lacking_hint(access: &Access, lack: Lack, moment: &Moment<'_>) -> Option<Arc<str>> {
-    let action = yaml(&access.action.to_string());
-    let hint = match (&access.object, lack) {
-        (_, Lack::Pinned) => "leave the setting as it is".to_owned(),
-        (_, Lack::Temporary) => "end the path with pg_temp, or RESET search_path".to_owned(),
+/// What to do about an access that no rule can allow.
+pub(crate) fn instead(access: &Access, lack: Lack, moment: &Moment<'_>) -> &'static str {
+    match (&access.object, lack) {
+        (_, Lack::Pinned) => "leave the setting as it is",
+        (_, Lack::Temporary) => "end the path with pg_temp, or RESET search_path",
         (_, Lack::Guarded) if access.action.name == ActionName::AlterSystem => {
-            "change it in the server's own configuration".to_owned()
+            "change it in the server's own configuration"
         }
-        (_, Lack::Nameless) => "write the setting's name as a constant".to_owned(),
-        (Object::Unknown(_), _) => "write it in another way; no rule can allow what is not understood".to_owned(),
-        (Object::None, _) => ask(&format!("actions: [{action}]")),
-        (Object::Relation(name), _) => ask(&format!("actions: [{action}], tables: [{}]", yaml(&pattern(name)))),
-        (Object::Function { name, .. }, _) => {
-            ask(&format!("actions: [{action}], functions: [{}]", yaml(&pattern(name))))
-        }
-        (Object::Other { name, .. }, _) => ask(&format!("actions: [{action}], objects: [{}]", yaml(&pattern(name)))),
-        (Object::Role(Some(role)), _) => ask(&format!("actions: [{action}], roles: [{}]", yaml(role))),
-        (Object::Role(None) | Object::AnyRole, _) => "name the role as a constant".to_owned(),
-        (Object::Cursor(name), _) => ask(&format!("actions: [cursor], cursors: [{}]", yaml(name))),
+        (_, Lack::Nameless) => "write the setting's name as a constant",
+        (Object::Unknown(_), _) => "write it in another way; no rule can allow what is not understood",
+        (Object::Role(_) | Object::AnyRole, _) => "name the role as a constant",
         (Object::Setting { name, value }, _) => match (known(name, moment), given(value, moment)) {
-            (Known::Text("role" | "session_authorization"), Given::Elements(roles)) => {
-                ask(&format!("actions: [set_role], roles: [{}]", yaml(&roles.join(", "))))
-            }
             (Known::Text(name), Given::Elements(values)) if lack == Lack::Guarded && !allowable(name, &values) => {
-                "leave the setting as it is: no rule can allow this value".to_owned()
+                "leave the setting as it is: no rule can allow this value"
             }
-            (Known::Text(name), Given::Elements(values)) if lack == Lack::Guarded => {
-                ask(&format!("actions: [set], settings: [{}]", yaml(&format!("{name}={}", values.join(",")))))
-            }
-            (Known::Text(name), _) if lack == Lack::Rule => ask(&format!("actions: [set], settings: [{}]", yaml(name))),
-            _ => "write the value as a constant".to_owned(),
+            _ => "write the value as a constant",
         },
-    };
-    Some(hint.into())
-}
-
-fn ask(rule: &str) -> String {
-    format!("ask the DBA to allow it: - {{rule: NAME, {rule}}}")
+        // A rule can name these.
+        (
+            Object::None | Object::Relation(_) | Object::Function { .. } | Object::Other { .. } | Object::Cursor(_),
+            _,
+        ) => "write it in another way",
+    }
 }
 
 /// The pattern that means this name and no other: quoted where it would be folded or read as a wildcard.
@@ -157,6 +139,15 @@ pub(crate) fn yaml(text: &str) -> String {
 
 /// `DELETE on public.orders`, `CREATE INDEX on public.orders`, `call of public.f`, `SET search_path to "evil"`.
 pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
+    let told = plainly(access, moment);
+    // CREATE FUNCTION is two actions, told apart.
+    match access.action.name.group() == Group::Code && told.starts_with("CREATE ") {
+        true => format!("{told} ({})", access.action),
+        false => told,
+    }
+}
+
+fn plainly(access: &Access, moment: &Moment<'_>) -> String {
     let action = access.action;
     match &access.object {
         Object::None => verb(action),
@@ -178,10 +169,11 @@ pub(crate) fn described(access: &Access, moment: &Moment<'_>) -> String {
                 Known::Text(name) => name,
                 Known::Later | Known::Never => "a setting",
             };
+            let of_server = if action.name == ActionName::AlterSystem { "ALTER SYSTEM " } else { "" };
             match given(value, moment) {
-                Given::Default => format!("RESET {name}"),
-                _ if holds_secrets(name) => format!("SET {name}"),
-                value => format!("SET {name} to {}", value.text()),
+                Given::Default => format!("{of_server}RESET {name}"),
+                _ if holds_secrets(name) => format!("{of_server}SET {name}"),
+                value => format!("{of_server}SET {name} to {}", value.text()),
             }
         }
     }
@@ -203,8 +195,8 @@ mod tests {
         let moment = Moment { now: jiff::Timestamp::UNIX_EPOCH, ..Moment::now(false, Parameters::None) };
         for (text, expected) in [
             ("COPY t FROM PROGRAM 'curl -u ann:secret'", "COPY PROGRAM"),
-            ("ALTER SYSTEM SET primary_conninfo = 'password=secret'", "SET primary_conninfo"),
-            ("ALTER SYSTEM SET Archive_Command = 'PGPASSWORD=secret x'", "SET archive_command"),
+            ("ALTER SYSTEM SET primary_conninfo = 'password=secret'", "ALTER SYSTEM SET primary_conninfo"),
+            ("ALTER SYSTEM SET Archive_Command = 'PGPASSWORD=secret x'", "ALTER SYSTEM SET archive_command"),
             ("SET app.token = 'secret'", "SET app.token"),
             ("SET search_path = evil", "SET search_path to \"evil\""),
         ] {
