@@ -82,6 +82,9 @@ struct Count {
     allowed: usize,
     suggested: usize,
     helpless: usize,
+    /// Hints that were pasted, and those that had no room for their rules.
+    pasted: usize,
+    too_many: usize,
 }
 
 /// Asks for the rules of one text under one policy, and tries them.
@@ -96,6 +99,7 @@ fn suggest((set, one_name): &(Arc<PolicySet>, bool), text: &str, count: &mut Cou
         count.allowed += 1;
         return;
     }
+    hint((set, &session), text, &facts, count);
     match session.rules_for(&trace, &moment(), Breadth::Objects) {
         Err(instead) => {
             count.helpless += 1;
@@ -129,6 +133,34 @@ fn suggest((set, one_name): &(Arc<PolicySet>, bool), text: &str, count: &mut Cou
                 assert!(covered || !allows(&tried, &facts), "{text}: {} is not needed", lines[left_out]);
             }
         }
+    }
+}
+
+/// The client's hint names all the rules that are missing, so that the statement passes when they are pasted; or says that
+/// none would help, or that they are too many.
+fn hint((set, session): (&Arc<PolicySet>, &SessionPolicy), text: &str, facts: &Facts, count: &mut Count) {
+    let judged = session.judge(facts, moment());
+    let hint = judged.refusal().unwrap().hint.as_deref().unwrap();
+    assert!(hint.len() <= 1_000 || !hint.contains("{rule"), "{text}: {hint}");
+    let trace = session.trace(facts, &moment());
+    let missing = trace.iter().filter(|traced| traced.is_refused());
+    let rules = session.rules_for(missing, &moment(), Breadth::Objects);
+    match hint.strip_prefix("ask the DBA to allow it:") {
+        Some(rules) => {
+            count.pasted += 1;
+            let lines: Vec<String> =
+                rules.lines().filter_map(|line| line.trim().strip_prefix("- ")).map(str::to_owned).collect();
+            let tried = set.admit_with_rules(&identity(), &lines).unwrap_or_else(|e| panic!("{text}\n{hint}\n{e}"));
+            assert!(allows(&tried, facts), "{text}\n{hint}");
+        }
+        None if hint.contains("`portcullis explain` writes the rules") => {
+            count.too_many += 1;
+            assert!(
+                together(rules.unwrap()).len() > 6 || facts.statements.len() > 1 || text.len() > 200,
+                "{text}: {hint}"
+            );
+        }
+        None => assert!(rules.is_err(), "rules would help: {text}: {hint}"),
     }
 }
 

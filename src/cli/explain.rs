@@ -1,23 +1,32 @@
 //! `portcullis explain`: what a statement does and what becomes of it, for a reader, or in bulk for scripts (`--batch`).
 
 mod batch;
+mod coming;
+mod notes;
 mod report;
 mod why;
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use crate::policy::{self, Identity, PolicySet};
+use crate::policy::diagnostic::{Severity, render};
+use crate::policy::{self, Identity, Loaded, PolicySet};
 use crate::sql;
+use coming::{Coming, Protocol};
 
 pub(super) const EXAMPLES: &str = "\
-The session is a test session of the policies (POLICY 14): the first user, database and network of the first policy
-that matches --user, with TLS; each part can be said otherwise.
+The session is the one that the tests of policies have: the first user, database and network of the first policy
+that matches --user, with TLS, by the extended protocol, now; each part can be said otherwise. The policies' own tests are not
+run. A text is one message; several statements in it always come as a simple query, since no other message can carry them
+(psql -f sends each by itself: ask about each by itself, or in bulk).
 
-Exits with 0 where the statement is allowed, 1 where it is refused, 2 where it can't be asked.
+Where a rule's condition on the protocol, the time or the application's name decides, a note says so.
+
+Exits with 0 where the statement is allowed, 1 where it is refused, 2 where it can't be asked, or where there is none. (Comments
+alone are an empty query, which every session may send.)
 
 Each access is told with the rule that decided it. For a refusal it prints the smallest rule that would allow the statement,
 ready to paste, after having tried it; or which rule, limit or setting stands in the way, where no allow rule helps.
@@ -29,6 +38,7 @@ Examples:
   portcullis explain --policies policies/ --user app_rw 'DELETE FROM orders'
   portcullis explain --policies policies/ --user app_rw --database shop --address 10.0.0.7 -f query.sql
   portcullis explain --policies policies/ --user app_rw --json < query.sql
+  portcullis explain --policies policies/ --protocol simple --at 2027-01-01T06:00:00Z 'DELETE FROM orders WHERE id = 7'
   portcullis explain --policies policies/ --batch statements.jsonl";
 
 /// The arguments of `portcullis explain`.
@@ -49,13 +59,22 @@ pub struct Args {
     /// The session comes without TLS
     #[arg(long)]
     no_tls: bool,
+    /// How the statement is sent; several statements in one text are always a simple query
+    #[arg(long, value_enum, default_value_t = Protocol::Extended)]
+    protocol: Protocol,
+    /// When it is sent (RFC 3339), for rules with hours, from and until [default: now]
+    #[arg(long, value_name = "TIME", value_parser = coming::timestamp)]
+    at: Option<jiff::Timestamp>,
+    /// What the session calls itself
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    application_name: String,
     /// Show what a second parser makes of the statement, beside PostgreSQL's grammar
     #[arg(long, short)]
     verbose: bool,
     /// Read JSON lines from a file, or from standard input (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sql", "file", "json"])]
     batch: Option<PathBuf>,
-    /// Read the statement from a file: all of it as one message, as a simple query would send it
+    /// Read the statement from a file: all of it as one message
     #[arg(long, short, value_name = "FILE", conflicts_with = "sql")]
     file: Option<PathBuf>,
     /// Answer with one JSON object (docs/learning.md has its keys)
@@ -76,6 +95,8 @@ enum ExplainError {
     Lines(u64),
     #[error("the statement is not UTF-8")]
     Encoding,
+    #[error("no statement was given: write it as an argument, in a file (-f FILE), or on standard input")]
+    Empty,
     #[error("the reading thread ended by a panic")]
     Panic,
 }
@@ -101,33 +122,51 @@ pub fn run(args: Args) -> ExitCode {
 
 /// True where the statement is allowed (in bulk: where all lines could be read).
 fn explain(args: &Args) -> Result<bool, ExplainError> {
-    let policies = Arc::new(policy::load(&args.policies).map_err(ExplainError::Policies)?);
+    let policies = policies(&args.policies)?;
     let identity = identity(args, &policies);
+    let coming = Coming { protocol: args.protocol, at: args.at, application_name: args.application_name.clone() };
     let session = policies.admit(&identity);
     let mut stdout = io::stdout().lock();
     let Some(batch) = &args.batch else {
         let sql = statement(args)?;
-        let answer = report::Answer::of(&sql, session.as_ref(), args.verbose);
-        let why = why::Why::of(&sql, &policies, &identity, session.as_ref());
+        // One moment for all that is told.
+        let coming = Coming { at: Some(coming.at.unwrap_or_else(jiff::Timestamp::now)), ..coming };
+        let answer = report::Answer::of(&sql, session.as_ref(), &coming, args.verbose);
+        let why = why::Why::of(&sql, &policies, &identity, session.as_ref(), (&coming, answer.refusal()));
+        let asked = report::Asked { sql: &sql, identity: &identity, coming: &coming, at: args.at };
         let told = match args.json {
-            true => report::json(&sql, &identity, &answer, &why),
-            false => report::text(&sql, &identity, &answer, &why),
+            true => report::json(&asked, &answer, &why),
+            false => report::text(&asked, &answer, &why),
         };
         let printed = stdout.write_all(told.as_bytes());
         printed.map_err(|source| ExplainError::Io { what: "can't write".into(), source })?;
         return Ok(answer.allowed());
     };
     let unreadable = if batch.as_os_str() == "-" {
-        batch::run(io::stdin().lock(), stdout, session.as_ref(), args.verbose)?
+        batch::run(io::stdin().lock(), stdout, session.as_ref(), &coming, args.verbose)?
     } else {
         let what = || format!("can't read {}", batch.display());
         let file = std::fs::File::open(batch).map_err(|source| ExplainError::Io { what: what(), source })?;
-        batch::run(file, stdout, session.as_ref(), args.verbose)?
+        batch::run(file, stdout, session.as_ref(), &coming, args.verbose)?
     };
     if unreadable > 0 { Err(ExplainError::Lines(unreadable)) } else { Ok(true) }
 }
 
+/// The policies, without running their tests: where one fails, this is how to find out why.
+fn policies(directory: &Path) -> Result<Arc<PolicySet>, ExplainError> {
+    let Loaded { set, findings } = policy::read(&[directory.to_owned()]);
+    set.ok_or_else(|| {
+        let errors: Vec<_> = findings.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
+        ExplainError::Policies(render(&errors))
+    })
+}
+
 fn statement(args: &Args) -> Result<String, ExplainError> {
+    let text = text(args)?;
+    if text.trim().is_empty() { Err(ExplainError::Empty) } else { Ok(text) }
+}
+
+fn text(args: &Args) -> Result<String, ExplainError> {
     if let Some(sql) = &args.sql {
         return Ok(sql.clone());
     }

@@ -233,4 +233,18 @@ mod tests {
             assert!(error.contains(said), "{text}: {error}");
         }
     }
+
+    #[test]
+    fn hours_are_told_as_they_may_be_written() {
+        for text in [
+            "Mon-Fri 08:00-20:00 Europe/Paris",
+            "Mon,Wed-Thu,Sun 22:00-06:00 UTC",
+            "Sat-Sun 00:00-24:00 America/New_York",
+            "08:30-09:00 UTC",
+        ] {
+            let hours = Hours::parse(text).unwrap();
+            assert_eq!(Hours::parse(&hours.to_string()).unwrap(), hours, "{hours}");
+            assert_eq!(hours.to_string(), text);
+        }
+    }
 }

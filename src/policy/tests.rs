@@ -254,7 +254,7 @@ fn a_refusal_says_what_is_wrong_and_what_to_do() {
     assert_eq!(refused.reason, "no rule allows DROP TABLE on public.orders");
     assert_eq!(
         refused.hint.as_deref(),
-        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [public.orders]}")
+        Some("ask the DBA to allow it: - {rule: NAME, actions: [\"drop:table\"], tables: [orders]}")
     );
 }
 

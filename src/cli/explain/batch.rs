@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::ExplainError;
+use super::coming::Coming;
 use super::report::{Answer, Undecodable};
 use crate::policy::{Refusal, SessionPolicy};
 
@@ -48,6 +49,7 @@ pub(super) fn run(
     input: impl Read,
     output: impl Write,
     session: Result<&SessionPolicy, &Refusal>,
+    coming: &Coming,
     verbose: bool,
 ) -> Result<u64, ExplainError> {
     let mut input = BufReader::with_capacity(BUFFER, input);
@@ -77,9 +79,9 @@ pub(super) fn run(
             }
         };
         let answer = match text {
-            Ok(Text::Sql(sql)) => contained(&sql, session, verbose),
+            Ok(Text::Sql(sql)) => contained(&sql, session, coming, verbose),
             Ok(Text::Bytes(bytes)) => match std::str::from_utf8(&bytes) {
-                Ok(sql) => contained(sql, session, verbose),
+                Ok(sql) => contained(sql, session, coming, verbose),
                 Err(error) => Answer::undecodable(&Undecodable::Utf8(error.valid_up_to()), session),
             },
             Err(problem) => Answer::undecodable(&Undecodable::Line(problem), session),
@@ -90,8 +92,8 @@ pub(super) fn run(
 }
 
 /// A bug that panics costs one answer, as it costs one session behind the firewall, and is refused as there.
-fn contained(sql: &str, session: Result<&SessionPolicy, &Refusal>, verbose: bool) -> Answer {
-    let answer = catch_unwind(AssertUnwindSafe(|| Answer::of(sql, session, verbose)));
+fn contained(sql: &str, session: Result<&SessionPolicy, &Refusal>, coming: &Coming, verbose: bool) -> Answer {
+    let answer = catch_unwind(AssertUnwindSafe(|| Answer::of(sql, session, coming, verbose)));
     let bug = || Undecodable::Line("reading it panicked: a bug of portcullis, please report it".into());
     answer.unwrap_or_else(|_| Answer::undecodable(&bug(), session))
 }

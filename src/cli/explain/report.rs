@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::coming::Coming;
 use super::printable;
 use super::why::{Remedy, Step, Why};
 use crate::detect;
-use crate::policy::{Identity, Judgement, Moment, Parameters, Refusal, SessionPolicy, Verdict};
+use crate::policy::{Identity, Judgement, Refusal, Sequel, SessionPolicy, Verdict};
 use crate::sql::second_opinion::{Compared, Opinion, Summary};
 use crate::sql::{self, Reading, Unparsed};
 
@@ -102,7 +104,7 @@ impl Undecodable {
 
 impl Answer {
     /// Reads and judges a text in this session, or in none, where no policy admits it. `verbose` keeps both readings.
-    pub fn of(text: &str, session: Result<&SessionPolicy, &Refusal>, verbose: bool) -> Answer {
+    pub fn of(text: &str, session: Result<&SessionPolicy, &Refusal>, coming: &Coming, verbose: bool) -> Answer {
         if text.contains('\0') {
             return Answer::undecodable(&Undecodable::Nul, session);
         }
@@ -117,9 +119,8 @@ impl Answer {
             Ok(analysis) => analysis,
             Err(why) => return Answer::unparsed(&why, session),
         };
-        // As POLICY 14 has it for tests: the extended protocol, and parameters that come later.
         let signals = detect::signals(text, &analysis);
-        let moment = Moment { signals: &signals, ..Moment::now(true, Parameters::Later) };
+        let moment = coming.moment(&analysis.facts, &signals);
         let compared = Compared::of(text, &analysis.facts);
         let opinion = compared.opinion();
         let judge =
@@ -187,20 +188,50 @@ impl Answer {
         }
     }
 
+    /// Why it is refused, or would be.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
     /// The text would reach the server.
     pub fn allowed(&self) -> bool {
         self.verdict == "allow"
     }
 }
 
+/// What was asked.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub sql: &'a str,
+    pub identity: &'a Identity,
+    pub coming: &'a Coming,
+    /// The time that was given, if any was.
+    pub at: Option<jiff::Timestamp>,
+}
+
+/// What becomes of the session by a refusal, besides the statement's failing.
+fn sequel(refusal: &Refusal) -> Option<String> {
+    match refusal.sequel {
+        Sequel::Fails => None,
+        Sequel::Terminates => Some("the session ends with this error (outcome: terminate)".to_owned()),
+        Sequel::Delays(delay) => {
+            let delay = jiff::SignedDuration::try_from(Duration::from(delay)).unwrap_or_default();
+            Some(format!("it is told after {delay:#} (delay); at once inside a transaction block"))
+        }
+    }
+}
+
 /// The answer as one JSON object: the keys of the bulk form, and what explains it.
-pub(super) fn json(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -> String {
+pub(super) fn json(asked: &Asked<'_>, answer: &Answer, why: &Why) -> String {
     #[derive(Serialize)]
     struct Session<'a> {
         user: &'a str,
         database: &'a str,
         address: String,
         tls: bool,
+        protocol: &'static str,
+        at: Option<String>,
+        application_name: &'a str,
     }
     #[derive(Serialize)]
     struct Explained<'a> {
@@ -212,19 +243,39 @@ pub(super) fn json(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -
         reason: Option<&'a str>,
         hint: Option<&'a str>,
         sqlstate: Option<&'a str>,
+        /// `refuse` or `terminate`.
+        outcome: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        delay_ms: Option<u128>,
         #[serde(flatten)]
         why: &'a Why,
     }
+    let Asked { sql, identity, coming, at } = asked;
     let Identity { user, database, address, tls, replication: _ } = identity;
     let refusal = answer.refusal.as_ref();
+    let sequel = refusal.map(|refusal| match refusal.sequel {
+        Sequel::Fails => ("refuse", None),
+        Sequel::Terminates => ("terminate", None),
+        Sequel::Delays(delay) => ("refuse", Some(Duration::from(delay).as_millis())),
+    });
     let explained = Explained {
         statement: sql,
-        session: Session { user, database, address: address.to_string(), tls: *tls },
+        session: Session {
+            user,
+            database,
+            address: address.to_string(),
+            tls: *tls,
+            protocol: why.protocol.unwrap_or(coming.protocol).as_str(),
+            at: at.map(|at| at.to_string()),
+            application_name: &coming.application_name,
+        },
         answer,
         place: refusal.map(|refusal| refusal.rule.place()).filter(|place| !place.is_empty()),
         reason: refusal.map(|refusal| refusal.reason.as_str()),
         hint: refusal.and_then(|refusal| refusal.hint.as_deref()),
         sqlstate: refusal.map(|refusal| refusal.sqlstate),
+        outcome: sequel.map(|(outcome, _)| outcome),
+        delay_ms: sequel.and_then(|(_, delay)| delay),
         why,
     };
     // These types have nothing that JSON can't hold.
@@ -232,18 +283,25 @@ pub(super) fn json(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -
 }
 
 /// The answer for a reader.
-pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -> String {
+pub(super) fn text(asked: &Asked<'_>, answer: &Answer, why: &Why) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: &str| {
         // Writing to a String can't fail.
         let _ = writeln!(out, "{name:<12}{}", printable(value));
     };
+    let Asked { sql, identity, coming, at } = asked;
     line("statement", sql.trim());
     let Identity { user, database, address, tls, replication: _ } = identity;
-    line(
-        "session",
-        &format!("user {user}, database {database}, from {address}, {}", if *tls { "TLS" } else { "no TLS" }),
-    );
+    let mut session =
+        format!("user {user}, database {database}, from {address}, {}", if *tls { "TLS" } else { "no TLS" });
+    let _ = write!(session, ", {} protocol", why.protocol.unwrap_or(coming.protocol).as_str());
+    if let Some(at) = at {
+        let _ = write!(session, ", at {at}");
+    }
+    if !coming.application_name.is_empty() {
+        let _ = write!(session, ", application_name {}", coming.application_name);
+    }
+    line("session", &session);
     let verdict = match answer.would {
         Some(would) => format!("{}; enforcing would {would}", answer.verdict),
         None => answer.verdict.to_owned(),
@@ -262,10 +320,16 @@ pub(super) fn text(sql: &str, identity: &Identity, answer: &Answer, why: &Why) -
             None => line("  rule", &title),
         }
         line("  reason", &refusal.reason);
-        if let Some(hint) = &refusal.hint {
-            line("  hint", hint);
+        for (place, hint) in refusal.hint.iter().flat_map(|hint| hint.lines()).enumerate() {
+            line(if place == 0 { "  hint" } else { "" }, hint);
         }
         line("  SQLSTATE", refusal.sqlstate);
+        if let Some(sequel) = sequel(refusal) {
+            line("  then", &sequel);
+        }
+    }
+    for note in &why.notes {
+        line("note", note);
     }
     let mut name = "does";
     for step in does(answer, &why.trace) {
@@ -352,7 +416,7 @@ fn advice(remedy: &Remedy) -> String {
     let also = if remedy.instead.is_empty() { "To allow it, add" } else { "Besides, it would need" };
     let _ = writeln!(out, "\n{also} under `allow:` of policy \"{}\" ({}):\n", remedy.policy, remedy.file);
     for rule in &remedy.rules {
-        let _ = writeln!(out, "  - {rule}");
+        let _ = writeln!(out, "  {rule}");
     }
     let tried = match remedy.verified {
         true => "Tried: with this the statement is allowed.",

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod circumstances;
+
 const POLICIES: &str = r#"
 policy: shop
 applies_to: {users: [shop_app], databases: [shop]}
@@ -25,6 +27,8 @@ fn policies() -> Arc<PolicySet> {
     Arc::new(policy::load(directory.path()).expect("valid"))
 }
 
+const NOW: Coming = Coming { protocol: Protocol::Extended, at: None, application_name: String::new() };
+
 fn args(user: Option<&str>) -> Args {
     Args {
         policies: PathBuf::new(),
@@ -32,6 +36,9 @@ fn args(user: Option<&str>) -> Args {
         database: None,
         address: None,
         no_tls: false,
+        protocol: Protocol::Extended,
+        at: None,
+        application_name: String::new(),
         verbose: false,
         batch: None,
         file: None,
@@ -51,7 +58,7 @@ fn ask_verbosely(user: Option<&'static str>, lines: &str, verbose: bool) -> (Vec
         let policies = policies();
         let session = policies.admit(&identity(&args(user), &policies));
         let mut out = Vec::new();
-        let unreadable = batch::run(lines.as_bytes(), &mut out, session.as_ref(), verbose).expect("answers");
+        let unreadable = batch::run(lines.as_bytes(), &mut out, session.as_ref(), &NOW, verbose).expect("answers");
         let out = String::from_utf8(out).expect("text");
         (out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect(), unreadable)
     });
@@ -184,8 +191,9 @@ fn the_text_for_readers_has_no_control_characters() {
         let identity = identity(&args(Some("shop_app")), &policies);
         let session = policies.admit(&identity);
         let sql = "DELETE\nFROM orders -- \u{1b}[2J";
-        let why = why::Why::of(sql, &policies, &identity, session.as_ref());
-        report::text(sql, &identity, &report::Answer::of(sql, session.as_ref(), true), &why)
+        let answer = report::Answer::of(sql, session.as_ref(), &NOW, true);
+        let why = why::Why::of(sql, &policies, &identity, session.as_ref(), (&NOW, answer.refusal()));
+        report::text(&report::Asked { sql, identity: &identity, coming: &NOW, at: None }, &answer, &why)
     });
     let text = thread.expect("starts").join().expect("no panic");
     assert!(!text.contains('\u{1b}'), "{text}");
@@ -236,14 +244,21 @@ fn verbose_shows_both_readings() {
 
 /// What explains a verdict, in both forms.
 fn explained(user: &'static str, sql: &'static str) -> (String, Value) {
+    explained_under(POLICIES, user, &NOW, sql)
+}
+
+/// The same under other policies, of a text that comes so.
+fn explained_under(yaml: &'static str, user: &'static str, coming: &Coming, sql: &str) -> (String, Value) {
+    let (coming, sql) = (coming.clone(), sql.to_owned());
     let thread = std::thread::Builder::new().stack_size(sql::STACK).spawn(move || {
-        let policies = policies();
+        let policies = Arc::new(policy::load_text("shop.yaml", yaml).expect("valid"));
         let identity = identity(&args(Some(user)), &policies);
         let session = policies.admit(&identity);
-        let why = why::Why::of(sql, &policies, &identity, session.as_ref());
-        let answer = report::Answer::of(sql, session.as_ref(), false);
-        let json = report::json(sql, &identity, &answer, &why);
-        (report::text(sql, &identity, &answer, &why), serde_json::from_str(&json).expect("JSON"))
+        let answer = report::Answer::of(&sql, session.as_ref(), &coming, false);
+        let why = why::Why::of(&sql, &policies, &identity, session.as_ref(), (&coming, answer.refusal()));
+        let asked = report::Asked { sql: &sql, identity: &identity, coming: &coming, at: coming.at };
+        let json = report::json(&asked, &answer, &why);
+        (report::text(&asked, &answer, &why), serde_json::from_str(&json).expect("JSON"))
     });
     thread.expect("starts").join().expect("no panic")
 }
@@ -273,7 +288,7 @@ fn every_access_is_told_with_the_rule_that_decided() {
 fn a_refusal_comes_with_the_rule_to_paste_and_it_was_tried() {
     let (text, json) = explained("shop_app", "DROP TABLE orders");
     let line = "{rule: drop-table-orders, actions: [\"drop:table\"], tables: [orders]}";
-    assert_eq!(json["remedy"]["rules"], json!([line]));
+    assert_eq!(json["remedy"]["rules"], json!([format!("- {line}")]));
     assert_eq!(json["remedy"]["verified"], true);
     assert!(text.contains(&format!("\n  - {line}\n")) && text.contains("Tried: with this"), "{text}");
     // Pasted where it says, it loads and allows the statement.
@@ -282,7 +297,7 @@ fn a_refusal_comes_with_the_rule_to_paste_and_it_was_tried() {
         .replace("tables: [\"*\"]}]", "tables: [\"*\"]}");
     let set = Arc::new(policy::load_text("shop.yaml", &pasted).expect("valid"));
     let session = set.admit(&identity(&args(Some("shop_app")), &set)).expect("admitted");
-    assert!(report::Answer::of("DROP TABLE orders", Ok(&session), false).allowed());
+    assert!(report::Answer::of("DROP TABLE orders", Ok(&session), &NOW, false).allowed());
     // What reaches beyond the database comes with a warning, what only observes is explained as well.
     let (text, json) = explained("shop_app", "COPY orders TO PROGRAM 'cat'");
     assert!(json["remedy"]["careful"].as_str().is_some_and(|careful| careful.contains("programs")), "{text}");

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::coming::{Coming, Protocol};
+use super::notes::{self, Condition, SessionName};
 use super::printable;
 use crate::detect::{self, Signals};
 use crate::policy::{
-    Breadth, Identity, Judgement, Lack, Moment, NewRule, Parameters, PolicySet, Refusal, RuleRef, SessionPolicy,
-    Stands, Traced, together,
+    Breadth, Identity, Judgement, Lack, Moment, NewRule, PolicySet, Refusal, RuleRef, SessionPolicy, Stands, Traced,
+    Watching, together,
 };
 use crate::sql::second_opinion::{self, Opinion};
 use crate::sql::{self, ActionName, Analysis, Group, Reading};
@@ -19,6 +21,15 @@ use crate::sql::{self, ActionName, Analysis, Group, Reading};
 pub(super) struct Why {
     pub trace: Vec<Step>,
     pub signals: Vec<Sign>,
+    /// The rules whose conditions on how and when it comes decide.
+    pub conditions: Vec<Condition>,
+    /// What the session must have made before.
+    pub session_names: Vec<SessionName>,
+    /// What the verdict was taken to depend on, as sentences.
+    pub notes: Vec<String>,
+    /// How it comes, where the text can be read.
+    #[serde(skip)]
+    pub protocol: Option<Protocol>,
     /// Where something is refused, or would be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<Remedy>,
@@ -60,7 +71,7 @@ pub(super) struct Remedy {
     /// The policy whose `allow` lacks the rules.
     pub policy: String,
     pub file: String,
-    /// Lines of `allow:`, each a rule.
+    /// Lines of `allow:`, each a rule: `- {rule: …}`.
     pub rules: Vec<String>,
     /// The statement was judged with these rules added, and passed.
     pub verified: bool,
@@ -71,14 +82,23 @@ pub(super) struct Remedy {
     pub careful: Option<String>,
 }
 
+impl Remedy {
+    /// Of a refusal, with nothing to do yet.
+    fn of(refusal: &Refusal, policies: &PolicySet) -> Remedy {
+        let file = policies.overview().find(|(name, ..)| **name == refusal.policy).map(|(.., file)| file.to_string());
+        Remedy { policy: refusal.policy.to_string(), file: file.unwrap_or_default(), ..Remedy::default() }
+    }
+}
+
 impl Place {
     fn of(rule: &RuleRef) -> Option<Place> {
         rule.file_and_line().map(|(file, line)| Place { rule: rule.title().into_owned(), file: file.to_owned(), line })
     }
 }
 
-/// A text as it is judged: the extended protocol, and parameters that come later (POLICY 14).
+/// A text as it is judged.
 struct Question<'a> {
+    coming: &'a Coming,
     analysis: &'a Analysis,
     signals: &'a Signals,
     opinion: &'a Opinion,
@@ -86,7 +106,7 @@ struct Question<'a> {
 
 impl Question<'_> {
     fn moment(&self) -> Moment<'_> {
-        Moment { signals: self.signals, ..Moment::now(true, Parameters::Later) }
+        self.coming.moment(&self.analysis.facts, self.signals)
     }
 
     fn judge(&self, session: &SessionPolicy) -> Judgement {
@@ -95,12 +115,13 @@ impl Question<'_> {
 }
 
 impl Why {
-    /// Of a text in a session; nothing where it can't be read.
+    /// Of a text that comes so, and is refused so, in a session.
     pub fn of(
         text: &str,
         policies: &Arc<PolicySet>,
         identity: &Identity,
         session: Result<&SessionPolicy, &Refusal>,
+        (coming, refusal): (&Coming, Option<&Refusal>),
     ) -> Why {
         let session = match session {
             Ok(session) => session,
@@ -109,23 +130,39 @@ impl Why {
                 return Why { remedy: Some(Remedy { instead, ..Remedy::default() }), ..Why::default() };
             }
         };
+        let unread = || {
+            let remedy = |refusal: &Refusal| {
+                let instead = not_by_a_rule(refusal, policies).unwrap_or_else(|| refusal.reason.clone());
+                Remedy { instead: vec![instead], ..Remedy::of(refusal, policies) }
+            };
+            Why { remedy: refusal.map(remedy), ..Why::default() }
+        };
         if text.contains('\0') || text.len() > session.statement_bytes() {
-            return Why::default();
+            return unread();
         }
-        let Ok(analysis) = sql::analyse(text, Reading::default()) else { return Why::default() };
+        let Ok(analysis) = sql::analyse(text, Reading::default()) else { return unread() };
         let signals = detect::signals(text, &analysis);
         let opinion = second_opinion::compare(text, &analysis.facts);
-        let question = Question { analysis: &analysis, signals: &signals, opinion: &opinion };
+        let question = Question { coming, analysis: &analysis, signals: &signals, opinion: &opinion };
+        let facts = &analysis.facts;
         let trace = session.trace(&analysis.facts, &question.moment());
-        let judgement = question.judge(session);
-        let refusal = judgement.refusal().or(judgement.would.as_ref());
+        let conditions = notes::conditions(&session.hinges(facts, &question.moment()), refusal.is_some());
+        let session_names = notes::names(facts, session);
         let remedy = refusal.map(|refusal| remedy(&question, refusal, &trace, policies, identity, session));
         let sign = |s: &detect::Signal| Sign {
             technique: s.technique.as_str(),
             weight: s.weight,
             meaning: s.technique.explain(),
         };
-        Why { trace: steps(&trace), signals: signals.signals.iter().map(sign).collect(), remedy }
+        Why {
+            trace: steps(&trace),
+            signals: signals.signals.iter().map(sign).collect(),
+            notes: notes::sentences(facts, coming, &conditions, &session_names),
+            conditions,
+            session_names,
+            protocol: Some(if coming.extended(facts) { Protocol::Extended } else { Protocol::Simple }),
+            remedy,
+        }
     }
 }
 
@@ -176,29 +213,22 @@ fn remedy(
 ) -> Remedy {
     let mut instead = Vec::new();
     let mut add = |sentence: Option<String>| instead.extend(sentence.filter(|s| !s.is_empty()));
-    add(not_by_a_rule(refusal));
+    add(not_by_a_rule(refusal, policies));
     for denied in trace.iter().filter_map(|traced| traced.denied.as_ref()).filter(|denied| !denied.observe) {
-        add(deny_rule(&denied.rule));
+        add(deny_rule(&denied.rule, policies));
     }
     let mut seen = BTreeSet::new();
     instead.retain(|sentence| seen.insert(sentence.clone()));
-    let file = policies.overview().find(|(name, ..)| **name == refusal.policy).map(|(.., file)| file.to_string());
-    let mut remedy = Remedy {
-        policy: refusal.policy.to_string(),
-        file: file.unwrap_or_default(),
-        instead,
-        careful: careful(trace),
-        ..Remedy::default()
-    };
+    let mut remedy = Remedy { instead, careful: careful(trace), ..Remedy::of(refusal, policies) };
     match session.rules_for(trace, &question.moment(), Breadth::Objects) {
-        Ok(rules) => remedy.rules = named(&together(rules), policies),
+        Ok(rules) if rules.is_empty() => {}
+        Ok(rules) => {
+            let lines = named(&together(rules), policies);
+            let passes = |session| question.judge(&session).is_clear();
+            remedy.verified = policies.admit_with_rules(identity, &lines).is_ok_and(passes);
+            remedy.rules = lines.iter().map(|line| format!("- {line}")).collect();
+        }
         Err(helpless) => remedy.instead.extend(helpless),
-    }
-    if !remedy.rules.is_empty() {
-        remedy.verified = policies.admit_with_rules(identity, &remedy.rules).is_ok_and(|session| {
-            let judgement = question.judge(&session);
-            judgement.refusal().is_none() && judgement.would.is_none()
-        });
     }
     remedy
 }
@@ -221,10 +251,10 @@ fn named(rules: &[NewRule], policies: &PolicySet) -> Vec<String> {
 }
 
 /// What to change where the refusal is none of missing rules.
-fn not_by_a_rule(refusal: &Refusal) -> Option<String> {
+fn not_by_a_rule(refusal: &Refusal, policies: &PolicySet) -> Option<String> {
     Some(match &refusal.rule {
         RuleRef::Default | RuleRef::Guard => return None,
-        RuleRef::Rule { .. } => return deny_rule(&refusal.rule),
+        RuleRef::Rule { .. } => return deny_rule(&refusal.rule, policies),
         RuleRef::Decoy { decoy, file, line } => format!(
             "decoy \"{decoy}\" ({file}:{line}) is touched, and no allow rule helps: take it out of `decoys` if the table has a use"
         ),
@@ -240,14 +270,26 @@ fn not_by_a_rule(refusal: &Refusal) -> Option<String> {
                                   observe` in every policy that matches the session"
                 .to_owned()
         }
-        RuleRef::Require | RuleRef::Parse | RuleRef::Quarantine | RuleRef::Block => refusal.reason.clone(),
+        RuleRef::Parse => format!("no rule allows what can't be read: correct the statement ({})", refusal.reason),
+        RuleRef::Require | RuleRef::Quarantine | RuleRef::Block => refusal.reason.clone(),
     })
 }
 
-fn deny_rule(rule: &RuleRef) -> Option<String> {
+fn deny_rule(rule: &RuleRef, policies: &PolicySet) -> Option<String> {
+    let watching = policies.watching(rule);
     let Place { rule, file, line } = Place::of(rule)?;
+    let would = match watching {
+        Some(Watching::Rule) => {
+            return Some(format!(
+                "deny rule \"{rule}\" ({file}:{line}) is in `mode: observe`: it only reports. Without that mode it would refuse the \
+                 statement, and no allow rule would help"
+            ));
+        }
+        Some(Watching::Policy) => "would refuse it if its policy enforced",
+        Some(Watching::Enforces) | None => "refuses it",
+    };
     Some(format!(
-        "deny rule \"{rule}\" ({file}:{line}) refuses it, and no allow rule helps: narrow that rule, set `mode: observe` on it, \
+        "deny rule \"{rule}\" ({file}:{line}) {would}, and no allow rule helps: narrow that rule, set `mode: observe` on it, \
          or take it out"
     ))
 }

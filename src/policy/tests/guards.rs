@@ -91,8 +91,8 @@ fn a_hint_can_be_pasted() {
     };
     let relation =
         |schema: &str, name: &str| access(ActionName::Truncate, Object::Relation(Name::qualified(schema, name)));
-    assert!(hint(relation("public", "CamelCase")).contains(r#"tables: ["public.\"CamelCase\""]"#));
-    assert!(hint(relation("public", "plain")).contains("tables: [public.plain]"));
+    assert!(hint(relation("public", "CamelCase")).contains(r#"tables: ["\"CamelCase\""]"#));
+    assert!(hint(relation("public", "plain")).contains("tables: [plain]"));
     let channel = Object::Other { kind: "channel", name: Name::bare("My:Chan") };
     assert!(hint(access(ActionName::Notify, channel)).contains(r#"objects: ["\"My:Chan\""]"#));
     for (name, value) in
