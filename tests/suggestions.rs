@@ -184,7 +184,7 @@ fn what_people_ask_for_is_allowed_by_the_rules_that_are_suggested() {
         }
         count
     });
-    assert!(count.suggested > 250 && count.helpless > 20 && count.allowed > 0, "{count:?}");
+    assert!(count.suggested > 250 && count.pasted > 250 && count.helpless > 20 && count.allowed > 0, "{count:?}");
 }
 
 #[test]

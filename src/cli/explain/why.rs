@@ -223,7 +223,15 @@ fn remedy(
     match session.rules_for(trace, &question.moment(), Breadth::Objects) {
         Ok(rules) if rules.is_empty() => {}
         Ok(rules) => {
-            let lines = named(&together(rules), policies);
+            let rules = together(rules);
+            if rules
+                .iter()
+                .any(|rule| rule.selectors.is_empty() && rule.actions.iter().any(|action| action == "truncate"))
+            {
+                let every = "`truncate` without `tables` empties any table".to_owned();
+                remedy.careful = Some(remedy.careful.map_or(every.clone(), |careful| format!("{careful}; {every}")));
+            }
+            let lines = named(&rules, policies);
             let passes = |session| question.judge(&session).is_clear();
             remedy.verified = policies.admit_with_rules(identity, &lines).is_ok_and(passes);
             remedy.rules = lines.iter().map(|line| format!("- {line}")).collect();

@@ -126,6 +126,7 @@ fn what_is_allowed_everywhere_is_proposed_once() {
     let (text, json) = explained("shop_app", "TRUNCATE orders CASCADE");
     assert_eq!(json["remedy"]["rules"], json!(["- {rule: allow-truncate, actions: [truncate]}"]), "{text}");
     assert_eq!(json["remedy"]["verified"], true);
+    assert!(json["remedy"]["careful"].as_str().is_some_and(|careful| careful.contains("any table")), "{text}");
 }
 
 #[test]
