@@ -138,13 +138,15 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
             }
         })
         .collect();
+    let users = compiler.globs(&document.applies_to.users, "users");
+    let databases = compiler.globs(&document.applies_to.databases, "databases");
     let mentions = compiler.mentions;
     Policy {
         name,
         file,
         place: document.name.place,
-        users: document.applies_to.users.iter().map(|user| Glob::new(&user.value)).collect(),
-        databases: document.applies_to.databases.iter().map(|database| Glob::new(&database.value)).collect(),
+        users,
+        databases,
         replication: document.applies_to.replication,
         networks,
         tls: document.require.tls,

@@ -16,7 +16,7 @@ use crate::policy::quota::{Quotas, Rate};
 use crate::policy::reader::{At, Reader};
 use crate::policy::verdict::{Alert, Sequel};
 use crate::policy::when::When;
-use crate::policy::yaml::{Node, Value};
+use crate::policy::yaml::{Key, Node, Value};
 use crate::units;
 
 /// One `---` document.
@@ -295,7 +295,10 @@ fn limits(reader: &mut Reader<'_>, node: &Node) -> (Limits, Quotas) {
     quotas.logins = fields.take("logins").and_then(|node| rate(reader, node, "logins"));
     if let Some(node) = fields.take("statements") {
         match &node.value {
-            Value::Seq(nodes) => quotas.statements.extend(nodes.iter().filter_map(|n| rate(reader, n, "statements"))),
+            Value::Seq(nodes) => {
+                reader.not_empty(node, "statements", "there would be no limit");
+                quotas.statements.extend(nodes.iter().filter_map(|n| rate(reader, n, "statements")));
+            }
             _ => quotas.statements.extend(rate(reader, node, "statements")),
         }
     }
@@ -312,6 +315,9 @@ fn pins(reader: &mut Reader<'_>, node: &Node) -> Vec<(At<String>, At<String>)> {
         reader.help(Code::WrongShape, node.place, message, "write it like `pin: {statement_timeout: 30s}`");
         return Vec::new();
     };
+    if entries.is_empty() {
+        reader.help(Code::EmptyList, node.place, "pin is empty: it says nothing", "say what is meant, or take the key out");
+    }
     let mut pins = Vec::new();
     for (key, value) in entries {
         if let Some(value) = reader.text(value, "a pinned value") {
@@ -342,6 +348,12 @@ fn timestamp(reader: &mut Reader<'_>, node: &Node, what: &str) -> Option<jiff::T
 
 /// Decodes one document of a `*.test.yaml` file.
 pub(crate) fn decode_tests(reader: &mut Reader<'_>, node: &Node) -> Option<Tests> {
+    if let Some(key) = of_policy(node) {
+        let message = format!("`{}` belongs to a policy, and by its name this file holds tests only", key.name);
+        let help = "rename the file, without `.test` before its ending: a policy may hold its tests itself";
+        reader.help(Code::UnknownKey, key.place, message, help);
+        return None;
+    }
     let mut fields = reader.mapping(node, &keys::TESTS)?;
     let place = first_place(node);
     let missing =
@@ -351,4 +363,13 @@ pub(crate) fn decode_tests(reader: &mut Reader<'_>, node: &Node) -> Option<Tests
         ("`tests` is missing: the document tests nothing", "add `tests:`, a list of `allow: SQL` and `deny: SQL`");
     let tests = fields.need(reader, "tests", place, missing).map(|node| test::tests(reader, node));
     Some(Tests { policy: policy?, tests: tests? })
+}
+
+/// The first key of a policy in a document of tests.
+fn of_policy(node: &Node) -> Option<&Key> {
+    let Value::Map(entries) = &node.value else { return None };
+    let belongs = |key: &Key| {
+        keys::POLICY.names().any(|name| name == key.name) && !keys::TESTS.names().any(|name| name == key.name)
+    };
+    entries.iter().map(|(key, _)| key).find(|key| belongs(key))
 }

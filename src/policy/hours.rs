@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 
-use crate::policy::diagnostic::did_you_mean;
+use crate::policy::diagnostic::{distance, one_of};
 
 /// When in the week a rule holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Hours {
     /// One bit for each weekday on which the hours begin, Monday first.
     days: u8,
     begin: Time,
-    /// Not after `begin`: it ends on the next day. Equal: the whole day.
+    /// Not after `begin`: it ends on the next day. Equal, midnight both: the whole day.
     end: Time,
     zone: TimeZone,
 }
@@ -31,14 +31,18 @@ pub(crate) enum BadHours {
     Time(String),
     #[error("\"{0}\" is no weekday")]
     Day(String),
+    #[error("\"{0}\" ends when it begins")]
+    Whole(String),
     #[error("there is no time zone \"{0}\"")]
     UnknownZone(String),
+    #[error("\"{0}\" is an abbreviation: not everybody means the same time by it, and it knows no daylight saving")]
+    Abbreviation(String),
 }
 
 impl BadHours {
     /// Whether it is the time zone.
     pub fn is_zone(&self) -> bool {
-        matches!(self, BadHours::UnknownZone(_))
+        matches!(self, BadHours::UnknownZone(_) | BadHours::Abbreviation(_))
     }
 
     /// What to do.
@@ -51,13 +55,15 @@ impl BadHours {
             BadHours::Span(_) => "write begin and end: 08:00-20:00".to_owned(),
             BadHours::Time(_) => "write hour and minute in two digits each: 08:00 (24:00 as an end)".to_owned(),
             BadHours::Day(_) => "the days are Mon, Tue, Wed, Thu, Fri, Sat, Sun".to_owned(),
-            BadHours::UnknownZone(zone) => {
-                let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-                match did_you_mean(zone, zones.iter().map(String::as_str)) {
-                    Some(near) => format!("did you mean \"{near}\"?"),
-                    None => "write a name of the IANA database, like Europe/Paris, or UTC".to_owned(),
+            BadHours::Whole(_) => "for whole days write 00:00-24:00".to_owned(),
+            BadHours::Abbreviation(_) => PLACE.to_owned(),
+            BadHours::UnknownZone(zone) => match near_zones(zone).as_slice() {
+                [] => PLACE.to_owned(),
+                near => {
+                    let quoted: Vec<String> = near.iter().map(|zone| format!("\"{zone}\"")).collect();
+                    format!("did you mean {}?", one_of(&quoted.iter().map(String::as_str).collect::<Vec<_>>()))
                 }
-            }
+            },
         }
     }
 }
@@ -89,6 +95,36 @@ impl fmt::Display for Hours {
 
 const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
+/// What to write for a zone that nothing can be guessed of.
+const PLACE: &str = "write the IANA name of a place that keeps the time that is meant, such as Europe/Paris, or UTC";
+
+/// Names of the IANA database that are abbreviations: some without daylight saving, some with another place's.
+const ABBREVIATIONS: [&str; 12] = [
+    "CET", "CST6CDT", "EET", "EST", "EST5EDT", "HST", "MET", "MST", "MST7MDT", "PST8PDT", "WET", "Factory",
+];
+
+/// The zones that a name which is none seems to mean: of a place without its continent, and of a slip in the name of a place.
+/// None for abbreviations and offsets: the nearest by spelling is hours away.
+fn near_zones(zone: &str) -> Vec<String> {
+    let wanted = zone.replace(' ', "_");
+    let zones: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+    let is_place = |last: &str| last.chars().count() > 3 && !last.contains(|c: char| c.is_ascii_digit() || c == '+');
+    let last = wanted.rsplit('/').next().unwrap_or(&wanted);
+    if !is_place(last) {
+        return Vec::new();
+    }
+    let ends = |name: &&String| name.rsplit_once('/').is_some_and(|(_, place)| place.eq_ignore_ascii_case(last));
+    let places: Vec<String> = zones.iter().filter(ends).cloned().collect();
+    if (1..=3).contains(&places.len()) {
+        return places;
+    }
+    // One slip, two in a long name: Asia/Dili is not Delhi.
+    let most = if last.chars().count() >= 8 { 2 } else { 1 };
+    let near = |name: &&String| name.contains('/') && distance(&name.to_lowercase(), &wanted.to_lowercase()) <= most;
+    let nearest = zones.iter().filter(near).min_by_key(|name| distance(name, &wanted));
+    nearest.filter(|_| wanted.contains('/')).cloned().into_iter().collect()
+}
+
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 impl Hours {
@@ -118,9 +154,15 @@ impl Hours {
         let Some((begin, end)) = times.split_once('-') else {
             return Err(BadHours::Span(times.to_owned()));
         };
+        if begin == end {
+            return Err(BadHours::Whole(times.to_owned()));
+        }
         let (begin, end) = (parse_time(begin)?, if end == "24:00" { Time::midnight() } else { parse_time(end)? });
         let zone = match zone {
             "UTC" | "Z" => TimeZone::UTC,
+            zone if ABBREVIATIONS.iter().any(|short| short.eq_ignore_ascii_case(zone)) => {
+                return Err(BadHours::Abbreviation(zone.to_owned()));
+            }
             zone => TimeZone::get(zone).map_err(|_| BadHours::UnknownZone(zone.to_owned()))?,
         };
         Ok(Hours { days, begin, end, zone })
@@ -220,12 +262,43 @@ mod tests {
     }
 
     #[test]
+    fn no_abbreviation_or_offset_is_taken_for_another() {
+        for zone in [
+            "PST", "BST", "IST", "EDT", "GMT+1", "UTC+1", "CEST", "CET", "est", "EST5EDT", "+02:00", "UTC-8", "Etc/GMT+15", "JST", "Moon",
+        ] {
+            let error = Hours::parse(&format!("08:00-20:00 {zone}")).unwrap_err();
+            assert!(error.is_zone() && error.help().starts_with("write the IANA name of a place"), "{zone}: {}", error.help());
+        }
+        for zone in ["UTC", "utc", "Z", "Etc/UTC", "Europe/Berlin", "europe/berlin", "Japan"] {
+            Hours::parse(&format!("08:00-20:00 {zone}")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_without_its_continent() {
+        for (zone, near) in [
+            ("Berlin", "Europe/Berlin"),
+            ("new_york", "America/New_York"),
+            ("New York", "America/New_York"),
+            ("Germany/Berlin", "Europe/Berlin"),
+            ("Europe/Pairs", "Europe/Paris"),
+        ] {
+            let help = Hours::parse(&format!("08:00-20:00 {zone}")).unwrap_err().help();
+            assert_eq!(help, format!("did you mean \"{near}\"?"), "{zone}");
+        }
+        // India and East Timor.
+        assert!(Hours::parse("08:00-20:00 Asia/Delhi").unwrap_err().help().starts_with("write the IANA name"));
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
         for (text, said) in [
             ("always", "days, times and a time zone"),
             ("Mon-Fri 08:00-20:00", "need their time zone"),
             ("Mon-Fri 8-20 UTC", "\"8\" is no time"),
             ("Mon-Fri 08:00-25:00 UTC", "\"25:00\" is no time"),
+            ("Mon-Fri 09:00-09:00 UTC", "\"09:00-09:00\" ends when it begins"),
+            ("00:00-00:00 UTC", "ends when it begins"),
             ("Mon-Fry 08:00-20:00 UTC", "\"Fry\" is no weekday"),
             ("Mon-Fri 08:00-20:00 Europe/Pariss", "no time zone \"Europe/Pariss\""),
         ] {

@@ -1,6 +1,9 @@
 //! Names as PostgreSQL folds them, patterns on them, and what an unqualified name may mean (POLICY 3).
 
+pub(crate) mod spelling;
+
 use crate::policy::glob::Glob;
+pub(crate) use crate::policy::names::spelling::{BadPattern, Named};
 use crate::sql::Name;
 use crate::sql::relations::is_catalog_relation_name;
 
@@ -114,33 +117,46 @@ pub(crate) fn spelled_out(pattern: &Glob) -> bool {
 
 /// Splits a pattern into its parts as PostgreSQL reads identifiers: unquoted parts fold to lower case, quoted ones are
 /// taken as they stand (wildcards too), all are cut at 63 bytes. At most `most` parts.
-pub(crate) fn parts(text: &str, most: usize) -> Result<Vec<Glob>, String> {
+///
+/// # Errors
+/// It can't be read, or has something in an unquoted part that is no name.
+pub(crate) fn parts(text: &str, most: usize, named: Named) -> Result<Vec<Glob>, BadPattern> {
+    let bad = |message| {
+        let help = match most {
+            2 => "write name or schema.name",
+            _ => "write table.column or schema.table.column",
+        };
+        BadPattern { message, help: help.to_owned() }
+    };
     let mut parts = Vec::new();
     let mut rest = text;
     loop {
         let (part, tail) = match rest.strip_prefix('"') {
             Some(quoted) => {
-                let (name, tail) = unquote(quoted).ok_or_else(|| format!("\"{text}\" has an unclosed quote"))?;
+                let (name, tail) = unquote(quoted).ok_or_else(|| bad(format!("\"{text}\" has an unclosed quote")))?;
                 (Glob::literal(truncate(&name)), tail)
             }
             None => {
                 let end = rest.find('.').unwrap_or(rest.len());
                 let (name, tail) = rest.split_at(end);
+                if let Some(bad) = spelling::misspelt(text, name, named) {
+                    return Err(bad);
+                }
                 (Glob::new(truncate(&name.to_ascii_lowercase())), tail)
             }
         };
         if part == Glob::Literal("".into()) {
-            return Err(format!("\"{text}\" has an empty part"));
+            return Err(bad(format!("\"{text}\" has an empty part")));
         }
         parts.push(part);
         match tail.strip_prefix('.') {
             Some(next) => rest = next,
             None if tail.is_empty() => break,
-            None => return Err(format!("\"{text}\" has something after a quoted part")),
+            None => return Err(bad(format!("\"{text}\" has something after a quoted part"))),
         }
     }
     if parts.len() > most {
-        return Err(format!("\"{text}\" has {} parts, at most {most} are known here", parts.len()));
+        return Err(bad(format!("\"{text}\" has {} parts, at most {most} are known here", parts.len())));
     }
     Ok(parts)
 }
@@ -174,9 +190,12 @@ pub(crate) fn truncate(name: &str) -> &str {
 }
 
 /// Reads `name` or `schema.name`.
-pub(crate) fn pattern(text: &str) -> Result<Pattern, String> {
-    let mut parts = parts(text, 2)?;
-    let name = parts.pop().ok_or_else(|| "an empty pattern".to_owned())?;
+///
+/// # Errors
+/// As [`parts`].
+pub(crate) fn pattern(text: &str, named: Named) -> Result<Pattern, BadPattern> {
+    let mut parts = parts(text, 2, named)?;
+    let name = parts.pop().unwrap_or(Glob::Literal("".into()));
     Ok(Pattern { schema: parts.pop(), name })
 }
 
@@ -218,6 +237,10 @@ fn is_space(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn pattern(text: &str) -> Result<Pattern, BadPattern> {
+        super::pattern(text, Named::Relations)
+    }
 
     fn scope(path: &[&str]) -> Scope {
         Scope { path: Some(path.iter().map(|s| (*s).into()).collect()), temp: false, attributes: Vec::new() }

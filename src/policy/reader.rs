@@ -3,6 +3,7 @@
 use crate::policy::diagnostic::{Code, Diagnostic, Place, Source, did_you_mean, distance, one_of};
 use crate::policy::document::keys;
 use crate::policy::document::shape::{Known, Word};
+use crate::policy::names::spelling::pieces;
 use crate::policy::yaml::{Key, Node, Value};
 
 /// A value with its place.
@@ -82,6 +83,10 @@ impl<'a> Reader<'a> {
             self.help(Code::WrongShape, node.place, message, help);
             return None;
         };
+        if entries.is_empty() && known.needs_a_key() {
+            let message = format!("{} is empty: it says nothing", known.what);
+            self.help(Code::EmptyList, node.place, message, "say what is meant, or take the key out");
+        }
         let mut fields = Fields { entries: Vec::with_capacity(entries.len()), meant: vec![] };
         for (key, value) in entries {
             if known.names().any(|name| name == key.name) {
@@ -165,12 +170,8 @@ impl<'a> Reader<'a> {
             }
             Value::Scalar(text) => {
                 let message = format!("{what} is a list, not a single value");
-                self.help(
-                    Code::WrongShape,
-                    node.place,
-                    message,
-                    format!("put it in brackets: `{what}: [{}]`", quoted(text)),
-                );
+                let entries = entries(what, text).iter().map(|entry| quoted(entry)).collect::<Vec<_>>().join(", ");
+                self.help(Code::WrongShape, node.place, message, format!("put it in brackets: `{what}: [{entries}]`"));
                 Vec::new()
             }
             other @ (Value::Null | Value::Map(_)) => {
@@ -200,11 +201,24 @@ impl<'a> Reader<'a> {
         texts
     }
 
+    /// Tells of a list without entries, and what would come of it.
+    pub fn not_empty(&mut self, node: &Node, what: &str, otherwise: &str) {
+        if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
+            let message = format!("{what} is empty: {otherwise}");
+            self.help(Code::EmptyList, node.place, message, "name what is meant, or take the key out");
+        }
+    }
+
     /// The nodes of a list.
     pub fn nodes<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.value {
             Value::Seq(items) => items,
-            Value::Null => &[],
+            Value::Null => {
+                let message = format!("{what} is a list, not {}", node.value.what());
+                let help = "begin each entry below it with `- `; for an empty list write `[]`, or take the key out";
+                self.help(Code::WrongShape, node.place, message, help);
+                &[]
+            }
             other @ (Value::Scalar(_) | Value::Map(_)) => {
                 self.no_list(node.place, what, other);
                 &[]
@@ -232,6 +246,24 @@ impl<'a> Reader<'a> {
 fn said<T>(words: &[Word<T>]) -> String {
     let said: Vec<String> = words.iter().map(|word| format!("{}: {}", word.word, word.doc)).collect();
     said.join("; ")
+}
+
+/// The entries that somebody meant who wrote them as one text.
+fn entries(what: &str, text: &str) -> Vec<String> {
+    let parted = |text: &str| -> Vec<String> {
+        let parted = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        parted.map(str::to_owned).collect()
+    };
+    let entries = match what {
+        // A quoted part may hold anything.
+        "tables" | "functions" | "columns" | "objects" | "decoys" if !text.contains('"') => pieces(text),
+        "actions" => pieces(text),
+        // Of `search_path=api,public` the comma is part of the value.
+        "settings" if text.contains('=') => Vec::new(),
+        _ if text.contains('"') => Vec::new(),
+        _ => parted(text),
+    };
+    if entries.is_empty() { vec![text.to_owned()] } else { entries }
 }
 
 /// A value as it can stand between brackets.

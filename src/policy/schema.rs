@@ -70,6 +70,9 @@ impl Maker {
             if !required.is_empty() {
                 schema.insert("required".into(), json!(required));
             }
+            if known.needs_a_key() {
+                schema.insert("minProperties".into(), json!(1));
+            }
             if !known.one_of.is_empty() {
                 let one_of: Vec<Value> = known.one_of.iter().map(|key| json!({ "required": [key] })).collect();
                 schema.insert("oneOf".into(), json!(one_of));
@@ -140,14 +143,14 @@ impl Maker {
             Shape::Some(entry) => {
                 json!({ "type": "array", "minItems": 1, "items": self.shape(entry, list) })
             }
-            Shape::Any(entry) => json!({ "type": ["array", "null"], "items": self.shape(entry, list) }),
+            Shape::Any(entry) => json!({ "type": "array", "items": self.shape(entry, list) }),
             Shape::OneOrMore(entry) => {
                 let entry = self.shape(entry, list);
                 json!({ "anyOf": [entry, { "type": "array", "minItems": 1, "items": entry }] })
             }
             Shape::Mapping(known) => self.reference(known, list),
             Shape::Rules(list, known) => {
-                json!({ "type": ["array", "null"], "items": self.reference(known, Some(*list)) })
+                json!({ "type": "array", "items": self.reference(known, Some(*list)) })
             }
         }
     }
@@ -225,5 +228,5 @@ fn pins() -> Value {
         .filter(|setting| setting.context == Context::User)
         .map(|setting| (setting.name, value(setting.unit, setting.values)))
         .collect();
-    json!({ "type": "object", "properties": known, "additionalProperties": text() })
+    json!({ "type": "object", "properties": known, "additionalProperties": text(), "minProperties": 1 })
 }

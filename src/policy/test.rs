@@ -9,7 +9,7 @@ use crate::policy::compile::Policy;
 use crate::policy::diagnostic::{Code, Diagnostic, Place, Source};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
 use crate::policy::glob::Glob;
-use crate::policy::verdict::{Judgement, Refusal, Verdict};
+use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
 use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName};
 use crate::sql::{self, NameUse, second_opinion};
 
@@ -121,7 +121,13 @@ fn compare(step: &Step, refusal: Option<&Refusal>) -> Option<String> {
         (true, Some(refusal)) => Some(format!("it is refused: {}", told(refusal))),
         (false, None) => Some("it is allowed".to_owned()),
         (false, Some(refusal)) => {
-            let by = step.by.as_ref()?;
+            let Some(by) = &step.by else {
+                // What is no SQL is refused whatever the policies say: a slip in the test would prove nothing.
+                let unread = refusal.rule == RuleRef::Parse && matches!(step.what, Tried::Statement { .. });
+                return unread.then(|| {
+                    format!("it can't be parsed ({}): correct it, or write `by: parse` if that is meant", refusal.reason)
+                });
+            };
             let named = match by.value.split_once('/') {
                 Some((policy, rule)) => *refusal.policy == *policy && refusal.rule.label() == rule,
                 None => refusal.rule.label() == by.value,

@@ -117,7 +117,7 @@ pub(crate) fn instead(access: &Access, lack: Lack, moment: &Moment<'_>) -> &'sta
 /// The pattern that means this name and no other: quoted where it would be folded or read as a wildcard.
 pub(crate) fn pattern(name: &Name) -> String {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '$');
-    let part = |part: &str| match !part.is_empty() && part.chars().all(plain) {
+    let part = |part: &str| match !part.is_empty() && !part.starts_with('$') && part.chars().all(plain) {
         true => part.to_owned(),
         false => format!("\"{}\"", part.replace('"', "\"\"")),
     };

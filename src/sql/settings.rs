@@ -33,7 +33,7 @@ pub enum VarType {
 }
 
 /// One setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Setting {
     /// As the server spells it (`DateStyle`).
     pub name: &'static str,
@@ -41,6 +41,9 @@ pub struct Setting {
     pub vartype: VarType,
     /// `ms`, `kB`, `8kB`, `B` … or empty.
     pub unit: &'static str,
+    /// The least and the greatest value that any supported version takes, in `unit`; `None`: no number, or the versions
+    /// count in different units.
+    pub range: Option<(f64, f64)>,
     /// The values of an enum; empty for other types.
     pub values: &'static [&'static str],
 }

@@ -9,7 +9,7 @@ use crate::policy::diagnostic::{Code, Severity, Source};
 use crate::policy::document;
 use crate::policy::glob::Glob;
 use crate::policy::lonely::{Kind, Mention};
-use crate::policy::names::{self, Pattern};
+use crate::policy::names::{self, BadPattern, Named, Pattern};
 use crate::policy::reader::At;
 use crate::policy::rule::{ColumnPattern, Rule, Selectors};
 use crate::policy::statements::{self, StatementList};
@@ -142,27 +142,56 @@ impl Compiler<'_, '_, '_> {
     }
 
     fn selectors(&mut self, rule: &document::Rule) -> Selectors {
-        let globs = |list: &[At<String>]| list.iter().map(|at| Glob::new(&at.value)).collect();
+        let roles = self.globs(&rule.roles, "roles");
+        let cursors = self.globs(&rule.cursors, "cursors");
         Selectors {
             tables: self.patterns(&rule.tables, Some(Kind::Table)),
             functions: self.patterns(&rule.functions, Some(Kind::Function)),
             columns: rule.columns.iter().filter_map(|at| self.column(at)).collect(),
             settings: rule.settings.iter().filter_map(|at| self.setting(at)).collect(),
-            roles: globs(&rule.roles),
-            cursors: globs(&rule.cursors),
+            roles,
+            cursors,
             objects: self.patterns(&rule.objects, None),
         }
     }
 
+    /// Names that are compared as they stand, with wildcards: of users, databases, roles, cursors.
+    pub(super) fn globs(&mut self, list: &[At<String>], what: &str) -> Vec<Glob> {
+        for at in list {
+            let text = &at.value;
+            let quoted = text.len() > 1 && ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
+            let (message, help) = if text.contains(',') {
+                let entries = text.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
+                let help = format!("write an entry for each: [{entries}]; ? stands for a comma in a name");
+                (format!("\"{text}\" in {what} has a comma in it"), help)
+            } else if text.trim() != text {
+                let help = format!("write it without the blank: [{}]; ? stands for one in a name", text.trim());
+                (format!("\"{}\" in {what} has a blank at its edge", text.escape_debug()), help)
+            } else if quoted {
+                let help = format!("names are compared as they stand here, capitals too: [{}]", text.trim_matches(['"', '\'']));
+                (format!("{} in {what} has quotes in it", text.escape_debug()), help)
+            } else {
+                continue;
+            };
+            self.reader.help(Code::BadPattern, at.place, message, help);
+        }
+        list.iter().map(|at| Glob::new(&at.value)).collect()
+    }
+
     fn patterns(&mut self, list: &[At<String>], kind: Option<Kind>) -> Vec<Pattern> {
+        let named = match kind {
+            Some(Kind::Table | Kind::Schema) => Named::Relations,
+            Some(Kind::Function) => Named::Functions,
+            None => Named::Objects,
+        };
         let mut patterns = Vec::with_capacity(list.len());
         for at in list {
-            match names::pattern(&at.value) {
+            match names::pattern(&at.value, named) {
                 Ok(pattern) => {
                     self.mentions.extend(Mention::of(&pattern, kind, at.place));
                     patterns.push(pattern);
                 }
-                Err(message) => self.reader.help(Code::BadPattern, at.place, message, "write name or schema.name"),
+                Err(BadPattern { message, help }) => self.reader.help(Code::BadPattern, at.place, message, help),
             }
         }
         patterns
@@ -200,8 +229,8 @@ impl Compiler<'_, '_, '_> {
 
     fn column(&mut self, at: &At<String>) -> Option<ColumnPattern> {
         let help = "write table.column or schema.table.column";
-        match names::parts(&at.value, 3) {
-            Err(message) => {
+        match names::parts(&at.value, 3, Named::Relations) {
+            Err(BadPattern { message, help }) => {
                 self.reader.help(Code::BadPattern, at.place, message, help);
                 None
             }

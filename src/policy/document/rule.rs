@@ -123,7 +123,10 @@ fn when(reader: &mut Reader<'_>, node: &Node) -> Conditions {
     when.source = fields.take("source").and_then(|node| reader.word(node, "source", &keys::SOURCE)).map(|at| at.value);
     if let Some(node) = fields.take("hours") {
         when.hours = match &node.value {
-            Value::Seq(nodes) => nodes.iter().filter_map(|node| hours(reader, node)).collect(),
+            Value::Seq(nodes) => {
+                reader.not_empty(node, "hours", "the rule would hold at any time");
+                nodes.iter().filter_map(|node| hours(reader, node)).collect()
+            }
             _ => hours(reader, node).into_iter().collect(),
         };
     }

@@ -19,6 +19,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// Whether it says nothing without a key, and looks as if it did: `when: {}`. Where a key is required its absence is told.
+    pub fn needs_a_key(&self) -> bool {
+        self.one_of.is_empty() && !self.keys.iter().any(|key| key.required)
+    }
+
     /// The names of its keys.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().map(|key| key.name)

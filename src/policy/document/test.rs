@@ -20,6 +20,9 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
         let by = fields.take("by").and_then(|node| reader.text(node, "by"));
         steps.push(Step { place, expect_allow: expect.value, what: Tried::Login, by });
     } else if let Some(node) = fields.take("steps") {
+        if matches!(&node.value, Value::Seq(steps) if steps.is_empty()) {
+            reader.help(Code::BadTest, node.place, "a test without steps tests nothing", "write its steps, or take it out");
+        }
         for node in reader.nodes(node, "steps") {
             let place = first_place(node);
             if let Some(mut fields) = reader.mapping(node, &keys::STEP) {
