@@ -3,6 +3,8 @@
 mod rules;
 mod sense;
 mod settings;
+mod together;
+mod values;
 
 use std::io;
 use std::path::Path;
@@ -111,7 +113,7 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
     let mut compiler = Compiler { reader, read, policy: name.clone(), file: file.clone(), mentions: Vec::new() };
     let allow = compiler.rules(document.allow, List::Allow);
     let deny = compiler.rules(document.deny, List::Deny);
-    let decoys = document.decoys.iter().filter_map(|at| compiler.decoy(at)).map(Arc::new).collect();
+    let decoys: Vec<Arc<Decoy>> = document.decoys.iter().filter_map(|at| compiler.decoy(at)).map(Arc::new).collect();
     let pins = compiler.pins(document.pins);
     let search_path = document.search_path.map(|path| compiler.search_path(&path.value));
     if let Some(temp) = &document.temp_tables
@@ -140,6 +142,7 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
         .collect();
     let users = compiler.globs(&document.applies_to.users, "users");
     let databases = compiler.globs(&document.applies_to.databases, "databases");
+    compiler.allowed_decoys(&decoys, &document.decoys, &allow, search_path.as_deref());
     let mentions = compiler.mentions;
     Policy {
         name,

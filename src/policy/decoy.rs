@@ -57,6 +57,22 @@ impl Decoy {
         !of_server && struck(scope, std::slice::from_ref(&self.pattern), name, meaning)
     }
 
+    /// Whether everything that an allow rule's pattern means is the decoy's, the patterns that are every table aside.
+    pub fn takes_all(&self, allowed: &Pattern, path: Option<&[Box<str>]>) -> bool {
+        let takes = |decoy: &Glob, allowed: &Glob| match allowed {
+            Glob::Literal(name) => decoy.matches(name),
+            Glob::Any | Glob::Prefix(_) | Glob::General(_) => decoy == allowed,
+        };
+        let in_path = |schema: &Glob| path.is_none_or(|path| path.iter().any(|of_path| schema.matches(of_path)));
+        Decoy::misplaced(&self.pattern).is_none()
+            && (takes(&self.pattern.name, &allowed.name) || self.pattern.name == Glob::Any)
+            && match (&self.pattern.schema, &allowed.schema) {
+                (None, None) => true,
+                (Some(schema), None) | (None, Some(schema)) => schema.is_literal() && in_path(schema),
+                (Some(decoy), Some(allowed)) => takes(decoy, allowed),
+            }
+    }
+
     /// How refusals and metrics call it.
     pub fn reference(&self) -> RuleRef {
         RuleRef::Decoy { decoy: self.written.clone(), file: self.file.clone(), line: self.line }

@@ -316,7 +316,12 @@ fn pins(reader: &mut Reader<'_>, node: &Node) -> Vec<(At<String>, At<String>)> {
         return Vec::new();
     };
     if entries.is_empty() {
-        reader.help(Code::EmptyList, node.place, "pin is empty: it says nothing", "say what is meant, or take the key out");
+        reader.help(
+            Code::EmptyList,
+            node.place,
+            "pin is empty: it says nothing",
+            "say what is meant, or take the key out",
+        );
     }
     let mut pins = Vec::new();
     for (key, value) in entries {

@@ -99,9 +99,8 @@ const NAMES: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const PLACE: &str = "write the IANA name of a place that keeps the time that is meant, such as Europe/Paris, or UTC";
 
 /// Names of the IANA database that are abbreviations: some without daylight saving, some with another place's.
-const ABBREVIATIONS: [&str; 12] = [
-    "CET", "CST6CDT", "EET", "EST", "EST5EDT", "HST", "MET", "MST", "MST7MDT", "PST8PDT", "WET", "Factory",
-];
+const ABBREVIATIONS: [&str; 12] =
+    ["CET", "CST6CDT", "EET", "EST", "EST5EDT", "HST", "MET", "MST", "MST7MDT", "PST8PDT", "WET", "Factory"];
 
 /// The zones that a name which is none seems to mean: of a place without its continent, and of a slip in the name of a place.
 /// None for abbreviations and offsets: the nearest by spelling is hours away.
@@ -264,10 +263,28 @@ mod tests {
     #[test]
     fn no_abbreviation_or_offset_is_taken_for_another() {
         for zone in [
-            "PST", "BST", "IST", "EDT", "GMT+1", "UTC+1", "CEST", "CET", "est", "EST5EDT", "+02:00", "UTC-8", "Etc/GMT+15", "JST", "Moon",
+            "PST",
+            "BST",
+            "IST",
+            "EDT",
+            "GMT+1",
+            "UTC+1",
+            "CEST",
+            "CET",
+            "est",
+            "EST5EDT",
+            "+02:00",
+            "UTC-8",
+            "Etc/GMT+15",
+            "JST",
+            "Moon",
         ] {
             let error = Hours::parse(&format!("08:00-20:00 {zone}")).unwrap_err();
-            assert!(error.is_zone() && error.help().starts_with("write the IANA name of a place"), "{zone}: {}", error.help());
+            assert!(
+                error.is_zone() && error.help().starts_with("write the IANA name of a place"),
+                "{zone}: {}",
+                error.help()
+            );
         }
         for zone in ["UTC", "utc", "Z", "Etc/UTC", "Europe/Berlin", "europe/berlin", "Japan"] {
             Hours::parse(&format!("08:00-20:00 {zone}")).unwrap();

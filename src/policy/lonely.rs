@@ -72,7 +72,8 @@ pub(crate) fn findings(policies: &[Policy], sources: &[Source]) -> Vec<Diagnosti
     known.extend(tested.iter().map(|(kind, name)| (*kind, &**name)));
     known.sort_unstable();
     known.dedup();
-    let mut findings = Vec::new();
+    let mut findings =
+        twins(policies, sources, |mention| alone(mention) && !tested.contains(&(mention.kind, mention.name.clone())));
     for policy in policies {
         let Some(source) = sources.iter().find(|source| source.file == policy.file) else { continue };
         for mention in policy.mentions.iter().filter(|mention| alone(mention)) {
@@ -92,6 +93,57 @@ pub(crate) fn findings(policies: &[Policy], sources: &[Source]) -> Vec<Diagnosti
         }
     }
     findings
+}
+
+/// Names that stand in one place each, and are one slip apart: one of the two may be the other.
+fn twins(policies: &[Policy], sources: &[Source], alone: impl Fn(&Mention) -> bool) -> Vec<Diagnostic> {
+    // Two words of one slip are equal when each lost one letter at most, so that not each has to be compared with all.
+    let mut shortened: HashMap<(Kind, String), Vec<(&Policy, &Mention)>> = HashMap::new();
+    let mut findings = Vec::new();
+    for policy in policies {
+        let Some(source) = sources.iter().find(|source| source.file == policy.file) else { continue };
+        for mention in policy.mentions.iter().filter(|mention| alone(mention)) {
+            let mut earlier: Option<(&Policy, &Mention)> = None;
+            for short in without_one(&mention.name) {
+                let others = shortened.entry((mention.kind, short)).or_default();
+                earlier =
+                    earlier.or_else(|| others.iter().find(|(_, other)| is_twin(&mention.name, &other.name)).copied());
+                others.push((policy, mention));
+            }
+            if let Some((of, other)) = earlier {
+                let message = format!(
+                    "{} \"{}\" is named nowhere else, and \"{}\" only in {}:{}: one of them may be the other, mistyped",
+                    mention.kind.as_str(),
+                    mention.name,
+                    other.name,
+                    of.file,
+                    other.place.line
+                );
+                let help = "if both are right, name both in tests, too: an `allow:` or `deny:` that uses them";
+                findings.push(source.finding(Code::LonelyName, mention.place, message).help(help));
+            }
+        }
+    }
+    findings
+}
+
+/// A word, and the words that it is with one letter less.
+fn without_one(word: &str) -> HashSet<String> {
+    let less = |at: usize| word.chars().enumerate().filter(|(index, _)| *index != at).map(|(_, c)| c).collect();
+    (0..word.chars().count()).map(less).chain([word.to_owned()]).collect()
+}
+
+/// Shorter names than this, named once each, are too near to each other by chance.
+const SHORTEST_TWIN: usize = 5;
+
+/// Whether two names that nothing else confirms are one, mistyped: one slip, and not merely more at an end.
+fn is_twin(a: &str, b: &str) -> bool {
+    let within = |a: &str, b: &str| a.starts_with(b) || a.ends_with(b);
+    a.chars().count().min(b.chars().count()) >= SHORTEST_TWIN
+        && distance(a, b) == 1
+        && !within(a, b)
+        && !within(b, a)
+        && !is_variant(a, b)
 }
 
 /// Whether one is the other, mistyped.
@@ -178,6 +230,24 @@ mod tests {
             ("orders", "orders"),
         ] {
             assert!(!is_slip(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn twins_are_one_slip_apart() {
+        for (a, b) in [("orders", "oders"), ("orders", "ordres"), ("customers", "custumers"), ("straße", "strase")] {
+            assert!(is_twin(a, b) && is_twin(b, a), "{a} {b}");
+            assert!(!without_one(a).is_disjoint(&without_one(b)), "{a} {b}");
+        }
+        for (a, b) in [
+            ("order", "orders"),
+            ("orders", "borders"),
+            ("stage1", "stage2"),
+            ("stage_a", "stage_b"),
+            ("logs", "lags"),
+            ("users", "groups"),
+        ] {
+            assert!(!is_twin(a, b) && !is_twin(b, a), "{a} {b}");
         }
     }
 }

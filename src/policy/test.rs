@@ -125,7 +125,10 @@ fn compare(step: &Step, refusal: Option<&Refusal>) -> Option<String> {
                 // What is no SQL is refused whatever the policies say: a slip in the test would prove nothing.
                 let unread = refusal.rule == RuleRef::Parse && matches!(step.what, Tried::Statement { .. });
                 return unread.then(|| {
-                    format!("it can't be parsed ({}): correct it, or write `by: parse` if that is meant", refusal.reason)
+                    format!(
+                        "it can't be parsed ({}): correct it, or write `by: parse` if that is meant",
+                        refusal.reason
+                    )
                 });
             };
             let named = match by.value.split_once('/') {

@@ -1,7 +1,10 @@
 //! The words of `actions:`: names, groups, pgAudit's classes, and the sets that they mean.
 
-use crate::policy::diagnostic::{Code, did_you_mean};
+mod everyday;
+
+use crate::policy::diagnostic::{Code, did_you_mean, distance};
 use crate::sql::{self, Action, ActionName, Group};
+use everyday::Instead;
 
 /// A set of actions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -199,7 +202,26 @@ fn add_with_kind(set: &mut Actions, name: &str, kind: &str) -> Result<(), BadWor
 }
 
 fn unknown(word: &str) -> BadWord {
-    match did_you_mean(word, words()) {
+    match everyday::instead(word) {
+        Some(Instead::Actions(actions)) => {
+            let quoted: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+            let meant = match quoted.as_slice() {
+                [head @ .., last] if !head.is_empty() => format!("{} and {last}", head.join(", ")),
+                several => several.join(", "),
+            };
+            return BadWord {
+                code: Code::UnknownAction,
+                message: format!("unknown action \"{word}\", did you mean {meant}?"),
+                help: None,
+            };
+        }
+        Some(Instead::Say(what)) => {
+            let message = format!("unknown action \"{word}\"");
+            return BadWord { code: Code::UnknownAction, message, help: Some(what.to_owned()) };
+        }
+        None => {}
+    }
+    match near(word) {
         Some(near) => BadWord {
             code: Code::UnknownAction,
             message: format!("unknown action \"{word}\", did you mean \"{near}\"?"),
@@ -211,6 +233,23 @@ fn unknown(word: &str) -> BadWord {
             help: Some("docs/policies.md lists the actions and their groups".into()),
         },
     }
+}
+
+/// The action that a mistyped word seems to mean. A group allows much at once, some groups more than a session should ever have:
+/// one is proposed for a single slip in a word of some length only.
+fn near(word: &str) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase();
+    let slips = |known: &str| distance(&lower, known);
+    let single = |known: &str| nameable().any(|name| name.as_str() == known);
+    let most = |known: &str| match (single(known), lower.chars().count().min(known.chars().count())) {
+        (true, 0..=2) => 0,
+        (true, 3..=5) => 1,
+        (true, 6..=9) => 2,
+        (true, _) => 3,
+        (false, 0..=3) => 0,
+        (false, _) => 1,
+    };
+    words().filter(|known| slips(known) <= most(known)).min_by_key(|known| slips(known))
 }
 
 /// Every word that `actions:` knows, pgAudit's left out.
@@ -313,6 +352,33 @@ mod tests {
     fn mistakes_get_a_suggestion() {
         let error = add(&mut Actions::default(), "selct", List::Allow).unwrap_err();
         assert_eq!(error.message, "unknown action \"selct\", did you mean \"select\"?");
+        for (word, near) in [
+            ("Select", Some("select")),
+            ("inesrt", Some("insert")),
+            ("updaet", Some("update")),
+            ("delte", Some("delete")),
+            ("selct_for_updte", Some("select_for_update")),
+            ("maintenence", Some("maintenance")),
+            ("DLL", None),
+            ("cope", None),
+            ("node", None),
+            ("al", None),
+            ("files", None),
+            ("adm", None),
+        ] {
+            assert_eq!(super::near(word), near, "{word}");
+        }
+        for (word, told) in [
+            ("copy", "copy_to (it reads) or copy_from (it writes)"),
+            ("dml", "did you mean \"insert\", \"update\" and \"delete\"?"),
+            ("UPSERT", "did you mean \"insert\" and \"update\"?"),
+            ("read-only", "did you mean \"select\"?"),
+            ("execute", "write call"),
+        ] {
+            let bad = add(&mut Actions::default(), word, List::Allow).unwrap_err();
+            let text = bad.message + &bad.help.unwrap_or_default();
+            assert!(text.contains(told), "{word}: {text}");
+        }
         let error = add(&mut Actions::default(), "create:indx", List::Allow).unwrap_err();
         assert_eq!(error.message, "\"create\" has no kind \"indx\", did you mean \"create:index\"?");
     }

@@ -159,7 +159,8 @@ impl Compiler<'_, '_, '_> {
     pub(super) fn globs(&mut self, list: &[At<String>], what: &str) -> Vec<Glob> {
         for at in list {
             let text = &at.value;
-            let quoted = text.len() > 1 && ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
+            let quoted =
+                text.len() > 1 && ['"', '\''].iter().any(|quote| text.starts_with(*quote) && text.ends_with(*quote));
             let (message, help) = if text.contains(',') {
                 let entries = text.split(',').map(str::trim).collect::<Vec<_>>().join(", ");
                 let help = format!("write an entry for each: [{entries}]; ? stands for a comma in a name");
@@ -168,7 +169,10 @@ impl Compiler<'_, '_, '_> {
                 let help = format!("write it without the blank: [{}]; ? stands for one in a name", text.trim());
                 (format!("\"{}\" in {what} has a blank at its edge", text.escape_debug()), help)
             } else if quoted {
-                let help = format!("names are compared as they stand here, capitals too: [{}]", text.trim_matches(['"', '\'']));
+                let help = format!(
+                    "names are compared as they stand here, capitals too: [{}]",
+                    text.trim_matches(['"', '\''])
+                );
                 (format!("{} in {what} has quotes in it", text.escape_debug()), help)
             } else {
                 continue;
@@ -225,6 +229,36 @@ impl Compiler<'_, '_, '_> {
             file: self.file.clone(),
             line: at.place.line,
         })
+    }
+
+    /// Warns of decoys that a rule of the same policy allows by name: who uses the table as the rule says is shut out.
+    pub(super) fn allowed_decoys(
+        &mut self,
+        decoys: &[Arc<Decoy>],
+        written: &[At<String>],
+        allow: &[Arc<Rule>],
+        path: Option<&[Box<str>]>,
+    ) {
+        for decoy in decoys {
+            let named = |rule: &&Arc<Rule>| {
+                let Selectors { tables, objects, .. } = &rule.selectors;
+                tables.iter().chain(objects).any(|pattern| decoy.takes_all(pattern, path))
+            };
+            let (Some(rule), Some(at)) =
+                (allow.iter().find(named), written.iter().find(|at| *at.value == *decoy.written))
+            else {
+                continue;
+            };
+            self.reader.help(
+                Code::AllowedDecoy,
+                at.place,
+                format!(
+                    "rule \"{}\" (line {}) allows what the decoy \"{}\" takes: who uses it is refused, and shut out",
+                    rule.name, rule.line, decoy.written
+                ),
+                "take it out of one of the two: a decoy is a table that nobody has a reason to touch",
+            );
+        }
     }
 
     fn column(&mut self, at: &At<String>) -> Option<ColumnPattern> {

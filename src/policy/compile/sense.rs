@@ -1,6 +1,7 @@
 //! Whether a rule makes sense: what can't stand in an allow or deny rule, and what is probably not meant.
 
 use super::Compiler;
+use super::together::nothing_in_common;
 use crate::policy::diagnostic::Code;
 use crate::policy::document;
 use crate::policy::rule::Selectors;
@@ -59,14 +60,17 @@ impl Compiler<'_, '_, '_> {
                 "add `tables`, `functions`, `settings`, `roles` or `objects`",
             );
         }
-        if whole {
-            self.check_roles(rule, selectors);
+        if whole && !self.check_roles(rule, selectors) {
+            self.check_common(rule, actions);
         }
     }
 
     /// What is wrong with a deny rule; `whole` as above.
     pub(super) fn check_deny(&mut self, rule: &document::Rule, actions: &Actions, selectors: &Selectors, whole: bool) {
         let when = &rule.when.when;
+        if whole {
+            self.check_common(rule, actions);
+        }
         if let Some(place) = rule.when.application_name {
             self.reader.help(
                 Code::UselessName,
@@ -106,7 +110,17 @@ impl Compiler<'_, '_, '_> {
         }
     }
 
-    fn check_roles(&mut self, rule: &document::Rule, selectors: &Selectors) {
+    /// Whether the actions are ever about what the rule names.
+    fn check_common(&mut self, rule: &document::Rule, actions: &Actions) {
+        if rule.actions.is_some()
+            && let Some((message, help)) = nothing_in_common(rule, actions)
+        {
+            self.reader.help(Code::NothingInCommon, rule.place, message, help);
+        }
+    }
+
+    /// Whether `set_role` lacks its roles; that is told.
+    fn check_roles(&mut self, rule: &document::Rule, selectors: &Selectors) -> bool {
         let listed = rule.actions.iter().flatten().find(|word| word.value == ActionName::SetRole.as_str());
         if let Some(word) = listed
             && selectors.roles.is_empty()
@@ -117,7 +131,9 @@ impl Compiler<'_, '_, '_> {
                 format!("rule \"{}\" allows set_role without saying to which roles", rule.name.value),
                 "add `roles: [...]`",
             );
+            return true;
         }
+        false
     }
 }
 

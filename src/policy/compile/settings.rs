@@ -1,13 +1,14 @@
 //! Settings in rules, pins, and the search_path.
 
 use super::Compiler;
+use super::values::{BadValue, bad_value};
 use crate::policy::diagnostic::{Code, did_you_mean};
 use crate::policy::glob::Glob;
 use crate::policy::lonely::{Kind, Mention};
 use crate::policy::names;
 use crate::policy::reader::At;
 use crate::policy::settings::{Pin, SettingPattern};
-use crate::sql::settings::{Context, VarType, all, canonical, parse_bool, setting};
+use crate::sql::settings::{Context, all, canonical, parse_bool, setting};
 
 impl Compiler<'_, '_, '_> {
     pub(super) fn setting(&mut self, at: &At<String>) -> Option<SettingPattern> {
@@ -80,8 +81,7 @@ impl Compiler<'_, '_, '_> {
                 self.reader.help(code, name.place, message, help);
                 continue;
             }
-            if let Some(message) = bad_value(&canonical, &value.value) {
-                let help = "the server would refuse every session at its start: write a value that it takes";
+            if let Some(BadValue { message, help }) = bad_value(&canonical, &value.value) {
                 self.reader.help(Code::BadPin, value.place, message, help);
                 continue;
             }
@@ -220,25 +220,6 @@ fn not_pinnable(name: &str) -> Option<NotPinnable> {
     };
     let help = "take it out: pins are settings that any session may set (context `user` in pg_settings)".to_owned();
     no(Code::NotPinnable, format!("{name} can't be pinned: {why}"), help)
-}
-
-/// Why a value is none that the setting takes.
-fn bad_value(name: &str, value: &str) -> Option<String> {
-    let known = setting(name)?;
-    match known.vartype {
-        VarType::Bool if parse_bool(value).is_none() => Some(format!("{name} is on or off, not \"{value}\"")),
-        VarType::Enum if !known.values.iter().any(|v| v.eq_ignore_ascii_case(value)) => {
-            Some(format!("{name} is one of {}, not \"{value}\"", known.values.join(", ")))
-        }
-        VarType::Integer | VarType::Real if value.trim().is_empty() || !value.trim().starts_with(is_number_start) => {
-            Some(format!("{name} is a number, not \"{value}\""))
-        }
-        VarType::Bool | VarType::Enum | VarType::Integer | VarType::Real | VarType::String => None,
-    }
-}
-
-fn is_number_start(c: char) -> bool {
-    c.is_ascii_digit() || matches!(c, '-' | '+' | '.')
 }
 
 /// The setting that a misspelt one seems to mean: rather one that policies often name.

@@ -96,6 +96,9 @@ codes! {
     60 UnknownPolicy "unknown-policy" Error "tests of a policy that there is not",
     61 TestFailed "test-failed" Error "a test failed",
     62 TestsNotRun "tests-not-run" Error "the tests could not be run",
+    // Added later.
+    63 NothingInCommon "nothing-in-common" Error "actions and objects that don't go together",
+    64 AllowedDecoy "allowed-decoy" Warning "a decoy that a rule allows",
 }
 
 impl Code {

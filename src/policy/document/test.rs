@@ -21,7 +21,12 @@ fn test(reader: &mut Reader<'_>, node: &Node) -> Option<Test> {
         steps.push(Step { place, expect_allow: expect.value, what: Tried::Login, by });
     } else if let Some(node) = fields.take("steps") {
         if matches!(&node.value, Value::Seq(steps) if steps.is_empty()) {
-            reader.help(Code::BadTest, node.place, "a test without steps tests nothing", "write its steps, or take it out");
+            reader.help(
+                Code::BadTest,
+                node.place,
+                "a test without steps tests nothing",
+                "write its steps, or take it out",
+            );
         }
         for node in reader.nodes(node, "steps") {
             let place = first_place(node);

@@ -73,13 +73,18 @@ fn help(text: &str, odd: char, named: Named) -> String {
     let readable = !parted.is_empty() && parted.iter().all(|piece| is_plain(piece, named));
     let written = parted.join(", ");
     match odd {
-        '(' | ')' if readable => format!("functions are named without arguments, and all of that name are meant: [{written}]"),
+        '(' | ')' if readable => {
+            format!("functions are named without arguments, and all of that name are meant: [{written}]")
+        }
         '[' | ']' | '{' | '}' => "the wildcards are * and ?: write one entry for each name that is meant".to_owned(),
         '%' => "no wildcard of LIKE: write * for any characters and ? for one".to_owned(),
         '$' => "nothing is put in for a variable here: write the name itself".to_owned(),
-        '!' | '-' => "nothing is taken out of a list: name what is meant, and put what is not in a rule of `deny`".to_owned(),
+        '!' | '-' => {
+            "nothing is taken out of a list: name what is meant, and put what is not in a rule of `deny`".to_owned()
+        }
         _ if readable && parted.len() > 1 => {
-            let one = if is_blank(odd) { format!("; one name with a blank: {}", in_quotes(text)) } else { String::new() };
+            let one =
+                if is_blank(odd) { format!("; one name with a blank: {}", in_quotes(text)) } else { String::new() };
             format!("write an entry for each: [{written}]{one}")
         }
         c if readable && is_blank(c) => format!("write it without the blank: [{written}]"),
@@ -102,7 +107,8 @@ fn in_quotes(text: &str) -> String {
 
 /// Whether a text is one or several names without quotes, and nothing else.
 fn is_plain(text: &str, named: Named) -> bool {
-    text.split('.').all(|part| !part.is_empty() && !part.starts_with(['$', '-']) && !part.chars().any(|c| is_odd(c, named)))
+    text.split('.')
+        .all(|part| !part.is_empty() && !part.starts_with(['$', '-']) && !part.chars().any(|c| is_odd(c, named)))
 }
 
 /// The names that somebody may have meant who wrote several in one text: parted by commas, else by blanks, without what is in

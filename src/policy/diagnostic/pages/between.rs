@@ -61,9 +61,9 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::LonelyName,
         "A table, function or schema is named in this one place, and it is one slip of the hand away from a name that stands elsewhere in \
-         the policies or in their tests. Nothing tells a misspelt table from one that does not exist yet: an allow rule for it allows \
+         the policies or in their tests, or from another that stands in one place, too. Nothing tells a misspelt table from one that does not exist yet: an allow rule for it allows \
          nothing, a deny rule or decoy guards nothing.",
-        "Correct it. If it is right, name it in a test, too.",
+        "Correct it. If it is right, name it in a test, too: a name that a test confirms is not asked about.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [order_itmes]}\ntests:\n  \
          - deny: DELETE FROM order_items",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [order_items]}\ntests:\n  \
@@ -72,7 +72,7 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::BadTest,
         "A test says one thing: `allow: SQL`, `deny: SQL`, `login: allow` or `refuse`, or `steps`. This one says none of them, or more \
-         than one, or `by` beside `allow` (it names what refuses).",
+         than one, `steps` without a step, or `by` beside `allow` (it names what refuses).",
         "Make one test of each: begin each with `- `.",
         "policy: shop\napplies_to: {users: [shop_app]}\ntests:\n  - allow: BEGIN\n    deny: DROP TABLE orders",
         "policy: shop\napplies_to: {users: [shop_app]}\ntests:\n  - allow: BEGIN\n  - deny: DROP TABLE orders",
@@ -106,7 +106,8 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::TestFailed,
         "The policies do something else than their tests say: what should pass is refused, what should be refused passes, or another rule \
-         refuses it. A set whose own tests fail is not loaded.",
+         refuses it. So is a `deny:` whose text can't be parsed, unless it says `by: parse`: it would be refused by any policy. A set whose \
+         own tests fail is not loaded.",
         "The help tells what happened and by which rule. Correct the policy or the test; `portcullis explain` shows what the statement \
          does and what would allow it.",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [orders]}\ntests:\n  \

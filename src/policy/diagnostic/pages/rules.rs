@@ -67,6 +67,15 @@ pub(super) const PAGES: Pages = &[
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: unbounded, actions: [delete], when: {where: missing}}",
     ),
     policy(
+        Code::NothingInCommon,
+        "What the rule does and what it names have nothing to do with each other: `select` is never about a function, `call` never \
+         about a table. It would never match, so that an allow rule would allow nothing and a deny rule refuse nothing.",
+        "Name the objects by the selector that goes with the actions, or the actions that go with the objects: `functions` go with \
+         `call`, `settings` with `set`, `roles` with `set_role`. To create, alter, drop or grant a function, name it by `objects`.",
+        "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: prices, actions: [select], functions: [price_of]}",
+        "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: prices, actions: [call], functions: [price_of]}",
+    ),
+    policy(
         Code::RolesMissing,
         "The rule is about `set_role` and does not say which roles. To become any role is more than anybody should be allowed.",
         "Add `roles: [...]`; with a deny rule `roles: [\"*\"]` are all.",

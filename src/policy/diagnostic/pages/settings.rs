@@ -47,8 +47,10 @@ pub(super) const PAGES: Pages = &[
     ),
     policy(
         Code::BadPin,
-        "The pinned setting does not take this value. The server would refuse every session at its start.",
-        "Write a value that the setting takes: on or off, one of its words, or a number with its unit.",
+        "The pinned setting does not take this value: no version of PostgreSQL from 14 to 18 does. The server would refuse every session \
+         at its start.",
+        "Write a value that the setting takes: on or off, one of its words, or a number in its range, alone or with a unit of \
+         PostgreSQL's: `B`, `kB`, `MB`, `GB`, `TB`; `us`, `ms`, `s`, `min`, `h`, `d`. `SELECT * FROM pg_settings` shows range and unit.",
         "policy: shop\napplies_to: {users: [shop_app]}\npin: {default_transaction_read_only: sometimes}",
         "policy: shop\napplies_to: {users: [shop_app]}\npin: {default_transaction_read_only: on}",
     ),
@@ -96,5 +98,13 @@ pub(super) const PAGES: Pages = &[
         "Name tables, or a schema that holds nothing but decoys.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndecoys: [\"*\"]",
         "policy: shop\napplies_to: {users: [shop_app]}\ndecoys: [\"traps.*\"]",
+    ),
+    policy(
+        Code::AllowedDecoy,
+        "An allow rule names a table that is a decoy as well. A decoy comes before every rule: who uses the table as the rule says is \
+         refused, and its user is shut out at that address.",
+        "Take the table out of the rule or out of `decoys`. Rules with a wildcard may cover decoys: that is what they are for.",
+        "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [orders]}\ndecoys: [orders]",
+        "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [select], tables: [orders]}\ndecoys: [admin_backup]",
     ),
 ];

@@ -22,8 +22,9 @@ pub(super) const PAGES: Pages = &[
     ),
     policy(
         Code::EmptyList,
-        "A list is there and holds nothing. `users: []` would match nobody and `tables: []` no table, and others may read it as \
-         everybody and every table.",
+        "A list or a mapping is there and holds nothing. `users: []` would match nobody and `tables: []` no table, and others may read \
+         it as everybody and every table; `hours: []` and `when: {}` would be no condition, and `limits: {}` no limit. (`allow: []` and \
+         `deny: []` may stand: no rules.)",
         "Name what is meant, or take the key out. Everything is `[\"*\"]`.",
         "policy: shop\napplies_to: {users: [shop_app], databases: []}",
         "policy: shop\napplies_to: {users: [shop_app], databases: [shop]}",
@@ -42,15 +43,17 @@ pub(super) const PAGES: Pages = &[
         "`hours` are days (all without them), a span of time, and a time zone: `Mon-Fri 08:00-20:00 Europe/Paris`. Without the zone \
          nobody could say when they are.",
         "Write days as `Mon-Fri` or `Sat,Sun`, times in two digits each, `24:00` for the end of the day, and the zone at the end. A \
-         span that ends before it begins goes on into the next day.",
+         span that ends before it begins goes on into the next day; for whole days write `00:00-24:00`.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: freeze, actions: [ddl], when: {hours: \"Mon-Fri 08:00-20:00\"}}",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: freeze, actions: [ddl], when: {hours: \"Mon-Fri 08:00-20:00 UTC\"}}",
     ),
     policy(
         Code::UnknownTimeZone,
-        "The time zone of `hours` is not in the IANA database. Abbreviations such as CEST or PST are not taken: they mean different \
-         times to different people, and no daylight saving.",
-        "Write a name like `Europe/Paris`, `America/New_York` or `UTC`.",
+        "The time zone of `hours` is not in the IANA database, or is an abbreviation. Abbreviations such as CEST, PST, EST or CET are \
+         not taken, those neither that are in the database: they mean different times to different people, and often no daylight \
+         saving. Nor are offsets such as `+02:00`, which know none either.",
+        "Write the name of a place that keeps the time that is meant, like `Europe/Paris` or `America/New_York`, or `UTC` (`Z` is the \
+         same). Capitals don't count.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: freeze, actions: [ddl], when: {hours: \"08:00-20:00 Europe/Pariss\"}}",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: freeze, actions: [ddl], when: {hours: \"08:00-20:00 Europe/Paris\"}}",
     ),
@@ -81,9 +84,12 @@ pub(super) const PAGES: Pages = &[
     policy(
         Code::BadPattern,
         "The name of a table, function, column or other object can't be read: it has too many parts or an empty one, an open quote, or \
-         is a column without its table.",
-        "Write `name` or `schema.name`, for columns `table.column` or `schema.table.column`. A name with a dot or capitals in it is \
-         written in double quotes, inside single ones: `'\"Orders\"'`.",
+         is a column without its table. Or it has something in it that can't be in a name without quotes: a blank, a comma, \
+         parentheses, brackets, a quote. It would match nothing, so that a deny rule with it would refuse nothing. Users, databases, \
+         roles and cursors are compared as they stand: there it is a comma, a blank at an edge, or quotes around the name.",
+        "Write `name` or `schema.name`, for columns `table.column` or `schema.table.column`, and each name as an entry of its own: \
+         `[products, categories]`. Functions are named without their arguments. The wildcards are `*` and `?`. A name with a dot, \
+         capitals, blanks or the like in it is written in double quotes, inside single ones: `'\"Orders\"'`. A hyphen needs none.",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: no-hashes, columns: [password_hash]}",
         "policy: shop\napplies_to: {users: [shop_app]}\ndeny:\n  - {rule: no-hashes, columns: [users.password_hash]}",
     ),
