@@ -163,3 +163,45 @@ fn every_one_is_known(cases: &[Case], server: &[Result<(), String>]) {
     assert!(refused * 50 < all, "{refused} of {all} are no statements: the scripts are split wrongly");
     assert!(wrong.is_empty(), "{} statements:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// PC0063 says that a rule's actions are never about what it names: nothing in the suite is about it all the same.
+#[test]
+fn what_actions_are_about_is_never_called_impossible() {
+    let mut pairs = std::collections::BTreeSet::new();
+    for source in sources() {
+        let texts: Vec<String> = cases(&source).into_iter().map(|case| case.sent.text).collect();
+        pairs.extend(with_stack(move || {
+            let mut pairs = Vec::new();
+            for text in &texts {
+                let Ok(analysis) = analyse(text, Reading::default()) else { continue };
+                for access in analysis.facts.statements.iter().flat_map(|statement| &statement.accesses) {
+                    // The selectors that `Rule::covers` asks of such an object.
+                    let selectors: &[&str] = match &access.object {
+                        Object::Relation(_) => &["tables", "objects"],
+                        Object::Function { .. } => &["functions", "objects"],
+                        Object::Other { .. } => &["objects"],
+                        Object::Setting { .. } => &["settings"],
+                        Object::Role(Some(_)) | Object::AnyRole => &["roles"],
+                        Object::Cursor(_) => &["cursors"],
+                        Object::Role(None) | Object::None | Object::Unknown(_) => &[],
+                    };
+                    pairs.extend(selectors.iter().map(|selector| (access.action.name.as_str(), *selector)));
+                }
+            }
+            pairs
+        }));
+    }
+    if sources().is_empty() {
+        return;
+    }
+    assert!(pairs.len() > 50 && pairs.contains(&("call", "functions")), "{pairs:?}");
+    let rules = pairs.iter().enumerate().map(|(number, (action, selector))| {
+        format!("  - {{rule: r{number}, actions: [{action}], {selector}: [\"*\"]}} # {action} {selector}\n")
+    });
+    let policy = format!("policy: p\napplies_to: {{users: [a]}}\ndeny:\n{}", rules.collect::<String>());
+    let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+    std::fs::write(file.path(), policy).unwrap();
+    let findings = portcullis::policy::check(&[file.path().to_owned()]).findings;
+    let errors: Vec<_> = findings.iter().filter(|finding| finding.code.number() == 63).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}

@@ -247,6 +247,7 @@ fn near(word: &str) -> Option<&'static str> {
         (true, 6..=9) => 2,
         (true, _) => 3,
         (false, 0..=3) => 0,
+        (false, 4) if Group::ALL.iter().any(|group| group.as_str() == known && group.is_privileged()) => 0,
         (false, _) => 1,
     };
     words().filter(|known| slips(known) <= most(known)).min_by_key(|known| slips(known))

@@ -9,6 +9,7 @@ use crate::policy::diagnostic::{Code, Severity, Source};
 use crate::policy::document;
 use crate::policy::glob::Glob;
 use crate::policy::lonely::{Kind, Mention};
+use crate::policy::names::spelling::visible;
 use crate::policy::names::{self, BadPattern, Named, Pattern};
 use crate::policy::reader::At;
 use crate::policy::rule::{ColumnPattern, Rule, Selectors};
@@ -167,13 +168,13 @@ impl Compiler<'_, '_, '_> {
                 (format!("\"{text}\" in {what} has a comma in it"), help)
             } else if text.trim() != text {
                 let help = format!("write it without the blank: [{}]; ? stands for one in a name", text.trim());
-                (format!("\"{}\" in {what} has a blank at its edge", text.escape_debug()), help)
+                (format!("\"{}\" in {what} has a blank at its edge", visible(text)), help)
             } else if quoted {
                 let help = format!(
                     "names are compared as they stand here, capitals too: [{}]",
                     text.trim_matches(['"', '\''])
                 );
-                (format!("{} in {what} has quotes in it", text.escape_debug()), help)
+                (format!("`{text}` in {what} has quotes around it"), help)
             } else {
                 continue;
             };

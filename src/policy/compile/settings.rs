@@ -5,7 +5,7 @@ use super::values::{BadValue, bad_value};
 use crate::policy::diagnostic::{Code, did_you_mean};
 use crate::policy::glob::Glob;
 use crate::policy::lonely::{Kind, Mention};
-use crate::policy::names;
+use crate::policy::names::{self, spelling::visible};
 use crate::policy::reader::At;
 use crate::policy::settings::{Pin, SettingPattern};
 use crate::sql::settings::{Context, all, canonical, parse_bool, setting};
@@ -13,6 +13,15 @@ use crate::sql::settings::{Context, all, canonical, parse_bool, setting};
 impl Compiler<'_, '_, '_> {
     pub(super) fn setting(&mut self, at: &At<String>) -> Option<SettingPattern> {
         let pattern = SettingPattern::new(&at.value);
+        let name = at.value.split('=').next().unwrap_or_default().trim();
+        let plain =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$' | '-' | '*' | '?') || !c.is_ascii();
+        if name.is_empty() || !name.chars().all(plain) || name.contains(char::is_whitespace) {
+            let message = format!("\"{}\" is no setting", visible(&at.value));
+            let help = "write name, glob* or name=value, each as an entry of its own: [\"app.*\", \"work_mem=64MB\"]";
+            self.reader.help(Code::BadPattern, at.place, message, help);
+            return None;
+        }
         if let Glob::Literal(name) = &pattern.name {
             match &**name {
                 "role" | "session_authorization" => {

@@ -109,7 +109,11 @@ fn bad_number(name: &str, known: &Setting, value: &str) -> Option<BadValue> {
     if amount >= least && amount <= most {
         return None;
     }
-    let of = if known.unit.is_empty() { String::new() } else { format!(" {}", known.unit) };
+    let of = match known.unit {
+        "" => String::new(),
+        blocks if blocks.starts_with(|c: char| c.is_ascii_digit()) => format!(" times {blocks}"),
+        unit => format!(" {unit}"),
+    };
     let (least, most) = (shown(least), shown(most));
     bad(format!("{name} is from {least}{of} to {most}{of}, not \"{value}\""), ANY)
 }

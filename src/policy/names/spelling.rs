@@ -38,7 +38,7 @@ pub(super) fn misspelt(text: &str, part: &str, named: Named) -> Option<BadPatter
         c if is_quote(c) => "a quote".to_owned(),
         c => format!("a `{c}`"),
     };
-    let message = format!("\"{}\" has {what} in it: without quotes it is no name", text.escape_debug());
+    let message = format!("\"{}\" has {what} in it: without quotes it is no name", visible(text));
     Some(BadPattern { message, help: help(text, odd, named) })
 }
 
@@ -55,6 +55,15 @@ fn is_odd(c: char, named: Named) -> bool {
         // What names of files and channels are made of.
         Named::Objects => !matches!(c, '/' | ':' | '@' | '#' | '+' | '=' | '~'),
     }
+}
+
+/// A text whose unusual blanks can be seen.
+pub(crate) fn visible(text: &str) -> String {
+    let one = |c: char| match c != ' ' && (is_blank(c) || c.is_control()) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(one).collect()
 }
 
 /// Blanks, those without width too, that a text from elsewhere brings along.
@@ -102,7 +111,7 @@ fn help(text: &str, odd: char, named: Named) -> String {
 /// The text as one quoted identifier, as YAML takes it.
 fn in_quotes(text: &str) -> String {
     let shown: String = text.trim().chars().filter(|c| *c != '"').collect();
-    format!("'\"{}\"'", shown.replace('\'', "''").escape_debug().to_string().replace("\\'", "'"))
+    format!("'\"{}\"'", visible(&shown).replace('\'', "''"))
 }
 
 /// Whether a text is one or several names without quotes, and nothing else.
@@ -167,7 +176,7 @@ mod tests {
             ("$user.orders", Relations, "nothing is put in for a variable"),
             ("orders;", Relations, "in double quotes inside single ones"),
             ("public:orders", Relations, "in double quotes inside single ones"),
-            ("gzip -c", Objects, "one name with a blank: '\"gzip -c\"'"),
+            ("gzip -c", Objects, "in double quotes inside single ones: '\"gzip -c\"'"),
         ] {
             let bad = pattern(text, named).unwrap_err();
             assert!(bad.help.contains(help), "{text}: {bad:?}");
