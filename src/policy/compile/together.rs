@@ -103,7 +103,8 @@ pub(super) fn may_name(action: ActionName) -> &'static [Selector] {
         | ActionName::CreateExtension
         | ActionName::Load => &[Functions, Objects],
         ActionName::AlterSystem => &[Settings, Functions, Objects],
-        ActionName::Set | ActionName::Show | ActionName::Reset => &[Settings],
+        ActionName::Set | ActionName::Show => &[Settings],
+        ActionName::Reset => &[Settings, Objects],
         ActionName::SetRole => &[Roles],
         ActionName::Cursor => &[Cursors],
         ActionName::Begin

@@ -182,7 +182,8 @@ fn number(text: &str, whole: bool) -> Read<'_> {
 fn bad_date_style(value: &str) -> Option<BadValue> {
     const HELP: &str = "write one of ISO, SQL, Postgres, German, and one of MDY, DMY, YMD: \"ISO, DMY\"";
     let (mut styles, mut orders) = (Vec::new(), Vec::new());
-    for word in value.split(',') {
+    let words = value.split(',').filter(|_| !value.trim_matches(is_space).is_empty());
+    for word in words {
         let word = word.trim_matches(|c| is_space(c) || c == '"').to_ascii_lowercase();
         match word.as_str() {
             "iso" | "sql" | "german" => styles.push(word),
