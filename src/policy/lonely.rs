@@ -95,16 +95,19 @@ pub(crate) fn findings(policies: &[Policy], sources: &[Source]) -> Vec<Diagnosti
     findings
 }
 
+/// A name, and the policy that tells of it.
+type Told<'p> = (&'p Policy, &'p Mention);
+
 /// Names that stand in one place each, and are one slip apart: one of the two may be the other.
 fn twins(policies: &[Policy], sources: &[Source], alone: impl Fn(&Mention) -> bool) -> Vec<Diagnostic> {
     // Two words of one slip are equal when each lost one letter at most, so that not each has to be compared with all. Names with
     // other digits differ on purpose.
-    let mut shortened: HashMap<(Kind, String, String), Vec<(&Policy, &Mention)>> = HashMap::new();
+    let mut shortened: HashMap<(Kind, String, String), Vec<Told<'_>>> = HashMap::new();
     let mut findings = Vec::new();
     for policy in policies {
         let Some(source) = sources.iter().find(|source| source.file == policy.file) else { continue };
         for mention in policy.mentions.iter().filter(|mention| alone(mention)) {
-            let mut earlier: Option<(&Policy, &Mention)> = None;
+            let mut earlier: Option<Told<'_>> = None;
             let digits: String = mention.name.chars().filter(char::is_ascii_digit).collect();
             for short in without_one(&mention.name) {
                 let others = shortened.entry((mention.kind, short, digits.clone())).or_default();
