@@ -178,7 +178,10 @@ impl PolicySet {
     /// # Errors
     /// The rules can't be read, or no policy admits the session.
     pub fn admit_with_rules(&self, identity: &Identity, rules: &[String]) -> Result<SessionPolicy, String> {
-        let mut text = "policy: tried\napplies_to: {users: [\"*\"]}\nallow:\n".to_owned();
+        let mut text = "policy: tried\napplies_to: {users: [\"*\"]}\n".to_owned();
+        if !rules.is_empty() {
+            text.push_str("allow:\n");
+        }
         for rule in rules {
             text.push_str("  - ");
             text.push_str(rule);
