@@ -352,6 +352,13 @@ impl SessionPolicy {
         self.session.class.enforcing.as_ref().is_some_and(|bench| bench.deny.iter().any(|rule| rule.denies_columns()))
     }
 
+    /// Whether a rule asks by which protocol a statement comes (`source:`).
+    pub fn asks_source(&self) -> bool {
+        let class = &self.session.class;
+        let mut benches = class.enforcing.iter().chain(&class.observing);
+        benches.any(|bench| bench.allow.iter().chain(bench.deny.iter()).any(|rule| rule.when.source.is_some()))
+    }
+
     /// The longest text that is read, in bytes: `statement_bytes` of the policies that hold (the observing ones, where no
     /// other does).
     pub fn statement_bytes(&self) -> usize {

@@ -139,9 +139,9 @@ fn every_statement_is_told_with_its_end() {
         ("Query", "allow", "", None, "", false),
         ("Query", "allow", "", None, "", false),
         ("Parse", "allow", "data", None, "", false),
+        ("Execute", "allow", "data", Some(1), "", false),
+        ("Execute", "allow", "data", Some(1), "", false),
         ("Parse", "allow", "", None, "", false),
-        ("Execute", "allow", "data", Some(1), "", false),
-        ("Execute", "allow", "data", Some(1), "", false),
         ("Execute", "allow", "", None, "22012", false),
         ("Execute", "allow", "", None, "", true),
         ("Execute", "allow", "data", Some(1), "", false),
@@ -154,7 +154,7 @@ fn every_statement_is_told_with_its_end() {
     );
     assert_eq!(deny.text.facts.as_ref().unwrap().statements.len(), 1);
     assert!(runs[1].latency_ms.unwrap() > 0.0 && runs[0].latency_ms.is_none());
-    assert_eq!(runs[13].text, runs[17].text, "what runs says what was prepared");
+    assert_eq!(runs[12].text, runs[17].text, "what runs says what was prepared");
     assert!(runs.iter().all(|run| run.who.user == "app_rw" && run.who.database == "shop" && run.policy == "shop"));
     let text = std::fs::read_to_string(&audited.path).unwrap();
     assert!(!text.contains("hunter2"), "{text}");
@@ -226,4 +226,51 @@ fn what_cannot_be_written_stops_nobody_and_is_counted() {
         std::thread::sleep(Duration::from_millis(100));
     }
     assert_eq!(client.value("SELECT 8"), "8");
+}
+
+#[test]
+fn what_runs_is_what_the_server_has_and_not_what_it_refused() {
+    let cluster = Cluster::default();
+    let audited = Audited::start(&cluster, SHOP);
+    let mut client = audited.session();
+    let run = [bind("", "s", &[]), execute(""), sync()].concat();
+    client.ask(&[parse("s", "SELECT count(*) FROM orders"), sync()].concat());
+    let again = [parse("s", "COMMIT"), sync()].concat();
+    assert_eq!(error(&client.ask(&again)).field('C'), "42P05");
+    client.ask(&run);
+    // The same in one go: when it is sent nobody knows.
+    client.send(&[again.clone(), run.clone()].concat());
+    client.until_ready();
+    client.until_ready();
+    // In the same batch it wouldn't run at all.
+    client.ask(&[parse("s", "COMMIT"), run].concat());
+    drop(client);
+    let runs = audited.runs();
+    let seen: Vec<_> = runs
+        .iter()
+        .map(|run| {
+            let text = if run.text.statement.is_empty() { "" } else { run.text.statement.split(' ').next().unwrap() };
+            (
+                run.message.as_str(),
+                text,
+                run.rows,
+                run.sqlstate.as_deref().unwrap_or(""),
+                run.skipped,
+                run.ambiguous.len(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("Parse", "SELECT", None, "", false, 0),
+        ("Parse", "COMMIT", None, "42P05", false, 0),
+        ("Execute", "SELECT", Some(1), "", false, 0),
+        ("Parse", "COMMIT", None, "42P05", false, 0),
+        ("Execute", "", Some(1), "", false, 2),
+        ("Parse", "COMMIT", None, "42P05", false, 0),
+        ("Execute", "COMMIT", None, "", true, 0),
+    ];
+    assert_eq!(seen, expected);
+    let hashes: Vec<_> = [0, 1].iter().map(|line| runs[*line].text.hash.clone().unwrap()).collect();
+    assert!(hashes.iter().all(|hash| runs[4].ambiguous.contains(hash)), "{:?}", runs[4]);
+    assert!(runs[4].text.facts.is_none(), "nothing is learned of it");
 }

@@ -72,6 +72,7 @@ impl Recording {
             latency_ms: None,
             sqlstate: None,
             skipped: false,
+            ambiguous: Vec::new(),
             text: Text::default(),
         };
         let told = match sql::analyse(text, Reading::default()) {

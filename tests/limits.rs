@@ -258,3 +258,144 @@ fn a_rule_may_end_the_session_or_hold_its_refusal_back() {
     other.ask(&query("ROLLBACK"));
     assert!(took < Duration::from_millis(1400) || begun.elapsed() > Duration::from_secs(20), "{took:?}");
 }
+
+/// Sends each request, its answers read before the next one: the rows that came until the session was ended, which must be.
+#[track_caller]
+fn rows_until_the_end(client: &mut Client, way: &str, requests: &[Vec<u8>]) -> usize {
+    let mut rows = 0;
+    for request in requests {
+        if !client.try_send(request) {
+            return rows;
+        }
+        loop {
+            let Some(frame) = client.read() else { return rows };
+            match frame.kind {
+                b'D' | b'd' => rows += 1,
+                b'E' if frame.field('S') == "FATAL" => {
+                    assert_eq!(frame.field('C'), "53400", "{way}: {frame:?}");
+                    return rows;
+                }
+                b'Z' => break,
+                _ => {}
+            }
+        }
+    }
+    panic!("{way}: it goes on after {rows} rows");
+}
+
+#[test]
+fn rows_of_a_result_are_counted_whatever_is_done_to_its_portal_in_between() {
+    let cluster = Cluster::default();
+    let policy = "limits: {result_rows: 20}\nallow: [{rule: wait, actions: [sleep]}, {rule: data, actions: [read, write, call], tables: ['*']}]\n";
+    let firewall = Firewall::start(
+        &cluster,
+        firewall::Options::policy(&format!(
+            "policy: shop\napplies_to: {{users: [app_rw]}}\nsearch_path: [public]\n{policy}"
+        )),
+    );
+    let many = "SELECT n FROM generate_series(1, 60000) n";
+    let name = "x".repeat(63);
+    let some = |portal: &str| [execute_some(portal, 10), sync()].concat();
+    let statement = |name: &str, sql: &str| parse(name, sql);
+    let run = |name: &str, portal: &str| [bind(portal, name, &[]), execute(portal), sync()].concat();
+
+    let long_portals: Vec<_> = [query("BEGIN"), [parse("", many), bind(&name, "", &[]), sync()].concat()]
+        .into_iter()
+        .chain((0..9).map(|n| some(&format!("{name}{n}"))))
+        .collect();
+    let long_cursors: Vec<_> = [query("BEGIN"), query(&format!("DECLARE {name} CURSOR FOR {many}"))]
+        .into_iter()
+        .chain((0..9).map(|n| query(&format!("FETCH 10 FROM {name}{n}"))))
+        .collect();
+    let mut in_savepoints = vec![
+        query("BEGIN"),
+        [statement("sp", "SAVEPOINT s"), statement("rb", "ROLLBACK TO s")].concat(),
+        [parse("q", "SELECT n FROM generate_series($1::int, 60000) n"), bind("", "q", &["1"])].concat(),
+    ];
+    in_savepoints = vec![in_savepoints.concat(), some("")];
+    // The first three have one answer of their own: BEGIN's.
+    in_savepoints.insert(1, sync());
+    for n in 0..9 {
+        in_savepoints.push(run("sp", &format!("sp{n}")));
+        in_savepoints.push([bind("", "q", &[]), sync()].concat());
+        in_savepoints.push(run("rb", &format!("rb{n}")));
+        in_savepoints.push(some(""));
+    }
+    let renamed: Vec<_> = [
+        query("BEGIN"),
+        query(&format!("DECLARE c CURSOR FOR {many}")),
+        [parse("f", "FETCH 10 FROM c"), sync()].concat(),
+        query("SAVEPOINT s"),
+    ]
+    .into_iter()
+    .chain((0..9).flat_map(|n| {
+        [
+            query(&format!("DECLARE c{n} CURSOR FOR SELECT 1")),
+            query("SAVEPOINT s"),
+            [parse("f", &format!("FETCH 10 FROM c{n}")), sync()].concat(),
+            query("ROLLBACK TO s"),
+            run("f", ""),
+        ]
+    }))
+    .collect();
+    for (way, requests) in [
+        ("names that the server cuts", long_portals),
+        ("names of cursors that the server cuts", long_cursors),
+        ("a Bind that fails in a subtransaction", in_savepoints),
+        ("a FETCH that is prepared again in vain", renamed),
+    ] {
+        let mut client = firewall.session("app_rw", "shop");
+        let rows = rows_until_the_end(&mut client, way, &requests);
+        assert!(rows <= 20, "{way}: {rows}");
+    }
+
+    // Behind the answers of transactions that were sent before, done or refused.
+    for before in ["SELECT pg_catalog.pg_sleep(0.2)", "TRUNCATE orders"] {
+        let mut client = firewall.session("app_rw", "shop");
+        let slow = [parse("", before), bind("", "", &[]), execute(""), sync()].concat();
+        let begin =
+            [parse("q", many), parse("b", "BEGIN"), bind("", "b", &[]), execute(""), bind("p", "q", &[])].concat();
+        client.send(&[slow.repeat(4), begin].concat());
+        let mut rows = 0;
+        for _ in 0..4 {
+            client.try_send(&execute_some("p", 10));
+            let frames = client.until_ready();
+            rows += frames.iter().filter(|frame| frame.kind == b'D').count();
+        }
+        client.try_send(&sync());
+        while let Some(frame) = client.read() {
+            rows += usize::from(frame.kind == b'D');
+            assert!(frame.kind != b'Z', "it goes on after {rows} rows");
+        }
+        assert!(rows <= 24, "{before}: {rows}");
+    }
+
+    // More of them than are paired with their answers.
+    let mut client = firewall.session("app_rw", "shop");
+    client.ask(&query("BEGIN"));
+    let wait = [parse("z", "SELECT pg_catalog.pg_sleep(1)"), bind("z", "z", &[]), execute("z")].concat();
+    let open = [parse("", many), bind("p", "", &[])].concat();
+    client.try_send(&[wait, open, execute_some("p", 10).repeat(40_000), sync()].concat());
+    let mut rows = 0;
+    while let Some(frame) = client.read() {
+        rows += usize::from(frame.kind == b'D');
+        assert!(frame.kind != b'Z', "it goes on after {rows} rows");
+    }
+    assert!(rows <= 21, "{rows}");
+}
+
+#[test]
+fn a_parse_that_fails_takes_nothing_from_the_count_of_statements() {
+    let cluster = Cluster::default();
+    let firewall = Firewall::start(&cluster, shop("limits: {statements: 5/hour}\n"));
+    let mut client = firewall.session("app_rw", "shop");
+    client.ask(&[parse("s", "SELECT 1"), sync()].concat());
+    assert_eq!(error(&client.ask(&[parse("s", "COMMIT"), sync()].concat())).field('C'), "42P05");
+    let run = [bind("", "s", &[]), execute(""), sync()].concat();
+    let ran = (0..20).filter(|_| client.ask(&run).iter().any(|frame| frame.kind == b'D')).count();
+    assert!(ran <= 5, "{ran} of 20");
+    // What only ends a transaction goes on to pass, prepared too.
+    client.ask(&[parse("c", "ROLLBACK"), sync()].concat());
+    let frames = client.ask(&[bind("", "c", &[]), execute(""), sync()].concat());
+    assert!(frames.iter().all(|frame| frame.kind != b'E'), "{frames:?}");
+}

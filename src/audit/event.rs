@@ -77,6 +77,10 @@ pub struct Run {
     /// The server didn't run it: an error before it in the same batch, or the session's end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// The server ran one of several statements that the name had been given, and which one isn't known: their hashes. Then the line
+    /// has no text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ambiguous: Vec<String>,
     #[serde(flatten)]
     pub text: Text,
 }

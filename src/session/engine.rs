@@ -18,13 +18,13 @@ use crate::blocks;
 use crate::limits::Limits;
 use crate::policy::{Admission, Approved, Judgement, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Cache, Texts};
-use crate::session::engine::counting::Counters;
-use crate::session::judge::{Judge, Judged, Lexing};
-use crate::session::ledger::{Boundary, Ledger, Outstanding};
+use crate::session::engine::counting::{Counters, binding};
+use crate::session::judge::{Judge, Judged, Lexing, takes_values};
+use crate::session::ledger::{Boundary, Ledger, Outstanding, Since};
 use crate::session::quarantine::Watch;
 use crate::session::refusal::Pending;
-use crate::session::runs::Runs;
-use crate::session::statements::{Behind, Names, Statement};
+use crate::session::runs::{self, Message, RowLimit, Runs};
+use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
@@ -186,8 +186,10 @@ pub struct Engine {
     statement_bytes: usize,
     /// Errors of the server's don't tell of rows.
     withholds_rows: bool,
+    /// A rule asks by which protocol a statement comes.
+    asks_source: bool,
     /// The most rows that a statement may give, and whether that is enforced.
-    result_rows: Option<(u64, bool)>,
+    result_rows: RowLimit,
     counters: Counters,
     /// Whether the statements under way are followed to their ends.
     follows: bool,
@@ -215,6 +217,13 @@ pub struct Engine {
     revertible: bool,
     /// Messages of the extended protocol were sent since the last Sync.
     extended: bool,
+    /// Executes among them.
+    executed: bool,
+    /// When the last request was sent that a ReadyForQuery answers.
+    since: Since,
+    /// The message of the extended protocol that is being judged, to be followed if it goes out.
+    sending: Option<Message>,
+    preparing: Option<runs::Run>,
     /// What the session calls itself, as the server last said.
     application_name: String,
     client_remaining: usize,
@@ -242,6 +251,7 @@ impl Engine {
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             withholds_rows: policy.withholds_rows(),
+            asks_source: policy.asks_source(),
             result_rows: policy.result_rows(),
             counters: Counters::default(),
             follows: tell.audits() || policy.result_rows().is_some(),
@@ -266,6 +276,10 @@ impl Engine {
             settles_at: 0,
             revertible: false,
             extended: false,
+            executed: false,
+            since: Since::default(),
+            sending: None,
+            preparing: None,
             application_name: String::new(),
             client_remaining: 0,
             server_remaining: 0,
@@ -341,17 +355,7 @@ impl Engine {
                 return turn.unjudged(Unjudged::Flush);
             }
             Frontend::Terminate => return turn.unjudged(Unjudged::Terminate),
-            Frontend::Sync => {
-                self.doomed = false;
-                self.extended = false;
-                self.boundary(true);
-                if self.follows {
-                    self.runs.synced();
-                }
-                self.statements.synced();
-                self.portals.synced();
-                return turn.unjudged(Unjudged::Sync);
-            }
+            Frontend::Sync => return self.sync(turn),
             Frontend::Query => Asked::Query,
             Frontend::Parse => Asked::Parse,
             Frontend::FunctionCall => Asked::FunctionCall,
@@ -378,6 +382,9 @@ impl Engine {
             Frame::Passed | Frame::Refused { .. } => self.went(kind),
             Frame::More(_) | Frame::End(_) => {}
         }
+        if self.follows {
+            self.follow_message(asked, &judged);
+        }
         judged
     }
 
@@ -386,6 +393,7 @@ impl Engine {
     fn went(&mut self, kind: Frontend) {
         let alone = matches!(kind, Frontend::Query | Frontend::FunctionCall);
         self.extended |= !alone;
+        self.executed |= matches!(kind, Frontend::Execute);
         if self.revertible {
             // It may end the transaction, or fail and so undo what the transaction did.
             self.lexing.unsettled = true;
@@ -419,10 +427,15 @@ impl Engine {
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
         let mut judged = self.judge().parse(&parse);
-        if let Some(behind) = judged.behind().map(Behind::by_message) {
+        let recasts = judged.recasts;
+        if let Some(behind) = judged.behind(self.asks_source).map(|behind| behind.by_message(recasts)) {
             // The name is known from now on: drivers send Bind and Execute right behind.
             match self.judge().name(name) {
-                Ok(name) if self.statements.made(&name, &behind).is_ok() => {}
+                Ok(name) if self.statements.made(&name, &behind).is_ok() => {
+                    if self.follows {
+                        self.sending = Some(self.parsing(&name, &behind));
+                    }
+                }
                 Ok(_) => judged.judgement = too_many_names(&self.policy),
                 Err(refused) => judged.judgement = *refused,
             }
@@ -463,37 +476,49 @@ impl Engine {
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
             return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
-        // A named portal that may still be there is not made anew: the server refuses that.
-        if self.follows && (portal.is_empty() || self.portals.get(&portal).is_none()) {
-            self.runs.made(&portal);
-        }
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate. Where something is blocked the portal must not hold more
             // than it has to.
-            let narrow = if self.blocks.any() { self.statements.found(&statement) } else { None };
+            let narrow =
+                if self.blocks.any() || self.watches_runs() { self.statements.found(&statement) } else { None };
             let behind = narrow.as_ref().unwrap_or(behind);
             if self.portals.made(&portal, behind).is_err() {
                 let judgement = too_many_names(&self.policy);
                 return Ok(self.verdict(Asked::Bind, turn, judgement));
             }
+            if self.follows {
+                self.sending = Some(binding(&self.portals, &portal, behind));
+            }
             return Ok(turn.behind(behind));
         }
-        if turn.frame > self.longest_frame() {
-            return Ok(self.too_long(Asked::Bind, turn, b""));
-        }
-        turn.body()?;
-        let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
         let behind = self.statements.found(&statement).unwrap_or_else(|| behind.clone());
-        let mut judged = self.judge().bind(&behind, &values);
-        if matches!(judged.judgement.verdict, Verdict::Allow(_)) && self.portals.made(&portal, &behind).is_err() {
-            judged = Judged::plain(too_many_names(&self.policy));
+        let mut judged = if behind.to_judge().any(|statement| takes_values(statement.facts())) {
+            if turn.frame > self.longest_frame() {
+                return Ok(self.too_long(Asked::Bind, turn, b""));
+            }
+            turn.body()?;
+            let Ok(values) = frontend::bind_values(values) else { return Ok(self.malformed(Asked::Bind, turn)) };
+            self.judge().bind(&behind, &values)
+        } else {
+            // Nobody asks for the values: they stream by unread, however long they are.
+            self.judge().run(&behind)
+        };
+        if matches!(judged.judgement.verdict, Verdict::Allow(_)) {
+            if self.portals.made(&portal, &behind).is_err() {
+                judged = Judged::plain(too_many_names(&self.policy));
+            } else if self.follows {
+                self.sending = Some(binding(&self.portals, &portal, &behind));
+            }
         }
         Ok(self.decide(Asked::Bind, turn, judged, b"", b""))
     }
 
     fn describe(&mut self, turn: Turn<'_>) -> Result<Frame, Frame> {
         match frontend::target(turn.body()?) {
-            Ok(target) => Ok(self.named(Asked::Describe, turn, target)),
+            Ok(target) => {
+                self.sending = self.follows.then_some(Message::Describe);
+                Ok(self.named(Asked::Describe, turn, target))
+            }
             Err(_) => Ok(self.malformed(Asked::Describe, turn)),
         }
     }
@@ -523,8 +548,8 @@ impl Engine {
         let judged = match behind {
             Some(behind) if behind.is_settled() => {
                 if asked == Asked::Execute && self.watches_runs() {
-                    let behind = behind.clone();
-                    if let Some(over) = self.over(&behind) {
+                    let behind = self.portals.found(&name).unwrap_or_else(|| behind.clone());
+                    if let Some(over) = self.over(&name, &behind) {
                         return self.decide(asked, turn, over, b"", b"");
                     }
                     self.executes(&name, &behind);
@@ -547,11 +572,7 @@ impl Engine {
                     self.unsettle();
                 }
                 if asked == Asked::Execute {
-                    let fetched =
-                        behind.newest().map_or_else(Vec::new, |statement| counting::portals_of(statement.facts()));
-                    let portals = if fetched.is_empty() { vec![Some(name.as_ref().into())] } else { fetched };
-                    let said = behind.newest().map(Statement::said).unwrap_or_default();
-                    let judged = self.counted(Judged { said, portals, ..judged });
+                    let judged = self.counted(counting::running(&name, &behind, judged));
                     return self.decide(asked, turn, judged, b"", b"");
                 }
                 judged
@@ -570,6 +591,12 @@ impl Engine {
             Ok(name) => name,
             Err(judgement) => return Ok(self.verdict(Asked::Close, turn, *judgement)),
         };
+        if self.follows {
+            self.sending = Some(match target {
+                Target::Statement(_) => Message::CloseStatement,
+                Target::Portal(_) => Message::ClosePortal(name.as_ref().into()),
+            });
+        }
         self.ledger.sent(match target {
             Target::Statement(_) => Outstanding::CloseStatement(name.as_ref().into(), self.statements.now()),
             Target::Portal(_) => Outstanding::ClosePortal(name.as_ref().into(), self.portals.now()),
@@ -623,7 +650,9 @@ impl Engine {
             portals: self.portals.now(),
             sync,
             skippable: !sync && self.extended,
+            since: self.since,
         }));
+        self.since = Since { statements: self.statements.now(), portals: self.portals.now() };
     }
 
     fn judge(&mut self) -> Judge<'_> {

@@ -13,6 +13,7 @@ use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
 use crate::session::held::{Held, Said};
+use crate::session::runs::Gives;
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
@@ -48,11 +49,17 @@ pub struct Judged {
     pub held: Option<Arc<Held>>,
     /// What the audit log says of the text.
     pub said: Said,
+    /// Its parameters have types that make other values of what is bound to it.
+    pub recasts: bool,
     /// How many statements it holds, and whether they do nothing but end a transaction.
     pub statements: u32,
     pub only_ends: bool,
-    /// The portal that an Execute runs.
-    pub portals: Vec<Option<Box<str>>>,
+    /// Whose rows an Execute gives.
+    pub gives: Vec<Gives>,
+    /// The hashes of the statements of which it is one, where which isn't known.
+    pub ambiguous: Vec<String>,
+    /// A command of the replication protocol, whose stream is no result of a statement.
+    pub is_command: bool,
     /// Why there are no Facts.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -60,10 +67,11 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// What may stand behind the name that this makes; `None` where it was refused.
-    pub fn behind(&self) -> Option<Behind> {
+    /// What may stand behind the name that this makes; `None` where it was refused. `asks_source`: whether it may run depends on
+    /// who runs it, too.
+    pub fn behind(&self, asks_source: bool) -> Option<Behind> {
         let Judgement { verdict: Verdict::Allow(approved), at_bind, timed, .. } = &self.judgement else { return None };
-        let behind = Behind::approved(approved, self.held.clone(), !at_bind && !timed);
+        let behind = Behind::approved(approved, self.held.clone(), !at_bind && !timed && !asks_source);
         Some(behind.changing_encoding(self.facts.as_deref().is_some_and(changes_encoding)))
     }
 
@@ -77,9 +85,12 @@ impl Judged {
             unparsed: None,
             as_server: None,
             said: Said::default(),
+            recasts: false,
             statements: 1,
             only_ends: false,
-            portals: Vec::new(),
+            gives: Vec::new(),
+            ambiguous: Vec::new(),
+            is_command: false,
         }
     }
 }
@@ -113,7 +124,7 @@ impl Judge<'_> {
                     let judgement = self.policy.judge_replication(&command.to_ascii_lowercase());
                     let judgement = self.after_blocks(judgement, self.blocks.user().map(Stop::Block));
                     self.tell.admin_statement(&judgement);
-                    Judged::plain(judgement)
+                    Judged { is_command: true, ..Judged::plain(judgement) }
                 }
                 None => self.sql(raw, &text, extended),
             },
@@ -142,6 +153,10 @@ impl Judge<'_> {
                 Verdict::Refuse(_) => judged.judgement = by_type,
                 Verdict::Allow(_) => judged.judgement.would = judged.judgement.would.take().or(by_type.would),
             }
+        }
+        if let Some(held) = &judged.held {
+            // Asked whether or not these policies care for the value: others may come while the name is there.
+            judged.recasts = binds_other_than_text(held.facts(), parse);
         }
         if let Some(facts) = &judged.facts
             && judged.judgement.at_bind
@@ -392,6 +407,10 @@ impl Judge<'_> {
         }
         let mut answer = None;
         for statement in behind.to_judge() {
+            let parameters = match parameters {
+                Parameters::Bound(_) if statement.recasts() => Parameters::None,
+                Parameters::Bound(_) | Parameters::Later | Parameters::None => parameters,
+            };
             let itself = Judged::plain(
                 self.policy.judge(statement.facts(), self.moment(extended, parameters, statement.signals())),
             );
@@ -462,7 +481,7 @@ fn settings(facts: &Facts) -> impl Iterator<Item = (&Operand, &sql::SettingValue
 }
 
 /// The number of statements, and whether they do nothing but end a transaction.
-fn counted(facts: &Facts) -> (u32, bool) {
+pub fn counted(facts: &Facts) -> (u32, bool) {
     let ends = |access: &sql::Access| matches!(access.action.name, sql::ActionName::Commit | sql::ActionName::Rollback);
     let only_ends = !facts.statements.is_empty()
         && facts

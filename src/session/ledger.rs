@@ -42,6 +42,15 @@ pub struct Boundary {
     pub sync: bool,
     /// A Query or FunctionCall behind messages of the extended protocol: the server skips it if one of those failed.
     pub skippable: bool,
+    /// When the request before it was sent.
+    pub since: Since,
+}
+
+/// A moment by the clocks of the two kinds of names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Since {
+    pub statements: Stamp,
+    pub portals: Stamp,
 }
 
 /// A request that a ReadyForQuery has answered.
@@ -162,14 +171,24 @@ impl Ledger {
         None
     }
 
-    /// ErrorResponse came.
+    /// ErrorResponse came: how many Syncs were ignored, most probably.
     #[inline]
-    pub fn error(&mut self) {
+    pub fn error(&mut self) -> u64 {
         self.errored = true;
-        if std::mem::take(&mut self.copying) && (self.blind.is_some() || self.syncs_before_copy_ends() > 0) {
-            // Whether they were read before the COPY failed or behind it can't be known.
+        if !std::mem::take(&mut self.copying) {
+            return 0;
+        }
+        let early = self.syncs_before_copy_ends();
+        if self.blind.is_some() || early > 0 {
+            // Whether they were read before the COPY failed or behind it can't be known for certain.
             self.lose();
         }
+        early
+    }
+
+    /// Whether every ReadyForQuery so far is known to belong to the request that it was counted for.
+    pub fn is_certain(&self) -> bool {
+        !self.lost && self.blind.is_none()
     }
 
     /// CopyInResponse came: until that COPY ends the server ignores Sync.
@@ -244,8 +263,13 @@ fn is_sync(entry: &Outstanding) -> bool {
 mod tests {
     use super::*;
 
-    const BOUNDARY: Outstanding =
-        Outstanding::Boundary(Boundary { statements: Stamp::ZERO, portals: Stamp::ZERO, sync: true, skippable: false });
+    const BOUNDARY: Outstanding = Outstanding::Boundary(Boundary {
+        statements: Stamp::ZERO,
+        portals: Stamp::ZERO,
+        sync: true,
+        skippable: false,
+        since: Since { statements: Stamp::ZERO, portals: Stamp::ZERO },
+    });
 
     fn close(name: &str) -> Outstanding {
         Outstanding::CloseStatement(name.into(), Stamp::default())

@@ -11,10 +11,14 @@ use std::sync::Arc;
 use crate::detect::Signals;
 use crate::policy::Approved;
 use crate::session::held::{Held, Said};
+use crate::session::judge::takes_values;
 use crate::sql::{Facts, NameUse};
 
 /// `NAMEDATALEN - 1`: the server compares only so many bytes of a name.
 const NAME_BYTES: usize = 63;
+
+/// Characters that surely fit into them, in any encoding of a server.
+const NAME_CHARACTERS: usize = NAME_BYTES / 4;
 
 /// Statements behind one name; beyond it the name is refused, where one of those that are not kept would have to be judged
 /// again, until it is closed or made again.
@@ -33,6 +37,8 @@ pub struct Statement {
     settled: bool,
     /// Made by a message: running it uses the names that its text uses.
     uses_names: bool,
+    /// What is bound to it may be another value than the text that comes with Bind.
+    recast: bool,
     /// When it was last made.
     at: Stamp,
 }
@@ -60,8 +66,16 @@ impl Statement {
         self.uses_names
     }
 
+    /// Whether what is bound to it may be another value than the text that comes with Bind: by its type, or since nobody knows
+    /// the types that PREPARE gave.
+    pub fn recasts(&self) -> bool {
+        self.recast
+    }
+
     fn is_the_same(&self, other: &Statement) -> bool {
-        self.uses_names == other.uses_names && (Arc::ptr_eq(&self.held, &other.held) || self.held == other.held)
+        self.uses_names == other.uses_names
+            && self.recast == other.recast
+            && (Arc::ptr_eq(&self.held, &other.held) || self.held == other.held)
     }
 }
 
@@ -108,6 +122,13 @@ pub struct Behind {
     by_message: bool,
     /// When it was last made, by [`Names::now`].
     made: Stamp,
+    /// Until when the server has said what became of it, and what it has by then, where that is known.
+    answered: Stamp,
+    has: Option<Arc<Held>>,
+    /// What was made last, where that was several of which one was certain.
+    last: Option<Arc<Held>>,
+    /// When it was last made by what no answer tells of.
+    untold: Stamp,
 }
 
 /// A moment in the order of a session's requests. The end of a name takes away only what was made before it was sent.
@@ -123,7 +144,14 @@ impl Behind {
     /// A statement that was allowed by the policies in force, whatever is bound and whenever it runs if it is `settled`. Without
     /// Facts it can't be judged again.
     pub fn approved(_proof: &Approved, held: Option<Arc<Held>>, settled: bool) -> Behind {
-        let newest = held.map(|held| Statement { held, rules: None, settled, uses_names: false, at: Stamp::ZERO });
+        let newest = held.map(|held| Statement {
+            recast: takes_values(held.facts()),
+            held,
+            rules: None,
+            settled,
+            uses_names: false,
+            at: Stamp::ZERO,
+        });
         let missing = newest.is_none().then_some(Stamp::ZERO);
         let (forgotten, lost) = if settled { (missing, None) } else { (None, missing) };
         Behind { newest, forgotten, lost, ..Behind::nothing() }
@@ -139,6 +167,10 @@ impl Behind {
             hold: false,
             by_message: false,
             made: Stamp::ZERO,
+            answered: Stamp::ZERO,
+            has: None,
+            last: None,
+            untold: Stamp::ZERO,
         }
     }
 
@@ -152,8 +184,12 @@ impl Behind {
         self.hold
     }
 
-    /// The same, made by Parse and not by SQL: what stands behind the name is the text itself.
-    pub fn by_message(mut self) -> Behind {
+    /// The same, made by Parse and not by SQL: what stands behind the name is the text itself, and its types are known.
+    /// `recast`: they make other values of what is bound.
+    pub fn by_message(mut self, recast: bool) -> Behind {
+        if let Some(statement) = &mut self.newest {
+            statement.recast = recast;
+        }
         if let Some(statement) = self.newest.as_mut().filter(|statement| runs_names(statement.facts())) {
             // What stands behind those names may be another when it runs.
             statement.uses_names = true;
@@ -196,9 +232,23 @@ impl Behind {
         self.lost.is_some()
     }
 
-    /// The statement that was made last, which most probably stands behind the name.
-    pub fn newest(&self) -> Option<&Statement> {
-        self.newest.as_ref()
+    /// All that are known to stand behind the name, perhaps.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        self.newest.iter().chain(&self.older)
+    }
+
+    /// The statement that stands behind the name, where that is certain: there is no other one, or the server has said so.
+    pub fn certain(&self) -> Option<&Statement> {
+        if self.older.is_empty() && !self.may_hide() {
+            return self.newest.as_ref();
+        }
+        let has = self.has.as_ref().filter(|_| self.answered == self.made)?;
+        self.statements().find(|statement| statement.held == *has)
+    }
+
+    /// The same, to be told by the answer of a message that makes another name of it.
+    pub fn certain_held(&self) -> Option<Arc<Held>> {
+        self.certain().map(|statement| Arc::clone(&statement.held))
     }
 
     /// Nothing to ask again: the common case, which allocates nothing.
@@ -210,6 +260,10 @@ impl Behind {
     fn widen(&mut self, other: &Behind, now: Stamp) {
         self.made = now;
         self.by_message = other.by_message;
+        self.last = if other.older.is_empty() { None } else { other.certain_held() };
+        if !other.by_message {
+            (self.has, self.untold) = (None, now);
+        }
         self.hold |= other.hold;
         self.encoding |= other.encoding;
         self.lost = other.lost.map(|_| now).or(self.lost);
@@ -252,7 +306,14 @@ impl Behind {
             older: self.older.iter().filter(last).cloned().collect(),
             lost: self.lost.filter(|at| *at == self.made),
             forgotten: self.forgotten.filter(|at| *at == self.made),
-            ..*self
+            encoding: self.encoding,
+            hold: self.hold,
+            by_message: self.by_message,
+            made: self.made,
+            answered: self.made,
+            has: self.last.clone(),
+            last: self.last.clone(),
+            untold: self.untold,
         }
     }
 
@@ -300,7 +361,7 @@ impl Names {
     /// What may stand behind a name that this session made.
     #[inline]
     pub fn get(&self, name: &str) -> Option<&Behind> {
-        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(truncated(name)) }
+        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(key(name)) }
     }
 
     /// What a message of the extended protocol finds behind the name now. Where the name was made since the last Sync by such a
@@ -324,11 +385,31 @@ impl Names {
         }
     }
 
-    /// Everything sent up to that moment was done, without an error: an older unnamed one is gone.
+    /// Everything sent between these moments was done, without an error: an unnamed one that was made then has taken the place
+    /// of those before. One that was made earlier may have been skipped.
     #[inline]
-    pub fn done(&mut self, sent: Stamp) {
-        if let Some(unnamed) = self.unnamed.as_mut().filter(|unnamed| unnamed.made <= sent) {
+    pub fn done(&mut self, since: Stamp, sent: Stamp) {
+        if let Some(unnamed) = self.unnamed.as_mut().filter(|unnamed| since < unnamed.made && unnamed.made <= sent) {
             unnamed.narrow();
+        }
+    }
+
+    /// The server has answered the message that was to make the name at that moment: it has this one from now on, or still the
+    /// one before. For the log: nothing is decided by it.
+    pub fn answered(&mut self, name: &str, at: Stamp, made: bool, held: Option<Arc<Held>>) {
+        let known = if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(key(name)) };
+        let Some(known) = known else { return };
+        known.answered = at;
+        if made && at > known.untold {
+            known.has = held;
+        }
+    }
+
+    /// What became of the message that was to make the name at that moment nobody will know.
+    pub fn unanswered(&mut self, name: &str, at: Stamp) {
+        let known = if name.is_empty() { self.unnamed.as_mut() } else { self.named.get_mut(key(name)) };
+        if let Some(known) = known {
+            (known.has, known.untold) = (None, known.untold.max(at));
         }
     }
 
@@ -349,7 +430,7 @@ impl Names {
         let known = if name.is_empty() {
             self.unnamed.get_or_insert_with(Behind::nothing)
         } else {
-            let name = truncated(name);
+            let name = key(name);
             if !self.named.contains_key(name) {
                 if self.named.len() >= NAMES {
                     return Err(TooMany);
@@ -365,14 +446,14 @@ impl Names {
 
     /// The server has acknowledged a request, sent at that moment, that ends the name.
     pub fn gone(&mut self, name: &str, sent: Stamp) {
-        if name.len() > NAME_BYTES && !name.is_ascii() {
-            // Where the server cuts it depends on its encoding and on who asks: it may be another name than here.
+        if is_cut(name) {
+            // It may be another name than here.
             return;
         }
         if name.is_empty() {
             self.unnamed.take_if(|behind| behind.made <= sent);
-        } else if self.named.get(truncated(name)).is_some_and(|behind| behind.made <= sent) {
-            self.named.remove(truncated(name));
+        } else if self.named.get(key(name)).is_some_and(|behind| behind.made <= sent) {
+            self.named.remove(key(name));
         }
     }
 
@@ -397,14 +478,22 @@ impl Names {
     }
 }
 
-/// The part of a name that the server compares, cut at a character as `pg_mbcliplen` does. In a message it cuts at a byte, so
-/// that names which differ there are one here: what stands behind either is judged for both.
-fn truncated(name: &str) -> &str {
-    if name.len() <= NAME_BYTES {
-        return name;
-    }
-    let end = (0..=NAME_BYTES).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
+/// What of a name tells it from others. The server compares `NAMEDATALEN - 1` bytes of it in its own encoding, where a character
+/// may have four bytes; in SQL it cuts between characters (`pg_mbcliplen`), in a message anywhere. Names that differ behind that
+/// are one here: what stands behind either is judged for both.
+pub fn key(name: &str) -> &str {
+    let end = match name.bytes().position(|byte| !byte.is_ascii()) {
+        None => NAME_BYTES,
+        // It may not fit in, and then it is as if it weren't there.
+        Some(first) if first > NAME_BYTES - 4 => first.min(NAME_BYTES),
+        Some(_) => name.char_indices().nth(NAME_CHARACTERS).map_or(name.len(), |(end, _)| end),
+    };
     name.get(..end).unwrap_or(name)
+}
+
+/// Whether it may be another name for the server than here.
+pub fn is_cut(name: &str) -> bool {
+    !name.is_ascii() && key(name).len() < name.len()
 }
 
 #[cfg(test)]
@@ -418,7 +507,7 @@ mod tests {
         let held =
             Shelf::default().hold(&Arc::new(facts), Signals::NONE, &crate::session::held::Said::default()).unwrap();
         Behind {
-            newest: Some(Statement { held, rules: None, settled, uses_names: false, at: Stamp::ZERO }),
+            newest: Some(Statement { held, rules: None, settled, uses_names: false, recast: false, at: Stamp::ZERO }),
             ..Behind::nothing()
         }
     }
@@ -529,7 +618,7 @@ mod tests {
         names.judge_again(|_| Again::Lost.into());
         assert!(names.get("").unwrap().is_lost());
         names.made("", &made_of(3, true)).unwrap();
-        names.done(names.now());
+        names.done(Stamp::ZERO, names.now());
         assert!(names.get("").unwrap().is_settled(), "made again");
     }
 }

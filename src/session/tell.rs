@@ -243,21 +243,22 @@ impl Teller {
         self.audit.tell_run(jiff::Timestamp::now(), run, said.told.as_deref());
     }
 
-    /// A text was prepared: the audit log gets each once a session, before it runs.
-    pub fn audit_prepared(&mut self, policy: &Arc<str>, would: Option<&Refusal>, said: &Said, application_name: &str) {
-        let Some(told) = said.told.as_deref().filter(|_| self.audit.is_on()) else { return };
+    /// A text was prepared: the audit log gets each once a session, and whenever that failed.
+    pub fn prepared(&mut self, run: &Run, ended: Ended, application_name: &str) {
+        if ended == Ended::Answered && !self.is_new_text(run) {
+            return;
+        }
+        self.ran(run, ended, application_name);
+    }
+
+    fn is_new_text(&mut self, run: &Run) -> bool {
+        let Some(told) = run.told.as_deref().filter(|_| self.audit.is_on()) else { return false };
         let mut hasher = DefaultHasher::new();
         told.hash(&mut hasher);
         if self.prepared.len() >= PREPARED {
             self.prepared.clear();
         }
-        if !self.prepared.insert(hasher.finish()) {
-            return;
-        }
-        let verdict = if would.is_some() { VerdictLabel::WouldRefuse } else { VerdictLabel::Allow };
-        let mut run = self.run(Asked::Parse, verdict, policy, would, application_name);
-        run.rule = run.rule.or_else(|| said.rules.as_deref().map(str::to_owned));
-        self.audit.tell_run(jiff::Timestamp::now(), run, Some(told));
+        self.prepared.insert(hasher.finish())
     }
 
     /// A statement is over.
@@ -274,9 +275,10 @@ impl Teller {
             rows: run.rows,
             // Whole microseconds are exact in it for centuries.
             #[allow(clippy::cast_precision_loss)]
-            latency_ms: (ended == Ended::Answered).then(|| micros as f64 / 1000.0),
+            latency_ms: matches!(ended, Ended::Answered | Ended::Failed).then(|| micros as f64 / 1000.0),
             sqlstate: run.sqlstate.clone(),
             skipped: ended == Ended::Skipped,
+            ambiguous: run.ambiguous.clone(),
             ..told
         };
         self.audit.tell_run(run.time, told, run.told.as_deref());
@@ -304,6 +306,7 @@ impl Teller {
             latency_ms: None,
             sqlstate: None,
             skipped: false,
+            ambiguous: Vec::new(),
             text: audit::Text::default(),
         }
     }

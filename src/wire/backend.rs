@@ -12,6 +12,14 @@ pub const PARAMETER_STATUS: u8 = b'S';
 pub const BACKEND_KEY_DATA: u8 = b'K';
 /// CloseComplete.
 pub const CLOSE_COMPLETE: u8 = b'3';
+/// ParseComplete.
+pub const PARSE_COMPLETE: u8 = b'1';
+/// BindComplete.
+pub const BIND_COMPLETE: u8 = b'2';
+/// RowDescription.
+pub const ROW_DESCRIPTION: u8 = b'T';
+/// NoData.
+pub const NO_DATA: u8 = b'n';
 /// CommandComplete.
 pub const COMMAND_COMPLETE: u8 = b'C';
 /// DataRow.

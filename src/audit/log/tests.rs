@@ -24,6 +24,7 @@ fn run(text: Text) -> Run {
         latency_ms: Some(1.25),
         sqlstate: None,
         skipped: false,
+        ambiguous: Vec::new(),
         text,
     }
 }

@@ -34,24 +34,27 @@ impl Engine {
             };
             let frame = head.frame();
             match head.kind {
-                backend::ERROR_RESPONSE => self.ledger.error(),
+                backend::ERROR_RESPONSE => {
+                    let ignored = self.ledger.error();
+                    self.runs.ignored(ignored);
+                }
                 backend::COPY_IN_RESPONSE => self.ledger.copy_in(),
                 _ if !self.follows => {}
-                // A replication stream isn't the result of a statement.
-                backend::DATA_ROW | backend::COPY_DATA if head.kind == backend::DATA_ROW || !self.replication => {
+                backend::DATA_ROW | backend::COPY_DATA => {
                     if let Some(end) = self.row(head.kind == backend::COPY_DATA) {
                         return Look { pass, then: Then::End(end) };
                     }
                 }
-                backend::PORTAL_SUSPENDED => {
-                    let over = self.runs.suspended();
-                    self.tell_over(over);
-                }
-                backend::EMPTY_QUERY_RESPONSE => {
-                    let over = self.runs.empty();
-                    self.tell_over(over);
-                }
+                backend::PARSE_COMPLETE => self.runs.parsed(),
+                backend::BIND_COMPLETE => self.runs.bound(),
+                backend::CLOSE_COMPLETE => self.runs.closed(),
+                backend::ROW_DESCRIPTION | backend::NO_DATA => self.runs.described(),
+                backend::PORTAL_SUSPENDED => self.runs.suspended(),
+                backend::EMPTY_QUERY_RESPONSE => self.runs.empty(),
                 _ => {}
+            }
+            if self.follows {
+                self.tell_over();
             }
             if self.watches(head) {
                 if rest.len() < frame {
@@ -91,8 +94,8 @@ impl Engine {
             backend::ERROR_RESPONSE => {
                 if self.follows {
                     let sqlstate = backend::error_fields(body).find(|(kind, _)| *kind == b'C').map(|(_, code)| code);
-                    let over = self.runs.failed(&String::from_utf8_lossy(sqlstate.unwrap_or_default()));
-                    self.tell_over(over);
+                    self.runs.failed(&String::from_utf8_lossy(sqlstate.unwrap_or_default()));
+                    self.tell_over();
                 }
                 let encoding = self.lexing.client_encoding;
                 if self.pending.rewrite(body, |text| encoding.encode(text), insert) {
@@ -115,11 +118,13 @@ impl Engine {
             }
             backend::COMMAND_COMPLETE => {
                 if self.follows {
-                    let over = self.runs.completed(body.strip_suffix(b"\0").unwrap_or(body));
-                    self.tell_over(over);
+                    self.runs.completed(body.strip_suffix(b"\0").unwrap_or(body));
+                    self.tell_over();
                 }
                 if self.ledger.is_copying() {
-                    self.answered += self.ledger.copied();
+                    let ignored = self.ledger.copied();
+                    self.answered += ignored;
+                    self.runs.ignored(ignored);
                     return Answer::Stands;
                 }
                 let done = self.ledger.command_complete(body.strip_suffix(b"\0").unwrap_or(body));
@@ -140,8 +145,8 @@ impl Engine {
         }
         self.answered += 1;
         if self.follows {
-            let over = self.runs.ready(self.requests == self.answered);
-            self.tell_over(over);
+            self.runs.ready(self.requests == self.answered && !self.extended);
+            self.tell_over();
             if idle {
                 let portals = &self.portals;
                 self.runs.transaction_over(|portal| portals.get(portal).is_some_and(Behind::is_held));
@@ -155,8 +160,8 @@ impl Engine {
         self.lexing.unsettled &= self.answered < self.settles_at;
         let Some(Answered { boundary, clean }) = self.ledger.ready() else { return };
         if clean {
-            self.statements.done(boundary.statements);
-            self.portals.done(boundary.portals);
+            self.statements.done(boundary.since.statements, boundary.statements);
+            self.portals.done(boundary.since.portals, boundary.portals);
         }
         if idle && !self.portals.is_empty() {
             self.portals.transaction_over(boundary.portals);

@@ -1,6 +1,6 @@
 //! What a verdict comes to: the frame goes on, or poison in its place; and the account of what an approved text does.
 
-use super::counting::portals_of;
+use super::counting::{Began, gives};
 use super::{End, Engine, Frame, Turn};
 use crate::policy::{Refusal, RuleRef, Sequel, Verdict};
 use crate::session::held::Said;
@@ -14,15 +14,16 @@ use crate::sql::{Facts, NameUse};
 impl Engine {
     /// Sends the frame on, or poison in its place; `name` is the one of a Parse, `text` what is told of in the log.
     pub(super) fn decide(&mut self, asked: Asked, turn: Turn<'_>, judged: Judged, name: &[u8], text: &[u8]) -> Frame {
-        if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind()) {
+        if let (Some(facts), Some(behind)) = (&judged.facts, judged.behind(self.asks_source)) {
             self.sent(asked, facts, &behind);
         }
-        let outside = self.is_outside();
-        let portals = match &judged.facts {
-            Some(facts) => portals_of(facts),
-            None => judged.portals.clone(),
+        let delays = self.may_delay();
+        let gives = match &judged.facts {
+            Some(facts) if self.follows => gives(facts),
+            Some(_) => Vec::new(),
+            None => judged.gives,
         };
-        let Judged { judgement, unparsed, as_server, said, .. } = judged;
+        let Judged { judgement, unparsed, as_server, said, ambiguous, is_command, .. } = judged;
         if asked.is_answered_by_ready_for_query() {
             self.boundary(false);
         }
@@ -36,7 +37,14 @@ impl Engine {
                 if let Some(noted) = judgement.noted.as_ref().filter(|_| runs) {
                     self.tell.noted(noted);
                 }
-                self.began(asked, judgement.policy, judgement.would, said, portals);
+                if !is_command {
+                    self.began(
+                        asked,
+                        Began { policy: judgement.policy, would: judgement.would, said, ambiguous, gives },
+                    );
+                } else if self.follows {
+                    self.began_command(judgement.policy, judgement.would);
+                }
                 turn.approved(approved)
             }
             Verdict::Refuse(mut refusal) => {
@@ -49,7 +57,7 @@ impl Engine {
                 self.tell.audit_refused(asked, &refusal, &reference, &said, &self.application_name);
                 match refusal.sequel {
                     Sequel::Fails => {}
-                    Sequel::Delays(delay) if outside => self.hold = Some(delay.into()),
+                    Sequel::Delays(delay) if delays => self.hold = Some(delay.into()),
                     // The locks of the transaction would be kept as long.
                     Sequel::Delays(_) => {}
                     Sequel::Terminates => return Frame::End(self.terminates(&refusal, &reference)),
@@ -93,9 +101,6 @@ impl Engine {
                     let _ = self.statements.made(name, behind);
                 }
                 NameUse::Declare { cursor, hold } => {
-                    if self.portals.get(cursor).is_none() {
-                        self.runs.made(cursor);
-                    }
                     let behind = if *hold { behind.clone().held() } else { behind.clone() };
                     let _ = self.portals.made(cursor, &behind);
                 }
@@ -117,6 +122,13 @@ impl Engine {
     /// Outside of any transaction, with nothing outstanding.
     pub(super) fn is_outside(&self) -> bool {
         self.idle && self.requests == self.answered && !self.extended
+    }
+
+    /// Whether no transaction has locks that would be kept through a delay. Where the answers can't be told apart any more, the last
+    /// one says so: else one odd pipeline would do away with the delays of a whole session.
+    fn may_delay(&self) -> bool {
+        let answered = self.requests == self.answered || !self.ledger.is_certain();
+        self.idle && answered && !self.extended
     }
 
     /// A statement gave more rows than it may: the session ends, since what the server did of it can't be taken back.

@@ -59,9 +59,15 @@ impl Engine {
         self.enforces = policy.enforces();
         self.statement_bytes = policy.statement_bytes();
         self.withholds_rows = policy.withholds_rows();
+        self.asks_source = policy.asks_source();
         self.result_rows = policy.result_rows();
         self.counters.renew(&policy);
-        self.follows = self.tell.audits() || self.result_rows.is_some();
+        if !self.follows && self.result_rows.is_some() {
+            // From now on for good: where the limit goes and comes again, what was counted still is. What runs has none.
+            self.follows = true;
+            let outstanding = if self.ledger.is_certain() { self.requests - self.answered } else { 0 };
+            self.runs.begin(outstanding, self.extended && self.ledger.is_certain());
+        }
         self.texts.renew(policy.class());
         if self.statements.len() + self.portals.len() > MANY {
             tokio::task::block_in_place(|| self.judge_names(&policy));
@@ -74,21 +80,23 @@ impl Engine {
     fn judge_names(&mut self, policy: &SessionPolicy) {
         let name = &self.application_name;
         let traced = self.tell.audits();
-        self.statements.judge_again(|held| again(policy, held, name, traced));
+        let asks_source = self.asks_source;
+        self.statements.judge_again(|held| again(policy, held, name, traced, asks_source));
         // The values of a portal were judged when they were bound, and are gone.
         let portal = |held: &Held| match takes_values(held.facts()) {
             true => Again::Lost.into(),
-            false => again(policy, held, name, traced),
+            false => again(policy, held, name, traced, asks_source),
         };
         self.portals.judge_again(portal);
     }
 }
 
-/// What these policies make of a statement that others allowed.
-fn again(policy: &SessionPolicy, held: &Held, application_name: &str, traced: bool) -> Judged {
+/// What these policies make of a statement that others allowed. Where they ask by which protocol it comes, it is judged whenever it
+/// is used: that may be the other one.
+fn again(policy: &SessionPolicy, held: &Held, application_name: &str, traced: bool, asks_source: bool) -> Judged {
     let moment = Moment { traced, signals: held.signals(), application_name, ..Moment::now(true, Parameters::Later) };
     let judgement = policy.judge(held.facts(), moment);
-    let always = !judgement.at_bind && !judgement.timed && judgement.would.is_none();
+    let always = !judgement.at_bind && !judgement.timed && !asks_source && judgement.would.is_none();
     let again = match judgement.verdict {
         Verdict::Allow(_) if always => Again::Settled,
         Verdict::Allow(_) | Verdict::Refuse(_) => Again::Asked,

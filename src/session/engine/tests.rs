@@ -4,7 +4,9 @@ mod blocks;
 mod decoys;
 mod fastpath;
 mod names;
+mod pairing;
 mod renew;
+mod source;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

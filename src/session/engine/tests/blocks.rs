@@ -268,3 +268,32 @@ fn a_verdict_judged_during_a_block_is_not_remembered_beyond_it() {
     process.block_text(BLOCKED);
     is_blocked(session.refused(&query(BLOCKED), b'Q'));
 }
+
+#[test]
+fn what_a_blocked_user_executed_is_not_committed_by_a_sync() {
+    for blocked in [true, false] {
+        let process = Process::new();
+        let mut session = process.session(SHOP);
+        let insert = [parse("", "INSERT INTO orders VALUES (1)"), bind("", "", &[]), execute("")].concat();
+        session.passes(&insert);
+        session.passes(&frame(b'H', b""));
+        if blocked {
+            process.block("user", "shop_app");
+            let sent = session.client(&sync()).unwrap();
+            let text = String::from_utf8_lossy(&sent).into_owned();
+            assert!(sent.first() == Some(&b'P') && text.contains("portcullis refused"), "{text}");
+            assert!(sent.ends_with(&sync()), "{text}");
+            let start = text.find("\"portcullis refused ").unwrap();
+            let poison = text.get(start..start + 47).unwrap();
+            let theirs = format!("SERROR\0VERROR\0C42601\0Msyntax error at or near {poison}\0P1\0\0");
+            let told = session.server(&frame(b'E', theirs.as_bytes()));
+            assert!(String::from_utf8_lossy(&told).contains("is blocked until"), "{told:?}");
+            session.server(&frame(b'Z', b"I"));
+        }
+        // Nothing was executed since: a pool may ask whether the session lives, and close its statements.
+        if !blocked {
+            session.passes(&sync());
+        }
+        session.passes(&[sync(), frame(b'C', b"S\0"), sync()].concat());
+    }
+}
