@@ -128,8 +128,9 @@ pub(crate) fn admit_with(set: &PolicySet, identity: &Identity, also: Option<Poli
             quotas: quotas(),
         }),
         Some(also) => {
-            // Nothing but its rules.
-            let also = Policy { limits: first.limits, refuse_disagreement: false, baseline: true, ..also };
+            // Nothing but its rules: where all must agree it does.
+            let (refuse_disagreement, baseline, unlisted_observe) = (false, true, Some(true));
+            let also = Policy { limits: first.limits, refuse_disagreement, baseline, unlisted_observe, ..also };
             let with = |policies: &[&Policy], here: bool| {
                 let policies: Vec<&Policy> = policies.iter().copied().chain(here.then_some(&also)).collect();
                 bench(&policies, terse)

@@ -289,3 +289,18 @@ limits: {message_statements: 4}
     let judgement = one.judge(&facts, moment(Parameters::None));
     assert_eq!(judgement.would.unwrap().rule.label(), "watched-more");
 }
+
+/// Rules that are tried change nothing but what they allow.
+#[test]
+fn what_is_observed_stays_so_where_rules_are_tried() {
+    let set = set(&[&policy("unlisted: observe\n")]);
+    let identity = set.test_identity(None).unwrap();
+    let facts = sql::analyse("COPY t TO PROGRAM 'cat'", sql::Reading::default()).unwrap().facts;
+    let judged = |session: SessionPolicy| {
+        let judgement = session.judge(&facts, moment(Parameters::None));
+        (judgement.would.is_some(), refusal(judgement).is_some())
+    };
+    assert!(judged(set.admit(&identity).unwrap()).1);
+    let tried = set.admit_with_rules(&identity, &["{rule: r, actions: [copy_program]}".to_owned()]).unwrap();
+    assert_eq!(judged(tried), (true, false));
+}
