@@ -125,6 +125,8 @@ pub(crate) fn may_be_learned(facts: &Facts, access: &Access) -> bool {
         (Object::Setting { name: Operand::Constant(name), .. }, _) => {
             !is_guarded(name) && setting(name).is_none_or(|setting| setting.context == Context::User)
         }
+        // A sequence that only the value tells, which a deny rule may name.
+        (Object::Function { .. }, ActionName::Nextval) => false,
         // The hash leaves the text out, and it may be SQL, or name a table or a file.
         (Object::Function { builtin: false, .. }, _) if facts.texts_to_functions => false,
         (Object::Relation(name), _) => !of_server(name),
