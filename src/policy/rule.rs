@@ -201,9 +201,11 @@ impl Rule {
                     (None, meaning) => [Some(Meaning::Path), Some(meaning)],
                     (Some(_), meaning) => [Some(meaning), None],
                 };
-                meanings.into_iter().flatten().any(|meaning| {
-                    struck(scope, &s.functions, name, meaning) || struck(scope, &s.objects, name, meaning)
-                })
+                let any_table = takes_any_table(access) && !(s.tables.is_empty() && s.objects.is_empty());
+                any_table
+                    || meanings.into_iter().flatten().any(|meaning| {
+                        struck(scope, &s.functions, name, meaning) || struck(scope, &s.objects, name, meaning)
+                    })
             }
             Object::Other { kind, name } if WITHOUT_SCHEMA.contains(kind) => {
                 let columns = s.columns.iter().map(|pattern| &pattern.table);
@@ -235,7 +237,9 @@ impl Rule {
 
 /// Whether an access reaches tables that the statement does not name and nobody here knows.
 pub(crate) fn takes_any_table(access: &Access) -> bool {
-    access.action.name == ActionName::Truncate || access.action.kind == Some("owned")
+    // `nextval($1)`: the sequence is another one with each value. Where the text names it, it is a relation.
+    let any_sequence = access.action.name == ActionName::Nextval && matches!(access.object, Object::Function { .. });
+    any_sequence || access.action.name == ActionName::Truncate || access.action.kind == Some("owned")
 }
 
 /// The schema whose relations an access takes along without naming them: they get another name, go, or are opened to somebody.

@@ -210,6 +210,8 @@ fn many_rules_judge_as_few_do() {
             "SELECT ops.x(1)",
             "SELECT g(1) FROM t",
             "SELECT u.g FROM u",
+            "SELECT nextval($1)",
+            "SELECT setval('s' || $1, 1)",
             "SELECT u.very_danger FROM u",
             "SELECT * FROM pg_stats",
             "SELECT * FROM other",
@@ -303,4 +305,24 @@ fn what_is_observed_stays_so_where_rules_are_tried() {
     assert!(judged(set.admit(&identity).unwrap()).1);
     let tried = set.admit_with_rules(&identity, &["{rule: r, actions: [copy_program]}".to_owned()]).unwrap();
     assert_eq!(judged(tried), (true, false));
+}
+
+/// A sequence that only a value names may be the one that is denied; one that the text names is known.
+#[test]
+fn a_deny_rule_on_tables_strikes_a_sequence_that_is_not_known() {
+    let allow =
+        "allow: [{rule: f, actions: [nextval], functions: [pg_catalog.nextval, pg_catalog.setval], tables: [s1]}]\n";
+    let by = |deny: &str, text: &str| {
+        let facts = sql::analyse(text, sql::Reading::default()).unwrap().facts;
+        let judgement = session(&[&policy(&format!("{allow}{deny}"))]).judge(&facts, moment(Parameters::Later));
+        refusal(judgement).map(|refusal| refusal.rule.label().to_owned())
+    };
+    for text in ["SELECT nextval($1)", "SELECT setval($1, 5)", "SELECT nextval('s' || id) FROM (SELECT 1 AS id) x"] {
+        assert_eq!(by("", text), None, "{text}");
+        for deny in ["tables: [s2]", "actions: [nextval], tables: [s2]", "actions: [write], tables: ['secret_*']"] {
+            assert_eq!(by(&format!("deny: [{{rule: no, {deny}}}]\n"), text).as_deref(), Some("no"), "{deny}: {text}");
+        }
+        assert_eq!(by("deny: [{rule: no, actions: [select, delete], tables: [s2]}]\n", text), None, "{text}");
+    }
+    assert_eq!(by("deny: [{rule: no, tables: [s2]}]\n", "SELECT nextval('s1')"), None);
 }
