@@ -4,8 +4,14 @@
 //! [`Technique::explain`]. A signal is a reason to look, its weight says how rarely an application writes such a thing
 //! itself; what is refused is the policy's matter.
 
+mod arms;
 mod comment;
+mod condition;
 mod constant;
+mod expression;
+mod foreign;
+mod same;
+mod stack;
 mod tree;
 
 use std::fmt;
@@ -31,11 +37,20 @@ pub struct Signal {
 pub enum Technique {
     StackedStatements,
     ConstantTrue,
+    ConstantCondition,
+    MisplacedValue,
     UnionProbe,
     CommentTruncation,
+    InlineComment,
     TimeDelay,
+    ErrorForcing,
+    ConditionalProbe,
+    ClauseProbe,
+    StringBuilding,
     FileProgram,
     CatalogProbe,
+    ServerProbe,
+    ForeignSyntax,
 }
 
 impl Technique {
@@ -43,11 +58,20 @@ impl Technique {
     pub const ALL: &'static [Technique] = &[
         Technique::StackedStatements,
         Technique::ConstantTrue,
+        Technique::ConstantCondition,
+        Technique::MisplacedValue,
         Technique::UnionProbe,
         Technique::CommentTruncation,
+        Technique::InlineComment,
         Technique::TimeDelay,
+        Technique::ErrorForcing,
+        Technique::ConditionalProbe,
+        Technique::ClauseProbe,
+        Technique::StringBuilding,
         Technique::FileProgram,
         Technique::CatalogProbe,
+        Technique::ServerProbe,
+        Technique::ForeignSyntax,
     ];
 
     /// The name in metrics, logs and `explain`.
@@ -55,11 +79,20 @@ impl Technique {
         match self {
             Technique::StackedStatements => "stacked_statements",
             Technique::ConstantTrue => "constant_true",
+            Technique::ConstantCondition => "constant_condition",
+            Technique::MisplacedValue => "misplaced_value",
             Technique::UnionProbe => "union_probe",
             Technique::CommentTruncation => "comment_truncation",
+            Technique::InlineComment => "inline_comment",
             Technique::TimeDelay => "time_delay",
+            Technique::ErrorForcing => "error_forcing",
+            Technique::ConditionalProbe => "conditional_probe",
+            Technique::ClauseProbe => "clause_probe",
+            Technique::StringBuilding => "string_building",
             Technique::FileProgram => "file_program",
             Technique::CatalogProbe => "catalog_probe",
+            Technique::ServerProbe => "server_probe",
+            Technique::ForeignSyntax => "foreign_syntax",
         }
     }
 
@@ -86,8 +119,35 @@ impl Technique {
                  sleep) is called within a statement"
             }
             Technique::FileProgram => "the statement reaches for files, programs, large objects or other servers",
+            Technique::ConstantCondition => {
+                "a condition beside AND, in CASE or in HAVING compares constants (other than the 0, 1 and true of query builders), or HAVING has nothing grouped"
+            }
+            Technique::MisplacedValue => {
+                "a number or a text stands where a condition must, or a condition where a value must"
+            }
+            Technique::InlineComment => {
+                "comments stand in the place of white space between words, or begin as only MySQL's do"
+            }
+            Technique::ErrorForcing => {
+                "an expression can only fail, or fails as a condition says: a text that is no number is cast to one, a division by nothing, two rows for one value"
+            }
+            Technique::ConditionalProbe => {
+                "one character or the length of a secret is compared, or a sub-query without a table makes a choice"
+            }
+            Technique::ClauseProbe => {
+                "LIMIT or OFFSET holds a column, a condition or a query, or ORDER BY a condition or a query on nothing"
+            }
+            Technique::StringBuilding => {
+                "literal texts are joined or computed with each other, or letters made of their codes, where one literal would do"
+            }
+            Technique::ServerProbe => {
+                "a statement on the application's tables also asks for the server's version or settings, or makes it run a text"
+            }
+            Technique::ForeignSyntax => {
+                "the statement uses functions, catalogs, quotes or comments of MySQL, SQL Server, Oracle or SQLite"
+            }
             Technique::CatalogProbe => {
-                "a statement on the application's tables also asks for the server's version, settings or catalog"
+                "a statement on the application's tables also asks for the server's catalog"
             }
         }
     }
@@ -104,6 +164,9 @@ impl Signals {
 
     /// Adds a sign; of one technique the heaviest stays.
     fn add(&mut self, technique: Technique, weight: u8) {
+        if weight == 0 {
+            return;
+        }
         match self.signals.iter_mut().find(|signal| signal.technique == technique) {
             Some(signal) => signal.weight = signal.weight.max(weight),
             None => self.signals.push(Signal { technique, weight }),
@@ -127,9 +190,7 @@ impl fmt::Display for Signals {
 pub fn signals(text: &str, analysis: &Analysis) -> Signals {
     let mut signals = Signals::default();
     tree::look(analysis, &mut signals);
-    if let Some(weight) = comment::truncation(text) {
-        signals.add(Technique::CommentTruncation, weight);
-    }
+    comment::look(text, &mut signals);
     signals.signals.sort_by_key(|signal| signal.technique);
     signals
 }

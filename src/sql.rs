@@ -16,6 +16,7 @@ mod walk;
 mod weight;
 
 pub use hash::{NoHash, StatementHash};
+pub(crate) use parse::tokens;
 pub use redact::redacted;
 pub use weight::weight;
 
@@ -70,6 +71,11 @@ pub fn analyse(text: &str, reading: Reading) -> Result<Analysis, Unparsed> {
     let hash::Marks { hash, parts, inline, texts_to_functions, secret } = hash::marks(text, &tree);
     let facts = Facts { hash, parts, inline, texts_to_functions, secret, ..facts };
     Ok(Analysis { tree, facts })
+}
+
+/// Whether PostgreSQL's grammar reads a text. Needs a large stack.
+pub(crate) fn is_read(text: &str) -> bool {
+    parse::parse(text).is_ok()
 }
 
 /// Gives a text its hash that has none because it is long: where a block must be held against everything.

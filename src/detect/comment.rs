@@ -1,6 +1,14 @@
-//! A comment that cuts off the rest of a statement: what an injected `--` leaves at the end of the text.
+//! What comments tell: one that cuts off the rest of a statement, as an injected `--` leaves it, and those in the place of
+//! white space.
 
 use pg_query::protobuf::{ScanToken, Token};
+
+use super::{Signals, Technique};
+use crate::sql;
+
+/// How often the rest of a statement is looked for in one comment, and in how long a text, in bytes.
+const MOST_TRIES: u8 = 4;
+const LONGEST: usize = 16 << 10;
 
 /// Words that go on with a statement where it was cut.
 const GOES_ON: &[&str] = &[
@@ -22,45 +30,103 @@ const GOES_ON: &[&str] = &[
     "for",
 ];
 
-/// The weight of a comment at the end of the text that cuts a statement. `None`: there is none, or it is a remark.
-pub(super) fn truncation(text: &str) -> Option<u8> {
-    // A comment that ends the text is on its last line; most texts have none there and are not read again.
-    let last_line = text.trim_end().rsplit('\n').next()?;
-    if !last_line.contains("--") {
-        return None;
+/// Looks at the comments of a text.
+pub(super) fn look(text: &str, signals: &mut Signals) {
+    // Most texts hold none and are not read again.
+    let (line, block) = (text.contains("--"), text.contains("/*"));
+    if !line && !block {
+        return;
     }
-    let tokens = pg_query::scan_tokens(text).ok()?;
-    let (comment, before) = tokens.split_last()?;
-    if comment.token() != Token::SqlComment {
-        return None;
+    let Some(tokens) = sql::tokens(text) else { return };
+    if block {
+        signals.add(Technique::InlineComment, inline(text, &tokens));
     }
+    if line {
+        signals.add(Technique::CommentTruncation, truncation(text, &tokens));
+    }
+}
+
+/// The weight of comments that stand between two words instead of white space, as in `1/**/OR/**/1=1`.
+fn inline(text: &str, tokens: &[ScanToken]) -> u8 {
+    let mut glued = 0;
+    for comment in tokens.iter().filter(|token| token.token() == Token::CComment) {
+        let (Some(start), Some(end)) = (start(comment), end(comment)) else { continue };
+        let (Some(before), Some(after)) = (text.get(..start), text.get(end..)) else { continue };
+        let ends = before.ends_with(|c: char| c.is_alphanumeric() || "_'\")".contains(c));
+        let begins = after.starts_with(|c: char| c.is_alphanumeric() || "_'\"($".contains(c));
+        if (ends && begins) || slice(text, comment).is_some_and(|comment| comment.starts_with("/*!")) {
+            glued += 1;
+        }
+    }
+    match glued {
+        0 => 0,
+        1 => 4,
+        _ => 5,
+    }
+}
+
+/// The heaviest weight of a comment that cuts a statement.
+fn truncation(text: &str, tokens: &[ScanToken]) -> u8 {
+    let comments = tokens.iter().enumerate().filter(|(_, token)| token.token() == Token::SqlComment);
+    comments.filter_map(|(place, comment)| cuts(text, tokens.get(..place)?, comment)).max().unwrap_or(0)
+}
+
+/// The weight of one comment. `None`: it is a remark.
+fn cuts(text: &str, before: &[ScanToken], comment: &ScanToken) -> Option<u8> {
     let remark = slice(text, comment)?.strip_prefix("--")?;
-    // The line before must hold some of the statement: a comment on a line of its own is a remark.
+    // The line must hold some of the statement: a comment on a line of its own is a remark.
     let previous = before.iter().rev().find(|t| !matches!(t.token(), Token::SqlComment | Token::CComment))?;
     let between = text.get(end(previous)?..start(comment)?)?;
     if between.contains('\n') {
         return None;
     }
-    if unmatched(remark) {
-        return Some(5);
-    }
-    let first = remark.trim_start_matches(['-', '+', ' ', '\t']).trim_start();
-    let word: String = first.chars().take_while(char::is_ascii_alphabetic).collect();
-    // The words are English too: SQL has an operator, a parameter or a number somewhere behind.
-    let sql = first.contains(|c: char| "=<>($?%".contains(c) || c.is_ascii_digit());
-    let goes_on = first.starts_with([',', ')', ';']) || (sql && GOES_ON.contains(&word.to_ascii_lowercase().as_str()));
     let behind_literal = matches!(
         previous.token(),
         Token::Iconst | Token::Fconst | Token::Sconst | Token::NullP | Token::TrueP | Token::FalseP | Token::Ascii41
     );
-    let empty = first.is_empty();
+    let is_last = text.get(end(comment)?..)?.trim().is_empty();
+    if unmatched(remark) && (is_last || behind_literal) {
+        return Some(5);
+    }
+    if !is_last {
+        return None;
+    }
+    let first = remark.trim_start_matches(['-', '+', ' ', '\t']).trim_start();
+    if first.starts_with([',', ')', ';']) || goes_on(text.get(..start(comment)?)?, remark) {
+        return Some(5);
+    }
+    let (empty, one_line) = (first.is_empty(), !text.trim_end().contains('\n'));
     let glued = between.is_empty() && matches!(previous.token(), Token::Iconst | Token::Fconst | Token::Sconst);
     match () {
-        () if goes_on && behind_literal => Some(5),
-        () if goes_on || (empty && behind_literal) || glued => Some(3),
+        () if glued || (behind_literal && (empty || one_line)) => Some(3),
         () if empty => Some(2),
         () => None,
     }
+}
+
+/// Whether the statement in front of a comment goes on in it: some end of the comment, from a word on that continues a
+/// statement, makes a statement together with what stands before.
+fn goes_on(before: &str, remark: &str) -> bool {
+    let mut tries = 0;
+    let mut words = remark.char_indices();
+    let mut previous = ' ';
+    while let Some((at, c)) = words.next() {
+        let begins = c.is_ascii_alphabetic() && !previous.is_alphanumeric() && previous != '_';
+        previous = c;
+        let Some(rest) = remark.get(at..).filter(|_| begins) else { continue };
+        let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+        if !GOES_ON.contains(&word.to_ascii_lowercase().as_str()) {
+            continue;
+        }
+        tries += 1;
+        if tries > MOST_TRIES || before.len() + rest.len() > LONGEST {
+            return false;
+        }
+        if sql::is_read(&format!("{before} {rest}")) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether quotes or parentheses don't match, as where a literal's or a sub-query's end was cut off. An apostrophe

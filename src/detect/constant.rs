@@ -3,6 +3,8 @@
 use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, AExprKind, BoolExprType, BoolTestType, Node, NullTestType};
 
+use super::same;
+
 /// What kind of condition it is, and what comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
@@ -95,13 +97,12 @@ fn fold(node: &Node, depth: u8, fuel: &mut u16) -> Option<Value> {
             }
         }
         NodeEnum::BoolExpr(e) => {
-            let args: Option<Vec<bool>> =
-                e.args.iter().map(|arg| fold(arg, depth, fuel).as_ref().and_then(truth)).collect();
-            let args = args?;
+            let mut args = e.args.iter().map(|arg| fold(arg, depth, fuel).as_ref().and_then(truth));
+            // One arm that holds is enough for an OR, whatever the others depend on.
             let result = match BoolExprType::try_from(e.boolop).ok()? {
-                BoolExprType::AndExpr => args.iter().all(|a| *a),
-                BoolExprType::OrExpr => args.iter().any(|a| *a),
-                BoolExprType::NotExpr => !args.first()?,
+                BoolExprType::AndExpr => first_or_all(&mut args, false)?,
+                BoolExprType::OrExpr => first_or_all(&mut args, true)?,
+                BoolExprType::NotExpr => !args.next()??,
                 BoolExprType::Undefined => return None,
             };
             Some(Value::Bool(result))
@@ -130,6 +131,19 @@ fn fold(node: &Node, depth: u8, fuel: &mut u16) -> Option<Value> {
     }
 }
 
+/// `wanted` where one is; the contrary where none is, and `None` where that isn't known of each.
+fn first_or_all(args: &mut dyn Iterator<Item = Option<bool>>, wanted: bool) -> Option<bool> {
+    let mut unknown = false;
+    for arg in args {
+        match arg {
+            Some(arg) if arg == wanted => return Some(wanted),
+            Some(_) => {}
+            None => unknown = true,
+        }
+    }
+    (!unknown).then_some(!wanted)
+}
+
 fn literal(constant: &pb::AConst) -> Option<Value> {
     use pb::a_const::Val;
     if constant.isnull {
@@ -147,9 +161,9 @@ fn literal(constant: &pb::AConst) -> Option<Value> {
 fn operator(e: &pb::AExpr, depth: u8, fuel: &mut u16) -> Option<Value> {
     let name = last_name(&e.name)?;
     let kind = AExprKind::try_from(e.kind).ok()?;
-    // `id = id`, `name LIKE name`: true wherever it is not NULL.
+    // `id = id`, `name LIKE name`, `f(x) = f(x)`: true wherever it is not NULL.
     if matches!(kind, AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike)
-        && same_column(e.lexpr.as_deref(), e.rexpr.as_deref())
+        && same::sides(e)
     {
         return match name {
             "=" | "<=" | ">=" | "~~" | "~~*" => Some(Value::Bool(true)),
@@ -272,17 +286,6 @@ fn list(node: &Node) -> Option<&[Node]> {
         NodeEnum::List(list) => Some(&list.items),
         _ => None,
     }
-}
-
-fn same_column(left: Option<&Node>, right: Option<&Node>) -> bool {
-    let fields = |node: Option<&Node>| match node?.node.as_ref()? {
-        NodeEnum::ColumnRef(column) => {
-            column.fields.iter().map(|f| string(f).map(str::to_owned)).collect::<Option<Vec<_>>>()
-        }
-        _ => None,
-    };
-    let left = fields(left);
-    left.is_some() && left == fields(right)
 }
 
 /// The last part of a qualified name.

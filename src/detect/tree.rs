@@ -5,11 +5,14 @@
 
 use std::collections::HashSet;
 
-use pg_query::protobuf::{self as pb, BoolExprType, Node, SetOperation};
+use pg_query::protobuf::{self as pb, BoolExprType, SetOperation};
 use pg_query::{NodeEnum, NodeRef};
 
-use super::constant::{self, Condition, last_name, string};
-use super::{Signals, Technique};
+use super::arms::set_operation;
+use super::constant::{self, last_name, string};
+use super::same::Comparison;
+use super::stack::{is_plain_call, stacked};
+use super::{Signals, Technique, condition, expression, foreign};
 use crate::sql::Analysis;
 use crate::sql::children::children;
 use crate::sql::functions::{self, Class};
@@ -17,29 +20,6 @@ use crate::sql::relations;
 
 /// From how many rows on `generate_series` in a sub-query is there to take time.
 const HUGE_SERIES: f64 = 1_000_000.0;
-
-/// Functions of other databases, which attack tools try everywhere. None is a name of PostgreSQL or its extensions.
-const FOREIGN_DELAYS: &[&str] = &["sleep", "benchmark", "receive_message"];
-const FOREIGN_FILES: &[&str] = &["load_file", "xp_cmdshell", "xp_dirtree", "sys_eval", "sys_exec", "httpuritype"];
-/// Packages of other databases that reach for files and the network.
-const FOREIGN_PACKAGES: &[&str] = &["utl_http", "utl_inaddr", "utl_file", "utl_smtp", "dbms_ldap"];
-
-/// Relations of other databases' catalogs, in whatever schema.
-const FOREIGN_CATALOGS: &[&str] = &[
-    "all_tab_columns",
-    "all_tables",
-    "all_users",
-    "dba_role_privs",
-    "dba_users",
-    "dual",
-    "sqlite_master",
-    "syscolumns",
-    "sysdatabases",
-    "sysobjects",
-    "sysusers",
-    "user_tables",
-    "v$version",
-];
 
 /// Looks at every statement of a text.
 pub(super) fn look(analysis: &Analysis, signals: &mut Signals) {
@@ -49,7 +29,7 @@ pub(super) fn look(analysis: &Analysis, signals: &mut Signals) {
     for (index, statement) in statements.iter().enumerate() {
         let place = Place { behind: index > 0, plain_call: is_plain_call(statement), definition: defines(statement) };
         let mut view = View::new(place);
-        view.walk(statement.to_ref(), signals);
+        view.walk(statement.to_ref());
         view.conclude(signals);
     }
 }
@@ -78,135 +58,143 @@ fn defines(statement: &NodeEnum) -> bool {
     )
 }
 
-/// The kinds of statement that a stack is judged by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Read,
-    Write,
-    Transaction,
-    Other,
+/// Where a node stands in its statement.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct In {
+    /// In a sub-query of an expression.
+    nested: bool,
+    /// In an OR.
+    or: bool,
+    /// Directly in FROM.
+    from: bool,
 }
 
-fn kind(statement: &NodeEnum) -> Kind {
-    match statement {
-        NodeEnum::SelectStmt(select) if select.into_clause.is_none() => Kind::Read,
-        NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => {
-            Kind::Write
-        }
-        NodeEnum::TransactionStmt(_) | NodeEnum::ConstraintsSetStmt(_) => Kind::Transaction,
-        _ => Kind::Other,
-    }
+/// The signs of one statement, until it is known what it reads: on constants alone, nothing is opened or asked.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    always: Signals,
+    /// Signs if it reads or writes any relation.
+    on_relations: Signals,
+    /// Signs if it reads or writes a relation of the application.
+    on_tables: Signals,
+    /// Comparisons of constants beside AND, other than what builders write.
+    comparisons: u32,
 }
 
-/// A data statement with something of another kind behind it. A text that begins with anything else (BEGIN, SET, CREATE …)
-/// is a script, and settings back to their defaults are what pools send.
-fn stacked(statements: &[&NodeEnum], analysis: &Analysis, signals: &mut Signals) {
-    let mut rest = statements.iter().enumerate();
-    let Some(first) = rest.next().map(|(_, statement)| kind(statement)) else { return };
-    if !matches!(first, Kind::Read | Kind::Write) {
-        return;
+impl Found {
+    pub(super) fn add(&mut self, technique: Technique, weight: u8) {
+        self.always.add(technique, weight);
     }
-    for (index, statement) in rest {
-        if analysis.facts.statements.get(index).is_some_and(|facts| facts.default_set) {
-            continue;
-        }
-        match (first, kind(statement)) {
-            (_, Kind::Transaction) | (Kind::Read, Kind::Read) | (Kind::Write, Kind::Write) => {}
-            // `INSERT …; SELECT lastval()` is how the new key was fetched before RETURNING.
-            (Kind::Write, Kind::Read) if is_plain_call(statement) => {}
-            (Kind::Write, Kind::Read) => signals.add(Technique::StackedStatements, 3),
-            (Kind::Read, Kind::Write) => signals.add(Technique::StackedStatements, 4),
-            (Kind::Read | Kind::Write, Kind::Other) => signals.add(Technique::StackedStatements, 5),
-            (Kind::Transaction | Kind::Other, _) => {}
-        }
-    }
-}
 
-/// `SELECT f(…)`, nothing else.
-fn is_plain_call(statement: &NodeEnum) -> bool {
-    let NodeEnum::SelectStmt(select) = statement else { return false };
-    let [target] = select.target_list.as_slice() else { return false };
-    select.from_clause.is_empty()
-        && select.where_clause.is_none()
-        && matches!(&target.node, Some(NodeEnum::ResTarget(target))
-            if matches!(target.val.as_ref().and_then(|v| v.node.as_ref()), Some(NodeEnum::FuncCall(_))))
+    pub(super) fn add_on_relations(&mut self, technique: Technique, weight: u8) {
+        self.on_relations.add(technique, weight);
+    }
+
+    pub(super) fn add_on_tables(&mut self, technique: Technique, weight: u8) {
+        self.on_tables.add(technique, weight);
+    }
+
+    /// A comparison that the data has no part in, as a condition.
+    pub(super) fn compared(&mut self, comparison: Comparison) {
+        let weight = match comparison {
+            Comparison::Trivial => return,
+            Comparison::Alike => 5,
+            Comparison::Constants => 3,
+        };
+        self.comparisons += 1;
+        let weight = if self.comparisons > 1 { 5 } else { weight };
+        self.add_on_tables(Technique::ConstantCondition, weight);
+    }
 }
 
 /// What one statement shows.
 struct View {
     place: Place,
+    found: Found,
     ctes: HashSet<String>,
     unqualified: Vec<String>,
     /// Reads or writes a relation of the application.
     application: bool,
     catalog: bool,
-    foreign_catalog: bool,
     /// Asks what the server is: `version()`, its settings, MySQL's `@@variable`.
     server: bool,
     delay: bool,
     large_object: bool,
-    /// The weight of the heaviest constant condition.
-    constant: u8,
+    /// Reaches for files or other servers elsewhere than in FROM.
+    outside: bool,
 }
 
 impl View {
     fn new(place: Place) -> View {
         View {
             place,
+            found: Found::default(),
             ctes: HashSet::new(),
             unqualified: Vec::new(),
             application: false,
             catalog: false,
-            foreign_catalog: false,
             server: false,
             delay: false,
             large_object: false,
-            constant: 0,
+            outside: false,
         }
     }
 
-    fn walk(&mut self, statement: NodeRef<'_>, signals: &mut Signals) {
-        // The node, and whether it stands in a sub-query of an expression.
-        let mut pending = vec![(statement, false)];
-        while let Some((node, nested)) = pending.pop() {
-            self.node(node, nested, signals);
+    fn walk(&mut self, statement: NodeRef<'_>) {
+        let mut pending = vec![(statement, In::default())];
+        while let Some((node, stands)) = pending.pop() {
+            self.node(node, stands);
             if let NodeRef::SelectStmt(select) = node
                 && select.op() != SetOperation::SetopNone
             {
-                set_operation(select, nested, signals, &mut pending);
+                set_operation(select, stands, &mut self.found, &mut pending);
                 continue;
             }
-            let nested = nested || matches!(node, NodeRef::SubLink(_));
-            children(node, &mut |child| pending.push((child, nested)));
+            let inside = match node {
+                NodeRef::SubLink(_) => In { nested: true, ..In::default() },
+                NodeRef::BoolExpr(e) => In { or: stands.or || e.boolop() == BoolExprType::OrExpr, ..stands },
+                NodeRef::RangeFunction(_) => In { from: !stands.nested, ..stands },
+                // FROM holds the call in lists.
+                NodeRef::List(_) => stands,
+                _ => In { from: false, ..stands },
+            };
+            children(node, &mut |child| pending.push((child, inside)));
         }
     }
 
-    fn node(&mut self, node: NodeRef<'_>, nested: bool, signals: &mut Signals) {
+    fn node(&mut self, node: NodeRef<'_>, stands: In) {
+        let found = &mut self.found;
         match node {
-            NodeRef::BoolExpr(e) if e.boolop() == BoolExprType::OrExpr => {
-                for weight in e.args.iter().filter_map(constant_arm) {
-                    self.constant = self.constant.max(weight);
-                }
+            NodeRef::BoolExpr(e) => condition::boolean(e, stands.or, found),
+            NodeRef::AExpr(e) => {
+                condition::operator(e, found);
+                self.foreign_operator(e);
             }
-            NodeRef::SelectStmt(select) => {
-                if let Some(having) = &select.having_clause
-                    && constant::condition(having).is_some_and(|c| c != Condition::Literal)
-                {
-                    self.constant = self.constant.max(3);
+            NodeRef::CaseExpr(e) => condition::case(e, found),
+            NodeRef::TypeCast(cast) => expression::cast(cast, found),
+            NodeRef::SubLink(link) => expression::sub_query(link, found),
+            NodeRef::SelectStmt(select) => condition::clauses(select, found),
+            NodeRef::UpdateStmt(update) => {
+                for target in &update.target_list {
+                    if let Some(NodeEnum::ResTarget(target)) = &target.node
+                        && let Some(value) = target.val.as_deref()
+                    {
+                        condition::stored(value, found);
+                    }
                 }
             }
             NodeRef::RangeVar(relation) => self.relation(relation),
             NodeRef::CommonTableExpr(cte) => {
                 self.ctes.insert(cte.ctename.clone());
             }
-            NodeRef::FuncCall(call) => self.call(call, nested, signals),
-            NodeRef::AExpr(e) if e.lexpr.is_none() && last_name(&e.name) == Some("@@") => {
-                // `@@version`: to PostgreSQL the centre of a shape; a bare column there is another database's variable.
-                self.server |= matches!(e.rexpr.as_ref().and_then(|r| r.node.as_ref()), Some(NodeEnum::ColumnRef(_)));
+            NodeRef::FuncCall(call) => {
+                expression::call(call, found);
+                self.call(call, stands);
             }
+            NodeRef::ColumnRef(column) => self.column(column),
             // A file alone is how administrators load tables; behind another statement it is not.
             NodeRef::CopyStmt(copy) if copy.is_program || (self.place.behind && !copy.filename.is_empty()) => {
-                signals.add(Technique::FileProgram, 5);
+                found.add(Technique::FileProgram, 5);
             }
             _ => {}
         }
@@ -214,48 +202,72 @@ impl View {
 
     fn relation(&mut self, relation: &pb::RangeVar) {
         let (schema, name) = (relation.schemaname.as_str(), relation.relname.as_str());
-        if FOREIGN_CATALOGS.contains(&name) {
-            self.foreign_catalog = true;
-        } else if schema.is_empty() {
+        if schema.is_empty() {
             self.unqualified.push(name.to_owned());
         } else if relations::catalog_relation(schema, name).is_some() {
             self.catalog = true;
         } else {
             self.application = true;
+            if foreign::is_catalog(name) {
+                self.found.add(Technique::ForeignSyntax, 3);
+            }
         }
     }
 
-    fn call(&mut self, call: &pb::FuncCall, nested: bool, signals: &mut Signals) {
+    /// A name in double quotes that is a piece of SQL: where MySQL's quotes for strings were sent.
+    fn column(&mut self, column: &pb::ColumnRef) {
+        let [name] = column.fields.as_slice() else { return };
+        let Some(name) = string(name) else { return };
+        if name.starts_with(char::is_whitespace)
+            || name.contains(['\'', '"'])
+            || (!name.is_empty() && !name.contains(|c: char| c.is_alphanumeric() || c == '_'))
+        {
+            self.found.add_on_tables(Technique::ForeignSyntax, 4);
+        }
+    }
+
+    /// `@@version`, where a bare column is another database's variable (to PostgreSQL it is the centre of a shape); `1 # rest`,
+    /// where MySQL begins a comment.
+    fn foreign_operator(&mut self, e: &pb::AExpr) {
+        let right = e.rexpr.as_ref().and_then(|right| right.node.as_ref());
+        match (last_name(&e.name), e.lexpr.as_deref().and_then(|left| left.node.as_ref()), right) {
+            (Some("@@"), None, Some(NodeEnum::ColumnRef(_))) => self.server = true,
+            (Some("#"), Some(NodeEnum::AConst(_)), Some(NodeEnum::ColumnRef(_))) => {
+                self.found.add_on_tables(Technique::ForeignSyntax, 4);
+            }
+            _ => {}
+        }
+    }
+
+    fn call(&mut self, call: &pb::FuncCall, stands: In) {
         let Some(name) = last_name(&call.funcname) else { return };
         let schema = call.funcname.len().checked_sub(2).and_then(|i| call.funcname.get(i)).and_then(string);
-        if FOREIGN_DELAYS.contains(&name) {
+        if foreign::is_delay(name) {
             self.delay = true;
             return;
         }
-        if FOREIGN_FILES.contains(&name)
-            || name.starts_with("dblink")
-            || schema.is_some_and(|schema| FOREIGN_PACKAGES.contains(&schema))
-        {
-            signals.add(Technique::FileProgram, 4);
+        if foreign::is_file(schema, name) {
+            self.found.add(Technique::FileProgram, 4);
+            return;
+        }
+        if name.starts_with("dblink") {
+            self.outside |= !stands.from;
             return;
         }
         if schema.is_some_and(|schema| schema != "pg_catalog") {
             return;
         }
+        if foreign::is_function(name) {
+            self.found.add_on_tables(Technique::ForeignSyntax, 3);
+        }
         match name {
             "version" | "pg_postmaster_start_time" | "inet_server_addr" => self.server = true,
-            // A setting with a dot is the application's own, as row-level security uses it.
+            // Other settings are an application's own, as row-level security uses them.
             "current_setting" => {
-                let name = call.args.first().and_then(|arg| match arg.node.as_ref()? {
-                    NodeEnum::AConst(constant) => match constant.val.as_ref()? {
-                        pb::a_const::Val::Sval(s) => Some(s.sval.as_str()),
-                        _ => None,
-                    },
-                    _ => None,
-                });
-                self.server |= name.is_some_and(|name| !name.contains('.'));
+                let name = call.args.first().and_then(super::same::text);
+                self.server |= name.is_some_and(is_of_the_server);
             }
-            "generate_series" if nested || self.place.behind => {
+            "generate_series" if stands.nested || self.place.behind => {
                 let rows = call.args.get(1).and_then(constant::number);
                 self.delay |= rows.is_some_and(|rows| rows >= HUGE_SERIES);
             }
@@ -263,9 +275,13 @@ impl View {
         }
         match functions::builtin(name).map(|builtin| builtin.class) {
             Some(Class::Sleep) => self.delay = true,
-            Some(Class::File | Class::Network) => signals.add(Technique::FileProgram, 4),
+            Some(Class::File | Class::Network) if stands.nested || self.place.behind => {
+                self.found.add(Technique::FileProgram, 4);
+            }
+            Some(Class::File | Class::Network) => self.outside |= !stands.from,
             Some(Class::LargeObject) => self.large_object = true,
-            Some(Class::SqlInString) if nested => signals.add(Technique::CatalogProbe, 3),
+            Some(Class::SqlInString) if stands.nested => self.found.add(Technique::CatalogProbe, 3),
+            Some(Class::SqlInString) => self.server = true,
             Some(
                 Class::Harmless
                 | Class::Code
@@ -278,7 +294,6 @@ impl View {
                 | Class::AdvisoryUnlock
                 | Class::Notify
                 | Class::SetConfig
-                | Class::SqlInString
                 | Class::CatalogWrite
                 | Class::Unknown,
             )
@@ -300,125 +315,44 @@ impl View {
                 self.catalog = true;
             } else {
                 self.application = true;
+                if foreign::is_catalog(&name) {
+                    self.found.add(Technique::ForeignSyntax, 3);
+                }
             }
+        }
+        let Found { always, on_relations, on_tables, .. } = self.found;
+        let mut take = |found: Signals| found.signals.iter().for_each(|s| signals.add(s.technique, s.weight));
+        take(always);
+        if self.application || self.catalog {
+            take(on_relations);
+        }
+        if self.application {
+            take(on_tables);
         }
         if self.delay && (self.place.behind || !self.place.plain_call) {
             signals.add(Technique::TimeDelay, 5);
         }
-        // Without a table there is nothing that the condition could open.
-        if self.constant > 0 && self.application {
-            signals.add(Technique::ConstantTrue, self.constant);
-        }
-        if self.large_object && self.application {
+        if (self.large_object || self.outside) && self.application {
             signals.add(Technique::FileProgram, 4);
         }
         if self.application && self.catalog {
             signals.add(Technique::CatalogProbe, 4);
         }
-        if (self.application && self.server) || self.foreign_catalog {
-            signals.add(Technique::CatalogProbe, 3);
+        if self.application && self.server {
+            signals.add(Technique::ServerProbe, 3);
         }
     }
 }
 
-/// The weight of an arm of an OR that does not depend on data.
-fn constant_arm(arm: &Node) -> Option<u8> {
-    match constant::condition(arm) {
-        Some(Condition::Holds) => Some(5),
-        Some(Condition::Literal) => Some(2),
-        Some(Condition::Fails) => Some(1),
-        None => {
-            // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
-            let Some(NodeEnum::BoolExpr(and)) = &arm.node else { return None };
-            let holds = |arg: &Node| constant::condition(arg).is_some_and(|c| c == Condition::Holds);
-            (and.boolop() == BoolExprType::AndExpr && and.args.iter().any(holds)).then_some(3)
-        }
-    }
-}
-
-/// A UNION whose first arm reads a table of the application, and a later one nothing, or a catalog. Leaves the arms'
-/// contents in `pending`.
-fn set_operation<'a>(
-    root: &'a pb::SelectStmt,
-    nested: bool,
-    signals: &mut Signals,
-    pending: &mut Vec<(NodeRef<'a>, bool)>,
-) {
-    let mut arms = Vec::new();
-    let mut open = vec![root];
-    while let Some(select) = open.pop() {
-        if select.op() == SetOperation::SetopNone {
-            arms.push(select);
-            pending.push((NodeRef::SelectStmt(select), nested));
-            continue;
-        }
-        let sides = [select.larg.as_deref(), select.rarg.as_deref()];
-        // The left one is taken next, so that the arms come in the order of the text.
-        open.extend(sides.into_iter().rev().flatten());
-        children(NodeRef::SelectStmt(select), &mut |child| {
-            let side =
-                matches!(child, NodeRef::SelectStmt(c) if sides.into_iter().flatten().any(|s| std::ptr::eq(s, c)));
-            if !side {
-                pending.push((child, nested));
-            }
-        });
-    }
-    let Some((first, later)) = arms.split_first() else { return };
-    // The server refuses arms of different width: someone counts the columns.
-    if let Some(width) = width(first)
-        && later.iter().any(|arm| self::width(arm).is_some_and(|other| other != width))
-    {
-        signals.add(Technique::UnionProbe, 4);
-    }
-    if first.from_clause.is_empty() || reads_catalog(first) {
-        return;
-    }
-    for arm in later {
-        if reads_catalog(arm) {
-            signals.add(Technique::UnionProbe, 5);
-        } else if arm.from_clause.is_empty() && !arm.target_list.is_empty() {
-            let padded = arm.target_list.iter().any(|target| !is_text_or_number(target));
-            signals.add(Technique::UnionProbe, if padded { 5 } else { 3 });
-        }
-    }
-}
-
-/// How many columns an arm has. `None`: it holds a star.
-fn width(arm: &pb::SelectStmt) -> Option<usize> {
-    let star = |target: &Node| match &target.node {
-        Some(NodeEnum::ResTarget(target)) => match target.val.as_ref().and_then(|v| v.node.as_ref()) {
-            Some(NodeEnum::ColumnRef(c)) => c.fields.last().is_some_and(|f| matches!(f.node, Some(NodeEnum::AStar(_)))),
-            Some(NodeEnum::AIndirection(_)) => true,
-            _ => false,
+/// Whether a setting tells of the server rather than of the session.
+fn is_of_the_server(name: &str) -> bool {
+    use crate::sql::settings::{self, Context};
+    let name = settings::canonical(name);
+    match settings::setting(&name) {
+        Some(setting) => match setting.context {
+            Context::Internal | Context::Postmaster | Context::Sighup => true,
+            _ => settings::is_guarded(&name),
         },
-        _ => true,
-    };
-    (arm.values_lists.is_empty() && !arm.target_list.iter().any(star)).then_some(arm.target_list.len())
-}
-
-/// A target that is a plain string or number: as in `UNION SELECT 'all'`, which applications also write.
-fn is_text_or_number(target: &Node) -> bool {
-    let Some(NodeEnum::ResTarget(target)) = &target.node else { return false };
-    matches!(target.val.as_ref().and_then(|v| v.node.as_ref()), Some(NodeEnum::AConst(c)) if !c.isnull)
-}
-
-/// Whether a relation of the server's (or another server's) catalog stands in FROM, joins included.
-fn reads_catalog(select: &pb::SelectStmt) -> bool {
-    let mut open: Vec<&Node> = select.from_clause.iter().collect();
-    while let Some(node) = open.pop() {
-        match &node.node {
-            Some(NodeEnum::RangeVar(relation)) => {
-                let (schema, name) = (relation.schemaname.as_str(), relation.relname.as_str());
-                if FOREIGN_CATALOGS.contains(&name)
-                    || relations::catalog_relation(schema, name).is_some()
-                    || (schema.is_empty() && relations::is_catalog_relation_name(name))
-                {
-                    return true;
-                }
-            }
-            Some(NodeEnum::JoinExpr(join)) => open.extend([&join.larg, &join.rarg].into_iter().flatten().map(|n| &**n)),
-            _ => {}
-        }
+        None => false,
     }
-    false
 }

@@ -56,7 +56,7 @@ pub(super) fn parse_as(text: &str, entry: ParserOptions) -> Result<ParseResult, 
 }
 
 /// The tokens of a text, comments among them. `None` where the lexer refuses it.
-pub(super) fn tokens(text: &str) -> Option<Vec<ScanToken>> {
+pub(crate) fn tokens(text: &str) -> Option<Vec<ScanToken>> {
     // The wrapper makes a slice of a null pointer where there is no token at all: white space (scan.l: `space`) only.
     if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0b' | b'\x0c')) {
         return Some(Vec::new());

@@ -1,0 +1,298 @@
+//! What expressions tell: errors that are forced, text that is put together to hide it, and questions of yes and no about
+//! one character of a secret.
+
+use pg_query::NodeEnum;
+use pg_query::protobuf::{self as pb, AExprKind, Node, SetOperation, SubLinkType};
+
+use super::constant::{self, last_name};
+use super::tree::Found;
+use super::{Technique, same};
+
+/// How deep an expression is looked into.
+const MAX_DEPTH: u8 = 8;
+
+/// What cuts one character or a few out of a text, or measures it.
+const PIECES: &[&str] = &[
+    "ascii", "bit_length", "char_length", "character_length", "get_byte", "left", "length", "lpad", "mid", "octet_length", "ord",
+    "overlay", "position", "right", "rpad", "split_part", "strpos", "substr", "substring", "unicode",
+];
+
+/// PostgreSQL's aggregates that stand in HAVING, and the rest of the names are unknown to us only where they are nobody's.
+const SCALAR: &[&str] = &["abs", "chr", "coalesce", "concat", "lower", "md5", "upper"];
+
+/// An operator and its sides.
+pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
+    let (Some(left), Some(right)) = (e.lexpr.as_deref(), e.rexpr.as_deref()) else { return };
+    if same::compares(e) {
+        compared(left, right, found);
+        compared(right, left, found);
+        return;
+    }
+    if e.kind() != AExprKind::AexprOp {
+        return;
+    }
+    match last_name(&e.name) {
+        Some("/" | "%") if fails_to_divide(right) => found.add_on_relations(Technique::ErrorForcing, 5),
+        Some("||") => joined(left, right, found),
+        Some("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" | "<<" | ">>") => {
+            // A text that is no number, date or length of time can't be computed with.
+            let words = |node: &Node| same::text(node).is_some_and(|text| !text.contains(|c: char| c.is_ascii_digit()));
+            let text = |node: &Node| same::text(node).is_some();
+            if (text(left) && (words(right) || is_query(right))) || (text(right) && (words(left) || is_query(left))) {
+                found.add_on_tables(Technique::StringBuilding, 5);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One side of a comparison, and the other.
+fn compared(side: &Node, other: &Node, found: &mut Found) {
+    if !same::is_literal(other) {
+        return;
+    }
+    match &side.node {
+        Some(NodeEnum::SubLink(link)) if link.sub_link_type() == SubLinkType::ExprSublink => {
+            found.add_on_tables(Technique::ConditionalProbe, if reads_nothing(link) { 5 } else { 2 });
+        }
+        Some(NodeEnum::FuncCall(call)) => {
+            let name = last_name(&call.funcname).unwrap_or_default();
+            if PIECES.contains(&name) && call.args.iter().any(|arg| holds_query(arg, MAX_DEPTH)) {
+                found.add_on_tables(Technique::ConditionalProbe, 5);
+            } else if matches!(name, "ascii" | "ord" | "unicode") && call.args.iter().any(is_piece) {
+                found.add_on_tables(Technique::ConditionalProbe, 3);
+            }
+        }
+        Some(NodeEnum::TypeCast(_)) if holds_query(side, MAX_DEPTH) => {
+            found.add_on_tables(Technique::ConditionalProbe, 3);
+        }
+        _ => {}
+    }
+}
+
+fn is_piece(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::FuncCall(call)) if last_name(&call.funcname).is_some_and(|name| PIECES.contains(&name)))
+}
+
+/// A query in an expression, or what the server says about itself and its user.
+fn is_query(node: &Node) -> bool {
+    match &node.node {
+        Some(NodeEnum::SubLink(link)) => link.sub_link_type() == SubLinkType::ExprSublink,
+        Some(NodeEnum::SqlvalueFunction(_)) => true,
+        Some(NodeEnum::FuncCall(call)) => last_name(&call.funcname)
+            .is_some_and(|name| matches!(name, "version" | "current_database" | "current_setting" | "getpgusername" | "inet_server_addr")),
+        _ => false,
+    }
+}
+
+/// Whether one stands within casts, operators and functions.
+fn holds_query(node: &Node, depth: u8) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return false };
+    if is_query(node) {
+        return true;
+    }
+    let one = |node: Option<&Node>| node.is_some_and(|node| holds_query(node, depth));
+    match &node.node {
+        Some(NodeEnum::TypeCast(cast)) => one(cast.arg.as_deref()),
+        Some(NodeEnum::AExpr(e)) => one(e.lexpr.as_deref()) || one(e.rexpr.as_deref()),
+        Some(NodeEnum::FuncCall(call)) => call.args.iter().any(|arg| holds_query(arg, depth)),
+        Some(NodeEnum::CoalesceExpr(e)) => e.args.iter().any(|arg| holds_query(arg, depth)),
+        _ => false,
+    }
+}
+
+/// A sub-query that reads no relation: `(SELECT CASE WHEN …)`, `(SELECT 0)`.
+pub(super) fn reads_nothing(link: &pb::SubLink) -> bool {
+    query_of(link).is_some_and(|select| select.op() == SetOperation::SetopNone && select.from_clause.is_empty())
+}
+
+fn query_of(link: &pb::SubLink) -> Option<&pb::SelectStmt> {
+    match link.subselect.as_deref()?.node.as_ref()? {
+        NodeEnum::SelectStmt(select) => Some(select),
+        _ => None,
+    }
+}
+
+/// A sub-query in an expression.
+pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found) {
+    if link.sub_link_type() != SubLinkType::ExprSublink {
+        return;
+    }
+    let Some(select) = query_of(link) else { return };
+    // Two rows of constants where one value must stand: the server's error is the answer.
+    if select.op() != SetOperation::SetopNone && arms_read_nothing(select) {
+        found.add_on_relations(Technique::ErrorForcing, 5);
+    }
+    if select.from_clause.is_empty() && select.op() == SetOperation::SetopNone {
+        let [target] = select.target_list.as_slice() else {
+            // `(SELECT)`: what a tool leaves where it had nothing to put in.
+            found.add_on_tables(Technique::ConditionalProbe, if select.target_list.is_empty() { 4 } else { 0 });
+            return;
+        };
+        let value = match &target.node {
+            Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+            _ => None,
+        };
+        if let Some(NodeEnum::CaseExpr(_)) = value.and_then(|value| value.node.as_ref()) {
+            found.add_on_tables(Technique::ConditionalProbe, 5);
+        }
+        if value.is_some_and(same::is_literal) && select.where_clause.is_some() {
+            found.add_on_tables(Technique::ConditionalProbe, 5);
+        }
+    }
+}
+
+fn arms_read_nothing(select: &pb::SelectStmt) -> bool {
+    [&select.larg, &select.rarg].into_iter().all(|arm| {
+        arm.as_deref().is_some_and(|arm| arm.op() == SetOperation::SetopNone && arm.from_clause.is_empty())
+    })
+}
+
+/// `1/0`, `1/(SELECT …)` of nothing, `1/(CASE WHEN … THEN 0 ELSE 1 END)`.
+fn fails_to_divide(by: &Node) -> bool {
+    match &by.node {
+        Some(NodeEnum::SubLink(link)) => reads_nothing(link),
+        Some(NodeEnum::CaseExpr(case)) => {
+            let results = case.args.iter().filter_map(|when| match &when.node {
+                Some(NodeEnum::CaseWhen(when)) => when.result.as_deref(),
+                _ => None,
+            });
+            results.chain(case.defresult.as_deref()).all(same::is_literal)
+        }
+        _ => constant::number(by) == Some(0.0),
+    }
+}
+
+/// A cast.
+pub(super) fn cast(cast: &pb::TypeCast, found: &mut Found) {
+    let Some(arg) = cast.arg.as_deref() else { return };
+    let number = same::cast_to(cast)
+        .is_some_and(|name| matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid"));
+    if number {
+        let weight = never_a_number(arg, MAX_DEPTH);
+        found.add_on_relations(Technique::ErrorForcing, weight);
+    }
+}
+
+/// How surely it is that a text is no number, so that the server's error shows it.
+fn never_a_number(node: &Node, depth: u8) -> u8 {
+    let Some(depth) = depth.checked_sub(1) else { return 0 };
+    match &node.node {
+        Some(NodeEnum::AConst(_)) => same::text(node).map_or(0, |text| if is_number(text) { 0 } else { 5 }),
+        Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => {
+            let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
+            let heaviest = sides.into_iter().flatten().map(|side| never_a_number(side, depth)).max().unwrap_or(0);
+            heaviest.max(if sides.into_iter().flatten().any(is_query) { 4 } else { 0 })
+        }
+        Some(NodeEnum::SqlvalueFunction(value)) => {
+            use pb::SqlValueFunctionOp as Op;
+            let text = matches!(
+                value.op(),
+                Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser | Op::SvfopSessionUser | Op::SvfopCurrentCatalog | Op::SvfopCurrentSchema
+            );
+            if text { 5 } else { 0 }
+        }
+        Some(NodeEnum::FuncCall(call)) => match last_name(&call.funcname) {
+            Some("version" | "current_database" | "getpgusername" | "current_user" | "current_schema" | "inet_server_addr") => 5,
+            Some(name) if name.contains("_to_xml") => 5,
+            Some("chr") => 4,
+            Some("concat" | "concat_ws" | "lower" | "upper" | "string_agg" | "array_to_string" | "format") => {
+                call.args.iter().map(|arg| never_a_number(arg, depth)).max().unwrap_or(0)
+            }
+            _ => 0,
+        },
+        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().map_or(0, |arg| never_a_number(arg, depth)),
+        Some(NodeEnum::CoalesceExpr(e)) => e.args.first().map_or(0, |arg| never_a_number(arg, depth)),
+        Some(NodeEnum::SubLink(link)) => {
+            let Some(select) = query_of(link) else { return 0 };
+            let target = match select.target_list.first().map(|target| &target.node) {
+                Some(Some(NodeEnum::ResTarget(target))) => target.val.as_deref(),
+                _ => None,
+            };
+            let inside = target.map_or(0, |target| never_a_number(target, depth));
+            // Several columns, or a star, are no value either.
+            let wide = select.target_list.len() != 1
+                || matches!(target.map(|t| &t.node), Some(Some(NodeEnum::ColumnRef(c)))
+                    if c.fields.last().is_some_and(|f| matches!(f.node, Some(NodeEnum::AStar(_)))));
+            inside.max(match () {
+                () if wide => 5,
+                () if reads_nothing(link) && !target.is_some_and(same::is_literal) => 4,
+                () => 0,
+            })
+        }
+        _ => 0,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    let hexadecimal = text.trim_start_matches(['-', '+']).to_ascii_lowercase();
+    text.replace('_', "").parse::<f64>().is_ok()
+        || ["0x", "0o", "0b", "infinity", "nan", "$"].iter().any(|start| hexadecimal.starts_with(start))
+}
+
+/// `'x' || 'y'`, `'x' || (SELECT …) || ''`: text that goes on behind the quote where a value ended.
+fn joined(left: &Node, right: &Node, found: &mut Found) {
+    let literal = |node: &Node| same::text(node).is_some();
+    let empty = |node: &Node| same::text(node).is_some_and(str::is_empty);
+    // `a || b || c` is `(a || b) || c`.
+    let last = match &left.node {
+        Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => e.rexpr.as_deref().unwrap_or(left),
+        _ => left,
+    };
+    if literal(last) && literal(right) {
+        found.add_on_tables(Technique::StringBuilding, 4);
+    }
+    if is_query(last) && literal(right) || literal(last) && is_query(right) {
+        found.add_on_tables(Technique::StringBuilding, if empty(last) || empty(right) { 5 } else { 2 });
+    }
+    if chr(last) && chr(right) {
+        found.add_on_relations(Technique::StringBuilding, 4);
+    }
+}
+
+/// `chr(113)`: a letter that nobody should see. Line ends are written so, too.
+fn chr(node: &Node) -> bool {
+    let Some(NodeEnum::FuncCall(call)) = &node.node else { return false };
+    last_name(&call.funcname).is_some_and(|name| matches!(name, "chr" | "char"))
+        && call.args.first().and_then(constant::number).is_some_and(|code| code >= 32.0)
+}
+
+/// A function that gives rows, with a choice in its arguments: `generate_series(1, 1, CASE WHEN … THEN 1 ELSE 0 END)` fails or
+/// not, as the condition says.
+pub(super) fn call(call: &pb::FuncCall, found: &mut Found) {
+    if last_name(&call.funcname) == Some("generate_series")
+        && call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::CaseExpr(_))))
+    {
+        found.add_on_relations(Technique::ErrorForcing, 5);
+    }
+}
+
+/// Whether an expression may hold an aggregate outside its sub-queries: all but functions of one row are taken for one.
+pub(super) fn may_aggregate(node: &Node) -> bool {
+    let mut open = vec![node];
+    let mut left = 1000;
+    while let Some(node) = open.pop() {
+        left -= 1;
+        if left == 0 {
+            return true;
+        }
+        match &node.node {
+            Some(NodeEnum::FuncCall(call)) => {
+                if !last_name(&call.funcname).is_some_and(|name| PIECES.contains(&name) || SCALAR.contains(&name)) {
+                    return true;
+                }
+                open.extend(&call.args);
+            }
+            Some(NodeEnum::AExpr(e)) => open.extend([&e.lexpr, &e.rexpr].into_iter().flatten().map(|side| &**side)),
+            Some(NodeEnum::BoolExpr(e)) => open.extend(&e.args),
+            Some(NodeEnum::TypeCast(cast)) => open.extend(cast.arg.as_deref()),
+            Some(NodeEnum::NullTest(test)) => open.extend(test.arg.as_deref()),
+            Some(NodeEnum::List(list)) => open.extend(&list.items),
+            Some(NodeEnum::SubLink(link)) => open.extend(link.testexpr.as_deref()),
+            Some(NodeEnum::AConst(_) | NodeEnum::ColumnRef(_) | NodeEnum::SqlvalueFunction(_)) => {}
+            _ => return true,
+        }
+    }
+    false
+}
