@@ -146,9 +146,7 @@ impl Technique {
             Technique::ForeignSyntax => {
                 "the statement uses functions, catalogs, quotes or comments of MySQL, SQL Server, Oracle or SQLite"
             }
-            Technique::CatalogProbe => {
-                "a statement on the application's tables also asks for the server's catalog"
-            }
+            Technique::CatalogProbe => "a statement on the application's tables also asks for the server's catalog",
         }
     }
 }

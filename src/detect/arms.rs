@@ -3,8 +3,8 @@
 use pg_query::protobuf::{self as pb, Node, SetOperation};
 use pg_query::{NodeEnum, NodeRef};
 
-use super::{Technique, foreign};
 use super::tree::{Found, In};
+use super::{Technique, foreign};
 use crate::sql::children::children;
 use crate::sql::relations;
 
@@ -57,6 +57,11 @@ pub(super) fn set_operation<'a>(
                 () => 5,
             };
             found.add(Technique::UnionProbe, weight);
+        } else if !arm.values_lists.is_empty() {
+            found.add(Technique::UnionProbe, 4);
+        } else if !first.target_list.iter().any(is_text_or_number) && arm.target_list.iter().any(is_text_or_number) {
+            // Columns that it doesn't have are filled up.
+            found.add(Technique::UnionProbe, 3);
         }
     }
 }
@@ -71,7 +76,13 @@ fn width(arm: &pb::SelectStmt) -> Option<usize> {
         },
         _ => true,
     };
-    (arm.values_lists.is_empty() && !arm.target_list.iter().any(star)).then_some(arm.target_list.len())
+    if let Some(row) = arm.values_lists.first() {
+        return match &row.node {
+            Some(NodeEnum::List(row)) => Some(row.items.len()),
+            _ => None,
+        };
+    }
+    (!arm.target_list.iter().any(star)).then_some(arm.target_list.len())
 }
 
 /// A target that is a plain string or number: as in `UNION SELECT 'all'`, which applications also write.

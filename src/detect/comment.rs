@@ -54,7 +54,8 @@ fn inline(text: &str, tokens: &[ScanToken]) -> u8 {
         let (Some(before), Some(after)) = (text.get(..start), text.get(end..)) else { continue };
         let ends = before.ends_with(|c: char| c.is_alphanumeric() || "_'\")".contains(c));
         let begins = after.starts_with(|c: char| c.is_alphanumeric() || "_'\"($".contains(c));
-        if (ends && begins) || slice(text, comment).is_some_and(|comment| comment.starts_with("/*!")) {
+        let empty = !before.is_empty() && !after.is_empty() && end - start == 4;
+        if (ends && begins) || empty || slice(text, comment).is_some_and(|comment| comment.starts_with("/*!")) {
             glued += 1;
         }
     }
@@ -98,7 +99,7 @@ fn cuts(text: &str, before: &[ScanToken], comment: &ScanToken) -> Option<u8> {
     let (empty, one_line) = (first.is_empty(), !text.trim_end().contains('\n'));
     let glued = between.is_empty() && matches!(previous.token(), Token::Iconst | Token::Fconst | Token::Sconst);
     match () {
-        () if glued || (behind_literal && (empty || one_line)) => Some(3),
+        () if glued || (behind_literal && (empty || one_line)) || (empty && between.is_empty()) => Some(3),
         () if empty => Some(2),
         () => None,
     }
@@ -122,7 +123,10 @@ fn goes_on(before: &str, remark: &str) -> bool {
         if tries > MOST_TRIES || before.len() + rest.len() > LONGEST {
             return false;
         }
-        if sql::is_read(&format!("{before} {rest}")) {
+        // Behind another statement it goes on with one that isn't seen any more.
+        let from = before.trim_end().ends_with(';') && word.eq_ignore_ascii_case("from");
+        let host = if from { "SELECT a" } else { "SELECT a FROM b WHERE c = 1" };
+        if sql::is_read(&format!("{before} {rest}")) || sql::is_read(&format!("{host} {rest}")) {
             return true;
         }
     }

@@ -8,18 +8,21 @@ use pg_query::protobuf::{self as pb, AExprKind, BoolExprType, Node};
 
 use super::constant::{self, Condition, last_name};
 use super::same::{self, Comparison};
-use super::tree::Found;
+use super::tree::{Found, In};
 use super::{Technique, expression};
 
-/// AND, OR and NOT. `within_or`: it stands within an OR.
-pub(super) fn boolean(e: &pb::BoolExpr, within_or: bool, found: &mut Found) {
+/// AND, OR and NOT.
+pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found) {
     // The server takes no number there, and no text that is no truth value.
     if e.args.iter().any(is_no_condition) {
         found.add(Technique::MisplacedValue, 5);
     }
+    if stands.values {
+        return;
+    }
     match e.boolop() {
-        BoolExprType::OrExpr => or(e, within_or, found),
-        BoolExprType::AndExpr => e.args.iter().filter_map(same::comparison).for_each(|c| found.compared(c)),
+        BoolExprType::OrExpr => or(e, stands.or, found),
+        BoolExprType::AndExpr => e.args.iter().filter_map(comparison_within_not).for_each(|c| found.compared(c)),
         BoolExprType::NotExpr | BoolExprType::Undefined => {}
     }
 }
@@ -31,7 +34,12 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found) {
             continue;
         }
         found.add_on_tables(Technique::ConstantTrue, weight);
-        if place > 0 && weight == 0 && admits_every_row(arm) && e.args.iter().take(place).any(equals_literal) {
+        // AND binds closer: what was injected stands in front of it.
+        let first = match &arm.node {
+            Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => and.args.first().unwrap_or(arm),
+            _ => arm,
+        };
+        if place > 0 && weight == 0 && admits_every_row(first) && e.args.iter().take(place).any(equals_literal) {
             found.add_on_tables(Technique::ConstantTrue, 3);
         }
     }
@@ -45,15 +53,19 @@ fn constant_arm(arm: &Node) -> Option<u8> {
         Some(Condition::Fails) => {
             // Nothing is opened by what never holds; builders write it with 0 and 1 alone.
             Some(match comparison_within_not(arm) {
-                Some(Comparison::Alike | Comparison::Constants) => 4,
+                Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants) => 4,
                 Some(Comparison::Trivial) | None => 1,
             })
         }
         None => match &arm.node {
             // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
             Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => {
-                let holds = |arg: &Node| constant::condition(arg).is_some_and(|c| c == Condition::Holds);
-                and.args.iter().any(holds).then_some(5)
+                let weight = |arg: &Node| match constant::condition(arg)? {
+                    Condition::Holds => Some(5),
+                    Condition::Literal => Some(3),
+                    Condition::Fails => None,
+                };
+                and.args.iter().filter_map(weight).max()
             }
             _ => comparison_within_not(arm).map(|_| 4),
         },
@@ -62,7 +74,9 @@ fn constant_arm(arm: &Node) -> Option<u8> {
 
 fn comparison_within_not(node: &Node) -> Option<Comparison> {
     match &node.node {
-        Some(NodeEnum::BoolExpr(not)) if not.boolop() == BoolExprType::NotExpr => not.args.first().and_then(same::comparison),
+        Some(NodeEnum::BoolExpr(not)) if not.boolop() == BoolExprType::NotExpr => {
+            not.args.first().and_then(same::comparison)
+        }
         _ => same::comparison(node),
     }
 }
@@ -79,9 +93,9 @@ fn is_optional_filter(arm: &Node, arms: &[Node]) -> bool {
     arms.iter().skip(1).any(|other| match &other.node {
         Some(NodeEnum::AExpr(e)) => {
             let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()].into_iter().flatten();
-            sides.filter(|side| matches!(&side.node, Some(NodeEnum::AConst(_)))).any(|side| {
-                first.into_iter().flatten().any(|value| same::are_alike(value, side))
-            })
+            sides
+                .filter(|side| matches!(&side.node, Some(NodeEnum::AConst(_))))
+                .any(|side| first.into_iter().flatten().any(|value| same::are_alike(value, side)))
         }
         _ => false,
     })
@@ -97,7 +111,10 @@ fn admits_every_row(arm: &Node) -> bool {
         Some(NodeEnum::AExpr(e)) => {
             matches!(e.kind(), AExprKind::AexprLike | AExprKind::AexprIlike)
                 && last_name(&e.name).is_some_and(|name| !name.starts_with('!'))
-                && e.rexpr.as_deref().and_then(same::text).is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b == b'%'))
+                && e.rexpr
+                    .as_deref()
+                    .and_then(same::text)
+                    .is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b == b'%'))
         }
         _ => false,
     }
@@ -133,8 +150,10 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
         // `name = ('' LIKE '%')`, `(title LIKE '%x') IS DISTINCT FROM 'y'`.
         for (side, other) in [(sides[0], sides[1]), (sides[1], sides[0])] {
             let (Some(side), Some(other)) = (side, other) else { continue };
-            if same::comparison(side).is_some() || (same::is_condition(side) && is_no_condition(other)) {
-                found.add(Technique::MisplacedValue, 5);
+            let distinct =
+                e.kind() == AExprKind::AexprDistinct && same::text(other).is_some_and(|t| t != "true" && t != "false");
+            if same::comparison(side).is_some() || (same::is_condition(side) && (distinct || is_no_condition(other))) {
+                found.add_on_tables(Technique::MisplacedValue, 5);
             }
         }
         if e.kind() == AExprKind::AexprIn
@@ -147,9 +166,9 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
     expression::operator(e, found);
 }
 
-/// A CASE whose choice does not depend on data.
-pub(super) fn case(e: &pb::CaseExpr, found: &mut Found) {
-    if e.arg.is_some() {
+/// A CASE whose choice does not depend on data, or on those of one row elsewhere alone.
+pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found) {
+    if e.arg.is_some() || stands.values {
         return;
     }
     for when in &e.args {
@@ -157,13 +176,23 @@ pub(super) fn case(e: &pb::CaseExpr, found: &mut Found) {
         match when.expr.as_deref().and_then(same::comparison) {
             Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 5),
             Some(Comparison::Trivial) => found.add_on_tables(Technique::ConstantCondition, 3),
+            Some(Comparison::AlikeColumns) => {}
+            None if when.expr.as_deref().is_some_and(expression::asks_a_query) => {
+                let results = [when.result.as_deref(), e.defresult.as_deref()];
+                let literal =
+                    results.into_iter().flatten().all(|result| matches!(&result.node, Some(NodeEnum::AConst(_))));
+                found.add_on_tables(Technique::ConditionalProbe, if literal { 4 } else { 3 });
+            }
             None => {}
         }
     }
 }
 
 /// What stands in the clauses of a query.
-pub(super) fn clauses(select: &pb::SelectStmt, found: &mut Found) {
+pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
+    if stands.values {
+        return;
+    }
     if let Some(having) = select.having_clause.as_deref() {
         if constant::condition(having).is_some_and(|c| c != Condition::Literal) || same::comparison(having).is_some() {
             found.add_on_tables(Technique::ConstantCondition, 5);
@@ -188,7 +217,14 @@ pub(super) fn clauses(select: &pb::SelectStmt, found: &mut Found) {
     }
     for row in &select.values_lists {
         if let Some(NodeEnum::List(row)) = &row.node {
-            row.items.iter().for_each(|value| stored(value, found));
+            row.items.iter().for_each(|value| stored(value, 4, found));
+        }
+    }
+    for target in &select.target_list {
+        if let Some(NodeEnum::ResTarget(target)) = &target.node
+            && let Some(value) = target.val.as_deref()
+        {
+            stored(value, 3, found);
         }
     }
 }
@@ -198,7 +234,7 @@ fn limited(node: &Node, found: &mut Found) {
     let weight = match &node.node {
         // The server refuses both.
         _ if same::is_condition(node) => 5,
-        Some(NodeEnum::ColumnRef(_)) => 5,
+        Some(NodeEnum::ColumnRef(_)) => 4,
         Some(NodeEnum::SubLink(_) | NodeEnum::CaseExpr(_)) => 4,
         Some(NodeEnum::AExpr(e)) => {
             for side in [&e.lexpr, &e.rexpr].into_iter().flatten() {
@@ -217,15 +253,25 @@ fn limited(node: &Node, found: &mut Found) {
 fn sorted(node: &Node, found: &mut Found) {
     match &node.node {
         Some(NodeEnum::BoolExpr(_)) => found.add_on_tables(Technique::ClauseProbe, 3),
-        Some(NodeEnum::SubLink(link)) if expression::reads_nothing(link) => found.add_on_tables(Technique::ClauseProbe, 4),
+        // It is the same for every row.
+        Some(NodeEnum::SubLink(link)) if expression::reads_nothing(link) || expression::asks_for_no_row(link) => {
+            found.add_on_tables(Technique::ClauseProbe, 4)
+        }
         _ if same::comparison(node).is_some() => found.add_on_tables(Technique::ClauseProbe, 5),
         _ => {}
     }
 }
 
-/// What a column is given.
-pub(super) fn stored(value: &Node, found: &mut Found) {
-    if same::comparison(value).is_some_and(|c| c != Comparison::Trivial) {
-        found.add_on_tables(Technique::ConstantCondition, 4);
+/// What a column of a table or of a result is given: a comparison of constants has no place there.
+pub(super) fn stored(value: &Node, weight: u8, found: &mut Found) {
+    match same::comparison(value) {
+        Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, weight),
+        Some(Comparison::AlikeColumns) => found.add_on_tables(Technique::ConstantCondition, 3),
+        Some(Comparison::Trivial) | None => {}
     }
+}
+
+/// What functions are given: likewise.
+pub(super) fn arguments(call: &pb::FuncCall, found: &mut Found) {
+    call.args.iter().for_each(|arg| stored(arg, 4, found));
 }

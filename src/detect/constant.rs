@@ -162,9 +162,7 @@ fn operator(e: &pb::AExpr, depth: u8, fuel: &mut u16) -> Option<Value> {
     let name = last_name(&e.name)?;
     let kind = AExprKind::try_from(e.kind).ok()?;
     // `id = id`, `name LIKE name`, `f(x) = f(x)`: true wherever it is not NULL.
-    if matches!(kind, AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike)
-        && same::sides(e)
-    {
+    if matches!(kind, AExprKind::AexprOp | AExprKind::AexprLike | AExprKind::AexprIlike) && same::sides(e) {
         return match name {
             "=" | "<=" | ">=" | "~~" | "~~*" => Some(Value::Bool(true)),
             "<>" | "<" | ">" => Some(Value::Bool(false)),

@@ -13,8 +13,26 @@ const MAX_DEPTH: u8 = 8;
 
 /// What cuts one character or a few out of a text, or measures it.
 const PIECES: &[&str] = &[
-    "ascii", "bit_length", "char_length", "character_length", "get_byte", "left", "length", "lpad", "mid", "octet_length", "ord",
-    "overlay", "position", "right", "rpad", "split_part", "strpos", "substr", "substring", "unicode",
+    "ascii",
+    "bit_length",
+    "char_length",
+    "character_length",
+    "get_byte",
+    "left",
+    "length",
+    "lpad",
+    "mid",
+    "octet_length",
+    "ord",
+    "overlay",
+    "position",
+    "right",
+    "rpad",
+    "split_part",
+    "strpos",
+    "substr",
+    "substring",
+    "unicode",
 ];
 
 /// PostgreSQL's aggregates that stand in HAVING, and the rest of the names are unknown to us only where they are nobody's.
@@ -38,6 +56,11 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
             // A text that is no number, date or length of time can't be computed with.
             let words = |node: &Node| same::text(node).is_some_and(|text| !text.contains(|c: char| c.is_ascii_digit()));
             let text = |node: &Node| same::text(node).is_some();
+            let spoken = |node: &Node| same::text(node).is_some_and(|text| !is_number(text));
+            if matches!(last_name(&e.name), Some("/" | "%" | "^" | "&" | "|" | "#")) && (spoken(left) || spoken(right))
+            {
+                found.add_on_tables(Technique::StringBuilding, 4);
+            }
             if (text(left) && (words(right) || is_query(right))) || (text(right) && (words(left) || is_query(left))) {
                 found.add_on_tables(Technique::StringBuilding, 5);
             }
@@ -53,14 +76,21 @@ fn compared(side: &Node, other: &Node, found: &mut Found) {
     }
     match &side.node {
         Some(NodeEnum::SubLink(link)) if link.sub_link_type() == SubLinkType::ExprSublink => {
-            found.add_on_tables(Technique::ConditionalProbe, if reads_nothing(link) { 5 } else { 2 });
+            found.add_on_tables(
+                Technique::ConditionalProbe,
+                match () {
+                    () if reads_nothing(link) => 5,
+                    () if query_of(link).is_some_and(is_wide) => 4,
+                    () => 2,
+                },
+            );
         }
         Some(NodeEnum::FuncCall(call)) => {
             let name = last_name(&call.funcname).unwrap_or_default();
             if PIECES.contains(&name) && call.args.iter().any(|arg| holds_query(arg, MAX_DEPTH)) {
                 found.add_on_tables(Technique::ConditionalProbe, 5);
             } else if matches!(name, "ascii" | "ord" | "unicode") && call.args.iter().any(is_piece) {
-                found.add_on_tables(Technique::ConditionalProbe, 3);
+                found.add_on_tables(Technique::ConditionalProbe, 2);
             }
         }
         Some(NodeEnum::TypeCast(_)) if holds_query(side, MAX_DEPTH) => {
@@ -79,8 +109,9 @@ fn is_query(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::SubLink(link)) => link.sub_link_type() == SubLinkType::ExprSublink,
         Some(NodeEnum::SqlvalueFunction(_)) => true,
-        Some(NodeEnum::FuncCall(call)) => last_name(&call.funcname)
-            .is_some_and(|name| matches!(name, "version" | "current_database" | "current_setting" | "getpgusername" | "inet_server_addr")),
+        Some(NodeEnum::FuncCall(call)) => last_name(&call.funcname).is_some_and(|name| {
+            matches!(name, "version" | "current_database" | "current_setting" | "getpgusername" | "inet_server_addr")
+        }),
         _ => false,
     }
 }
@@ -143,9 +174,9 @@ pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found) {
 }
 
 fn arms_read_nothing(select: &pb::SelectStmt) -> bool {
-    [&select.larg, &select.rarg].into_iter().all(|arm| {
-        arm.as_deref().is_some_and(|arm| arm.op() == SetOperation::SetopNone && arm.from_clause.is_empty())
-    })
+    [&select.larg, &select.rarg]
+        .into_iter()
+        .all(|arm| arm.as_deref().is_some_and(|arm| arm.op() == SetOperation::SetopNone && arm.from_clause.is_empty()))
 }
 
 /// `1/0`, `1/(SELECT …)` of nothing, `1/(CASE WHEN … THEN 0 ELSE 1 END)`.
@@ -166,8 +197,9 @@ fn fails_to_divide(by: &Node) -> bool {
 /// A cast.
 pub(super) fn cast(cast: &pb::TypeCast, found: &mut Found) {
     let Some(arg) = cast.arg.as_deref() else { return };
-    let number = same::cast_to(cast)
-        .is_some_and(|name| matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid"));
+    let number = same::cast_to(cast).is_some_and(|name| {
+        matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid")
+    });
     if number {
         let weight = never_a_number(arg, MAX_DEPTH);
         found.add_on_relations(Technique::ErrorForcing, weight);
@@ -188,12 +220,20 @@ fn never_a_number(node: &Node, depth: u8) -> u8 {
             use pb::SqlValueFunctionOp as Op;
             let text = matches!(
                 value.op(),
-                Op::SvfopCurrentRole | Op::SvfopCurrentUser | Op::SvfopUser | Op::SvfopSessionUser | Op::SvfopCurrentCatalog | Op::SvfopCurrentSchema
+                Op::SvfopCurrentRole
+                    | Op::SvfopCurrentUser
+                    | Op::SvfopUser
+                    | Op::SvfopSessionUser
+                    | Op::SvfopCurrentCatalog
+                    | Op::SvfopCurrentSchema
             );
             if text { 5 } else { 0 }
         }
         Some(NodeEnum::FuncCall(call)) => match last_name(&call.funcname) {
-            Some("version" | "current_database" | "getpgusername" | "current_user" | "current_schema" | "inet_server_addr") => 5,
+            Some(
+                "version" | "current_database" | "getpgusername" | "current_user" | "current_schema"
+                | "inet_server_addr",
+            ) => 5,
             Some(name) if name.contains("_to_xml") => 5,
             Some("chr") => 4,
             Some("concat" | "concat_ws" | "lower" | "upper" | "string_agg" | "array_to_string" | "format") => {
@@ -201,7 +241,13 @@ fn never_a_number(node: &Node, depth: u8) -> u8 {
             }
             _ => 0,
         },
-        Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().map_or(0, |arg| never_a_number(arg, depth)),
+        // A cast to another type makes something else of it: `'pg_class'::regclass::oid`.
+        Some(NodeEnum::TypeCast(cast)) => match same::cast_to(cast) {
+            Some("text" | "varchar" | "bpchar" | "name") => {
+                cast.arg.as_deref().map_or(0, |arg| never_a_number(arg, depth))
+            }
+            _ => 0,
+        },
         Some(NodeEnum::CoalesceExpr(e)) => e.args.first().map_or(0, |arg| never_a_number(arg, depth)),
         Some(NodeEnum::SubLink(link)) => {
             let Some(select) = query_of(link) else { return 0 };
@@ -210,18 +256,45 @@ fn never_a_number(node: &Node, depth: u8) -> u8 {
                 _ => None,
             };
             let inside = target.map_or(0, |target| never_a_number(target, depth));
-            // Several columns, or a star, are no value either.
-            let wide = select.target_list.len() != 1
-                || matches!(target.map(|t| &t.node), Some(Some(NodeEnum::ColumnRef(c)))
-                    if c.fields.last().is_some_and(|f| matches!(f.node, Some(NodeEnum::AStar(_)))));
             inside.max(match () {
-                () if wide => 5,
+                () if is_wide(select) => 5,
                 () if reads_nothing(link) && !target.is_some_and(same::is_literal) => 4,
                 () => 0,
             })
         }
         _ => 0,
     }
+}
+
+/// Whether a query gives several columns, or a star, which are no value.
+fn is_wide(select: &pb::SelectStmt) -> bool {
+    let [target] = select.target_list.as_slice() else { return select.op() == SetOperation::SetopNone };
+    let Some(NodeEnum::ResTarget(target)) = &target.node else { return false };
+    matches!(target.val.as_deref().and_then(|value| value.node.as_ref()), Some(NodeEnum::ColumnRef(c))
+        if c.fields.last().is_some_and(|field| matches!(field.node, Some(NodeEnum::AStar(_)))))
+}
+
+/// Whether a condition compares what a sub-query gives with a literal, or is one that reads nothing.
+pub(super) fn asks_a_query(condition: &Node) -> bool {
+    match &condition.node {
+        Some(NodeEnum::SubLink(link)) => link.sub_link_type() == SubLinkType::ExprSublink && reads_nothing(link),
+        Some(NodeEnum::AExpr(e)) if same::compares(e) => {
+            let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
+            sides.into_iter().flatten().any(|side| holds_query(side, MAX_DEPTH))
+                && sides.into_iter().flatten().any(same::is_literal)
+        }
+        _ => false,
+    }
+}
+
+/// A sub-query that depends on no row around it: it has no condition at all.
+pub(super) fn asks_for_no_row(link: &pb::SubLink) -> bool {
+    let plain = |select: &pb::SelectStmt| {
+        select.op() == SetOperation::SetopNone
+            && select.where_clause.is_none()
+            && matches!(select.from_clause.as_slice(), [Node { node: Some(NodeEnum::RangeVar(_)) }])
+    };
+    query_of(link).is_some_and(plain)
 }
 
 fn is_number(text: &str) -> bool {
@@ -233,7 +306,7 @@ fn is_number(text: &str) -> bool {
 
 /// `'x' || 'y'`, `'x' || (SELECT …) || ''`: text that goes on behind the quote where a value ended.
 fn joined(left: &Node, right: &Node, found: &mut Found) {
-    let literal = |node: &Node| same::text(node).is_some();
+    let literal = same::is_literal;
     let empty = |node: &Node| same::text(node).is_some_and(str::is_empty);
     // `a || b || c` is `(a || b) || c`.
     let last = match &left.node {
@@ -244,11 +317,40 @@ fn joined(left: &Node, right: &Node, found: &mut Found) {
         found.add_on_tables(Technique::StringBuilding, 4);
     }
     if is_query(last) && literal(right) || literal(last) && is_query(right) {
-        found.add_on_tables(Technique::StringBuilding, if empty(last) || empty(right) { 5 } else { 2 });
+        let of_no_row = [last, right].into_iter().any(|side| match &side.node {
+            Some(NodeEnum::SubLink(link)) => reads_nothing(link) || asks_for_no_row(link),
+            _ => false,
+        });
+        found.add_on_tables(
+            Technique::StringBuilding,
+            match () {
+                () if empty(last) || empty(right) => 5,
+                () if of_no_row => 4,
+                () => 2,
+            },
+        );
+    }
+    // `'x' || f() || ''`: the quotes that stood around a value.
+    if !std::ptr::eq(last, left) && empty(right) && begins_with_literal(left) {
+        found.add_on_tables(Technique::StringBuilding, 3);
     }
     if chr(last) && chr(right) {
         found.add_on_relations(Technique::StringBuilding, 4);
     }
+}
+
+fn begins_with_literal(mut node: &Node) -> bool {
+    // As many as a statement of an application joins.
+    for _ in 0..100 {
+        match &node.node {
+            Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => match e.lexpr.as_deref() {
+                Some(left) => node = left,
+                None => return false,
+            },
+            _ => return same::is_literal(node),
+        }
+    }
+    false
 }
 
 /// `chr(113)`: a letter that nobody should see. Line ends are written so, too.

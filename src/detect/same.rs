@@ -15,8 +15,10 @@ const MAX_NODES: u16 = 200;
 pub(super) enum Comparison {
     /// Of nothing but 0, 1 and truth values: what builders of SQL write where they have no condition.
     Trivial,
-    /// Both sides are written alike (`7 = 7`, `'a' = 'a'`, `f(x) = f(x)`).
+    /// Constants written alike on both sides (`7 = 7`, `'a' = 'a'`, `f(1) = f(1)`).
     Alike,
+    /// Columns or functions of them that are written alike (`id = id`).
+    AlikeColumns,
     /// Of other constants (`7 > 5`, `'a' = 'b'`).
     Constants,
 }
@@ -36,7 +38,20 @@ pub(super) fn comparison(node: &Node) -> Option<Comparison> {
             () => Comparison::Constants,
         });
     }
-    sides(e).then_some(Comparison::Alike)
+    sides(e).then(|| if holds_column(left, MAX_DEPTH) { Comparison::AlikeColumns } else { Comparison::Alike })
+}
+
+fn holds_column(node: &Node, depth: u8) -> bool {
+    let Some(depth) = depth.checked_sub(1) else { return true };
+    let one = |node: Option<&Node>| node.is_some_and(|node| holds_column(node, depth));
+    match &node.node {
+        Some(NodeEnum::ColumnRef(_)) => true,
+        Some(NodeEnum::TypeCast(cast)) => one(cast.arg.as_deref()),
+        Some(NodeEnum::AExpr(e)) => one(e.lexpr.as_deref()) || one(e.rexpr.as_deref()),
+        Some(NodeEnum::FuncCall(call)) => call.args.iter().any(|arg| holds_column(arg, depth)),
+        Some(NodeEnum::RowExpr(row)) => row.args.iter().any(|arg| holds_column(arg, depth)),
+        _ => false,
+    }
 }
 
 /// Whether an operator makes a truth value of its two sides.
@@ -45,7 +60,22 @@ pub(super) fn compares(e: &pb::AExpr) -> bool {
         AExprKind::AexprOp | AExprKind::AexprOpAny | AExprKind::AexprOpAll => {
             e.lexpr.is_some()
                 && last_name(&e.name).is_some_and(|name| {
-                    matches!(name, "=" | "<>" | "<" | ">" | "<=" | ">=" | "~" | "~*" | "!~" | "!~*" | "~~" | "~~*" | "!~~" | "!~~*")
+                    matches!(
+                        name,
+                        "=" | "<>"
+                            | "<"
+                            | ">"
+                            | "<="
+                            | ">="
+                            | "~"
+                            | "~*"
+                            | "!~"
+                            | "!~*"
+                            | "~~"
+                            | "~~*"
+                            | "!~~"
+                            | "!~~*"
+                    )
                 })
         }
         AExprKind::AexprDistinct
@@ -129,7 +159,9 @@ fn is_constant(node: &Node, depth: u8, fuel: &mut u16, trivial: &mut bool) -> bo
         }
         Some(NodeEnum::TypeCast(cast)) => cast.arg.as_deref().is_some_and(|arg| is_constant(arg, depth, fuel, trivial)),
         Some(NodeEnum::AExpr(e)) => {
-            e.rexpr.as_deref().is_some_and(|right| is_constant(right, depth, fuel, trivial))
+            e.kind() == AExprKind::AexprOp
+                && last_name(&e.name).is_some_and(|name| matches!(name, "+" | "-" | "*" | "/" | "%" | "||" | "^"))
+                && e.rexpr.as_deref().is_some_and(|right| is_constant(right, depth, fuel, trivial))
                 && e.lexpr.as_deref().is_none_or(|left| is_constant(left, depth, fuel, trivial))
         }
         Some(NodeEnum::List(list)) => list.items.iter().all(|item| is_constant(item, depth, fuel, trivial)),
@@ -168,7 +200,8 @@ pub(super) fn is_literal(node: &Node) -> bool {
     matches!(&node.node, Some(NodeEnum::AConst(constant)) if !constant.isnull)
 }
 
-/// The last part of the name of a type that an expression is cast to.
+/// The last part of the name of a type that an expression is cast to; `None` for an array of it.
 pub(super) fn cast_to(cast: &pb::TypeCast) -> Option<&str> {
-    string(cast.type_name.as_ref()?.names.last()?)
+    let name = cast.type_name.as_ref().filter(|name| name.array_bounds.is_empty())?;
+    string(name.names.last()?)
 }

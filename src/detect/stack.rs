@@ -58,4 +58,3 @@ pub(super) fn is_plain_call(statement: &NodeEnum) -> bool {
         && matches!(&target.node, Some(NodeEnum::ResTarget(target))
             if matches!(target.val.as_ref().and_then(|v| v.node.as_ref()), Some(NodeEnum::FuncCall(_))))
 }
-

@@ -26,11 +26,13 @@ pub(super) fn look(analysis: &Analysis, signals: &mut Signals) {
     let statements: Vec<&NodeEnum> =
         analysis.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()).collect();
     stacked(&statements, analysis, signals);
+    let mut application = false;
     for (index, statement) in statements.iter().enumerate() {
         let place = Place { behind: index > 0, plain_call: is_plain_call(statement), definition: defines(statement) };
         let mut view = View::new(place);
+        view.application = application;
         view.walk(statement.to_ref());
-        view.conclude(signals);
+        application |= view.conclude(signals);
     }
 }
 
@@ -50,6 +52,7 @@ fn defines(statement: &NodeEnum) -> bool {
         statement,
         NodeEnum::ViewStmt(_)
             | NodeEnum::CreateTableAsStmt(_)
+            | NodeEnum::CreateStmt(_)
             | NodeEnum::CreateFunctionStmt(_)
             | NodeEnum::RuleStmt(_)
             | NodeEnum::CreateTrigStmt(_)
@@ -62,11 +65,13 @@ fn defines(statement: &NodeEnum) -> bool {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct In {
     /// In a sub-query of an expression.
-    nested: bool,
+    pub(super) nested: bool,
     /// In an OR.
-    or: bool,
+    pub(super) or: bool,
     /// Directly in FROM.
     from: bool,
+    /// In a query of no table, which asks about values alone, as ORMs let the server check them.
+    pub(super) values: bool,
 }
 
 /// The signs of one statement, until it is known what it reads: on constants alone, nothing is opened or asked.
@@ -98,6 +103,8 @@ impl Found {
     pub(super) fn compared(&mut self, comparison: Comparison) {
         let weight = match comparison {
             Comparison::Trivial => return,
+            // Some ORMs ask whether a column is not NULL in this way.
+            Comparison::AlikeColumns => return self.add_on_tables(Technique::ConstantCondition, 2),
             Comparison::Alike => 5,
             Comparison::Constants => 3,
         };
@@ -141,7 +148,9 @@ impl View {
     }
 
     fn walk(&mut self, statement: NodeRef<'_>) {
-        let mut pending = vec![(statement, In::default())];
+        let values = matches!(statement, NodeRef::SelectStmt(select)
+            if select.from_clause.is_empty() && select.op() == SetOperation::SetopNone && !self.place.behind);
+        let mut pending = vec![(statement, In { values, ..In::default() })];
         while let Some((node, stands)) = pending.pop() {
             self.node(node, stands);
             if let NodeRef::SelectStmt(select) = node
@@ -165,21 +174,21 @@ impl View {
     fn node(&mut self, node: NodeRef<'_>, stands: In) {
         let found = &mut self.found;
         match node {
-            NodeRef::BoolExpr(e) => condition::boolean(e, stands.or, found),
+            NodeRef::BoolExpr(e) => condition::boolean(e, stands, found),
             NodeRef::AExpr(e) => {
                 condition::operator(e, found);
                 self.foreign_operator(e);
             }
-            NodeRef::CaseExpr(e) => condition::case(e, found),
+            NodeRef::CaseExpr(e) => condition::case(e, stands, found),
             NodeRef::TypeCast(cast) => expression::cast(cast, found),
             NodeRef::SubLink(link) => expression::sub_query(link, found),
-            NodeRef::SelectStmt(select) => condition::clauses(select, found),
+            NodeRef::SelectStmt(select) => condition::clauses(select, stands, found),
             NodeRef::UpdateStmt(update) => {
                 for target in &update.target_list {
                     if let Some(NodeEnum::ResTarget(target)) = &target.node
                         && let Some(value) = target.val.as_deref()
                     {
-                        condition::stored(value, found);
+                        condition::stored(value, 4, found);
                     }
                 }
             }
@@ -189,6 +198,7 @@ impl View {
             }
             NodeRef::FuncCall(call) => {
                 expression::call(call, found);
+                condition::arguments(call, found);
                 self.call(call, stands);
             }
             NodeRef::ColumnRef(column) => self.column(column),
@@ -216,10 +226,15 @@ impl View {
 
     /// A name in double quotes that is a piece of SQL: where MySQL's quotes for strings were sent.
     fn column(&mut self, column: &pb::ColumnRef) {
+        if let [package, _, ..] = column.fields.as_slice()
+            && string(package).is_some_and(|package| foreign::is_file(Some(package), ""))
+        {
+            self.found.add(Technique::FileProgram, 4);
+        }
         let [name] = column.fields.as_slice() else { return };
         let Some(name) = string(name) else { return };
         if name.starts_with(char::is_whitespace)
-            || name.contains(['\'', '"'])
+            || name.contains(['\'', '"', '=', ';'])
             || (!name.is_empty() && !name.contains(|c: char| c.is_alphanumeric() || c == '_'))
         {
             self.found.add_on_tables(Technique::ForeignSyntax, 4);
@@ -232,7 +247,12 @@ impl View {
         let right = e.rexpr.as_ref().and_then(|right| right.node.as_ref());
         match (last_name(&e.name), e.lexpr.as_deref().and_then(|left| left.node.as_ref()), right) {
             (Some("@@"), None, Some(NodeEnum::ColumnRef(_))) => self.server = true,
-            (Some("#"), Some(NodeEnum::AConst(_)), Some(NodeEnum::ColumnRef(_))) => {
+            (Some("@@"), Some(NodeEnum::AConst(_)), Some(NodeEnum::ColumnRef(_))) => {
+                self.found.add_on_tables(Technique::ForeignSyntax, 4);
+            }
+            (Some(name), None | Some(NodeEnum::AConst(_)), Some(NodeEnum::ColumnRef(_)))
+                if name.bytes().all(|sign| sign == b'#') =>
+            {
                 self.found.add_on_tables(Technique::ForeignSyntax, 4);
             }
             _ => {}
@@ -279,7 +299,7 @@ impl View {
                 self.found.add(Technique::FileProgram, 4);
             }
             Some(Class::File | Class::Network) => self.outside |= !stands.from,
-            Some(Class::LargeObject) => self.large_object = true,
+            Some(Class::LargeObject) => self.large_object |= stands.nested || self.place.behind,
             Some(Class::SqlInString) if stands.nested => self.found.add(Technique::CatalogProbe, 3),
             Some(Class::SqlInString) => self.server = true,
             Some(
@@ -301,10 +321,10 @@ impl View {
         }
     }
 
-    /// What only the whole statement tells.
-    fn conclude(mut self, signals: &mut Signals) {
+    /// What only the whole statement tells, and whether it reads or writes a relation of the application.
+    fn conclude(mut self, signals: &mut Signals) -> bool {
         if self.place.definition {
-            return;
+            return self.application;
         }
         for name in std::mem::take(&mut self.unqualified) {
             if self.ctes.contains(&name) {
@@ -341,6 +361,7 @@ impl View {
         if self.application && self.server {
             signals.add(Technique::ServerProbe, 3);
         }
+        self.application
     }
 }
 
