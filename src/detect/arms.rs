@@ -40,7 +40,7 @@ pub(super) fn set_operation<'a>(
     if let Some(width) = width(first)
         && later.iter().any(|arm| self::width(arm).is_some_and(|other| other != width))
     {
-        found.add(Technique::UnionProbe, 4);
+        found.add(Technique::UnionProbe, 5);
     }
     if !reads_table(first) || reads_catalog(first) {
         return;

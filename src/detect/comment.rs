@@ -48,18 +48,19 @@ pub(super) fn look(text: &str, signals: &mut Signals) {
 
 /// The weight of comments that stand between two words instead of white space, as in `1/**/OR/**/1=1`.
 fn inline(text: &str, tokens: &[ScanToken]) -> u8 {
-    let mut glued = 0;
+    let (mut glued, mut empty) = (0, false);
     for comment in tokens.iter().filter(|token| token.token() == Token::CComment) {
         let (Some(start), Some(end)) = (start(comment), end(comment)) else { continue };
         let (Some(before), Some(after)) = (text.get(..start), text.get(end..)) else { continue };
         let ends = before.ends_with(|c: char| c.is_alphanumeric() || "_'\")".contains(c));
         let begins = after.starts_with(|c: char| c.is_alphanumeric() || "_'\"($".contains(c));
-        let empty = !before.is_empty() && !after.is_empty() && end - start == 4;
-        if (ends && begins) || empty || slice(text, comment).is_some_and(|comment| comment.starts_with("/*!")) {
+        empty |= !before.is_empty() && !after.is_empty() && end - start == 4;
+        if (ends && begins) || slice(text, comment).is_some_and(|comment| comment.starts_with("/*!")) {
             glued += 1;
         }
     }
     match glued {
+        0 if empty => 3,
         0 => 0,
         1 => 4,
         _ => 5,

@@ -28,11 +28,15 @@ pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found) {
 }
 
 fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found) {
+    let mut constant = 0;
     for (place, arm) in e.args.iter().enumerate() {
-        let weight = constant_arm(arm).unwrap_or(0);
+        let mut weight = constant_arm(arm).unwrap_or(0);
         if weight > 0 && place == 0 && !within_or && is_optional_filter(arm, &e.args) {
             continue;
         }
+        // One such arm may be a remainder of a builder's; two are what closes the quotes of an injection.
+        constant += u8::from(weight > 2);
+        weight = if constant > 1 { weight.max(5) } else { weight };
         found.add_on_tables(Technique::ConstantTrue, weight);
         // AND binds closer: what was injected stands in front of it.
         let first = match &arm.node {
@@ -194,11 +198,14 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
         return;
     }
     if let Some(having) = select.having_clause.as_deref() {
-        if constant::condition(having).is_some_and(|c| c != Condition::Literal) || same::comparison(having).is_some() {
-            found.add_on_tables(Technique::ConstantCondition, 5);
-        } else if select.group_clause.is_empty() && !expression::may_aggregate(having) {
-            found.add_on_tables(Technique::ConstantCondition, 4);
-        }
+        let weight = match (same::comparison(having), constant::condition(having)) {
+            // ORMs compare an aggregate with itself.
+            (Some(Comparison::AlikeColumns), _) => 0,
+            (Some(_), _) | (None, Some(Condition::Holds | Condition::Fails)) => 5,
+            (None, _) if select.group_clause.is_empty() && !expression::may_aggregate(having) => 4,
+            (None, _) => 0,
+        };
+        found.add_on_tables(Technique::ConstantCondition, weight);
     }
     if let Some(condition) = select.where_clause.as_deref()
         && let Some(comparison) = same::comparison(condition)
@@ -217,14 +224,17 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
     }
     for row in &select.values_lists {
         if let Some(NodeEnum::List(row)) = &row.node {
-            row.items.iter().for_each(|value| stored(value, 4, found));
+            row.items.iter().for_each(|value| stored(value, found));
         }
     }
     for target in &select.target_list {
         if let Some(NodeEnum::ResTarget(target)) = &target.node
             && let Some(value) = target.val.as_deref()
         {
-            stored(value, 3, found);
+            // Some ORMs ask `40 > 30 AS name`.
+            if same::comparison(value) == Some(Comparison::Alike) {
+                found.add_on_tables(Technique::ConstantCondition, 3);
+            }
         }
     }
 }
@@ -263,9 +273,9 @@ fn sorted(node: &Node, found: &mut Found) {
 }
 
 /// What a column of a table or of a result is given: a comparison of constants has no place there.
-pub(super) fn stored(value: &Node, weight: u8, found: &mut Found) {
+pub(super) fn stored(value: &Node, found: &mut Found) {
     match same::comparison(value) {
-        Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, weight),
+        Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 4),
         Some(Comparison::AlikeColumns) => found.add_on_tables(Technique::ConstantCondition, 3),
         Some(Comparison::Trivial) | None => {}
     }
@@ -273,5 +283,5 @@ pub(super) fn stored(value: &Node, weight: u8, found: &mut Found) {
 
 /// What functions are given: likewise.
 pub(super) fn arguments(call: &pb::FuncCall, found: &mut Found) {
-    call.args.iter().for_each(|arg| stored(arg, 4, found));
+    call.args.iter().for_each(|arg| stored(arg, found));
 }

@@ -57,9 +57,8 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
             let words = |node: &Node| same::text(node).is_some_and(|text| !text.contains(|c: char| c.is_ascii_digit()));
             let text = |node: &Node| same::text(node).is_some();
             let spoken = |node: &Node| same::text(node).is_some_and(|text| !is_number(text));
-            if matches!(last_name(&e.name), Some("/" | "%" | "^" | "&" | "|" | "#")) && (spoken(left) || spoken(right))
-            {
-                found.add_on_tables(Technique::StringBuilding, 4);
+            if matches!(last_name(&e.name), Some("/" | "^")) && (spoken(left) || spoken(right)) {
+                found.add_on_tables(Technique::StringBuilding, 5);
             }
             if (text(left) && (words(right) || is_query(right))) || (text(right) && (words(left) || is_query(left))) {
                 found.add_on_tables(Technique::StringBuilding, 5);
@@ -307,6 +306,7 @@ fn is_number(text: &str) -> bool {
 /// `'x' || 'y'`, `'x' || (SELECT …) || ''`: text that goes on behind the quote where a value ended.
 fn joined(left: &Node, right: &Node, found: &mut Found) {
     let literal = same::is_literal;
+    let number = |node: &Node| literal(node) && same::text(node).is_none();
     let empty = |node: &Node| same::text(node).is_some_and(str::is_empty);
     // `a || b || c` is `(a || b) || c`.
     let last = match &left.node {
@@ -314,7 +314,8 @@ fn joined(left: &Node, right: &Node, found: &mut Found) {
         _ => left,
     };
     if literal(last) && literal(right) {
-        found.add_on_tables(Technique::StringBuilding, 4);
+        // `(2011 || '-12-31')` is what some ORMs make of a year.
+        found.add_on_tables(Technique::StringBuilding, if number(last) == number(right) { 4 } else { 2 });
     }
     if is_query(last) && literal(right) || literal(last) && is_query(right) {
         let of_no_row = [last, right].into_iter().any(|side| match &side.node {
@@ -363,9 +364,13 @@ fn chr(node: &Node) -> bool {
 /// A function that gives rows, with a choice in its arguments: `generate_series(1, 1, CASE WHEN … THEN 1 ELSE 0 END)` fails or
 /// not, as the condition says.
 pub(super) fn call(call: &pb::FuncCall, found: &mut Found) {
-    if last_name(&call.funcname) == Some("generate_series")
-        && call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::CaseExpr(_))))
-    {
+    let name = last_name(&call.funcname).unwrap_or_default();
+    // A piece of a literal, or of nothing: asked to see which database answers.
+    let cuts = matches!(name, "substr" | "substring" | "mid" | "left" | "right" | "chr");
+    if cuts && call.args.first().is_none_or(|arg| same::text(arg).is_some()) {
+        found.add_on_tables(Technique::ConditionalProbe, 3);
+    }
+    if name == "generate_series" && call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::CaseExpr(_)))) {
         found.add_on_relations(Technique::ErrorForcing, 5);
     }
 }

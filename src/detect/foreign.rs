@@ -32,6 +32,7 @@ const FUNCTIONS: &[&str] = &[
     "crc32",
     "db_name",
     "elt",
+    "exec",
     "extractvalue",
     "group_concat",
     "hex",

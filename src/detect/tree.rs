@@ -188,7 +188,7 @@ impl View {
                     if let Some(NodeEnum::ResTarget(target)) = &target.node
                         && let Some(value) = target.val.as_deref()
                     {
-                        condition::stored(value, 4, found);
+                        condition::stored(value, found);
                     }
                 }
             }
@@ -233,12 +233,15 @@ impl View {
         }
         let [name] = column.fields.as_slice() else { return };
         let Some(name) = string(name) else { return };
-        if name.starts_with(char::is_whitespace)
-            || name.contains(['\'', '"', '=', ';'])
-            || (!name.is_empty() && !name.contains(|c: char| c.is_alphanumeric() || c == '_'))
-        {
-            self.found.add_on_tables(Technique::ForeignSyntax, 4);
-        }
+        let quotes = name.starts_with(char::is_whitespace)
+            || name.contains(['\'', '"'])
+            || (!name.is_empty() && !name.contains(|c: char| c.is_alphanumeric() || c == '_'));
+        let weight = match () {
+            () if quotes => 5,
+            () if name.contains(['=', ';', '@']) => 4,
+            () => 0,
+        };
+        self.found.add_on_tables(Technique::ForeignSyntax, weight);
     }
 
     /// `@@version`, where a bare column is another database's variable (to PostgreSQL it is the centre of a shape); `1 # rest`,
@@ -253,7 +256,11 @@ impl View {
             (Some(name), None | Some(NodeEnum::AConst(_)), Some(NodeEnum::ColumnRef(_)))
                 if name.bytes().all(|sign| sign == b'#') =>
             {
-                self.found.add_on_tables(Technique::ForeignSyntax, 4);
+                self.found.add_on_tables(Technique::ForeignSyntax, 5);
+            }
+            // Neither is an operator of PostgreSQL's.
+            (Some("=="), Some(_), Some(_)) | (Some("||" | "&&"), None, Some(_)) => {
+                self.found.add_on_tables(Technique::ForeignSyntax, 3);
             }
             _ => {}
         }
