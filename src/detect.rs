@@ -39,6 +39,7 @@ pub enum Technique {
     ConstantTrue,
     ConstantCondition,
     MisplacedValue,
+    UnguardedOr,
     UnionProbe,
     CommentTruncation,
     InlineComment,
@@ -60,6 +61,7 @@ impl Technique {
         Technique::ConstantTrue,
         Technique::ConstantCondition,
         Technique::MisplacedValue,
+        Technique::UnguardedOr,
         Technique::UnionProbe,
         Technique::CommentTruncation,
         Technique::InlineComment,
@@ -81,6 +83,7 @@ impl Technique {
             Technique::ConstantTrue => "constant_true",
             Technique::ConstantCondition => "constant_condition",
             Technique::MisplacedValue => "misplaced_value",
+            Technique::UnguardedOr => "unguarded_or",
             Technique::UnionProbe => "union_probe",
             Technique::CommentTruncation => "comment_truncation",
             Technique::InlineComment => "inline_comment",
@@ -125,6 +128,7 @@ impl Technique {
             Technique::MisplacedValue => {
                 "a number or a text stands where a condition must, or a condition where a value must"
             }
+            Technique::UnguardedOr => "behind a literal follows OR, and AND behind that, without parentheses",
             Technique::InlineComment => {
                 "comments stand in the place of white space between words, or begin as only MySQL's do"
             }
@@ -187,7 +191,7 @@ impl fmt::Display for Signals {
 /// Looks at one message's text and what it does.
 pub fn signals(text: &str, analysis: &Analysis) -> Signals {
     let mut signals = Signals::default();
-    tree::look(analysis, &mut signals);
+    tree::look(text, analysis, &mut signals);
     comment::look(text, &mut signals);
     signals.signals.sort_by_key(|signal| signal.technique);
     signals

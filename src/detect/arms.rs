@@ -13,7 +13,7 @@ use crate::sql::relations;
 pub(super) fn set_operation<'a>(
     root: &'a pb::SelectStmt,
     stands: In,
-    found: &mut Found,
+    found: &mut Found<'_>,
     pending: &mut Vec<(NodeRef<'a>, In)>,
 ) {
     let mut arms = Vec::new();

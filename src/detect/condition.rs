@@ -12,7 +12,7 @@ use super::tree::{Found, In};
 use super::{Technique, expression};
 
 /// AND, OR and NOT.
-pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found) {
+pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
     // The server takes no number there, and no text that is no truth value.
     if e.args.iter().any(is_no_condition) {
         found.add(Technique::MisplacedValue, 5);
@@ -27,7 +27,7 @@ pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found) {
     }
 }
 
-fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found) {
+fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
     let mut constant = 0;
     for (place, arm) in e.args.iter().enumerate() {
         let mut weight = constant_arm(arm).unwrap_or(0);
@@ -43,8 +43,16 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found) {
             Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => and.args.first().unwrap_or(arm),
             _ => arm,
         };
-        if place > 0 && weight == 0 && admits_every_row(first) && e.args.iter().take(place).any(equals_literal) {
-            found.add_on_tables(Technique::ConstantTrue, 3);
+        if place > 0 && weight == 0 && e.args.iter().take(place).any(equals_literal) {
+            if admits_every_row(first) {
+                found.add_on_tables(Technique::ConstantTrue, 3);
+            }
+            if let Some(NodeEnum::BoolExpr(and)) = &arm.node
+                && and.boolop() == BoolExprType::AndExpr
+                && !found.parenthesised(e.location, and.location)
+            {
+                found.add_on_tables(Technique::UnguardedOr, 3);
+            }
         }
     }
 }
@@ -105,12 +113,19 @@ fn is_optional_filter(arm: &Node, arms: &[Node]) -> bool {
     })
 }
 
-/// `name IS NOT NULL`, `name LIKE '%'`: true of every row that has a value.
+/// `name IS NOT NULL`, `name LIKE '%'`, `length(name) > 0`: true of every row that has a value.
 fn admits_every_row(arm: &Node) -> bool {
     match &arm.node {
         Some(NodeEnum::NullTest(test)) => {
             test.nulltesttype() == pb::NullTestType::IsNotNull
                 && matches!(test.arg.as_deref().and_then(|a| a.node.as_ref()), Some(NodeEnum::ColumnRef(_)))
+        }
+        Some(NodeEnum::AExpr(e)) if e.kind() == AExprKind::AexprOp => {
+            let length = matches!(e.lexpr.as_deref().map(|left| &left.node), Some(Some(NodeEnum::FuncCall(call)))
+                if last_name(&call.funcname).is_some_and(|name| name.ends_with("length")));
+            length
+                && matches!(last_name(&e.name), Some(">" | ">="))
+                && e.rexpr.as_deref().and_then(constant::number).is_some_and(|number| number <= 0.0)
         }
         Some(NodeEnum::AExpr(e)) => {
             matches!(e.kind(), AExprKind::AexprLike | AExprKind::AexprIlike)
@@ -148,7 +163,7 @@ fn is_no_condition(node: &Node) -> bool {
 }
 
 /// An operator between two sides.
-pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
+pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
     let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
     if same::compares(e) {
         // `name = ('' LIKE '%')`, `(title LIKE '%x') IS DISTINCT FROM 'y'`.
@@ -171,7 +186,7 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
 }
 
 /// A CASE whose choice does not depend on data, or on those of one row elsewhere alone.
-pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found) {
+pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found<'_>) {
     if e.arg.is_some() || stands.values {
         return;
     }
@@ -193,7 +208,7 @@ pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found) {
 }
 
 /// What stands in the clauses of a query.
-pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
+pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found<'_>) {
     if stands.values {
         return;
     }
@@ -207,10 +222,9 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
         };
         found.add_on_tables(Technique::ConstantCondition, weight);
     }
-    if let Some(condition) = select.where_clause.as_deref()
-        && let Some(comparison) = same::comparison(condition)
-    {
-        found.compared(comparison);
+    if let Some(Comparison::Alike | Comparison::Constants) = select.where_clause.as_deref().and_then(same::comparison) {
+        // Alone it is an ORM's filter on a value; without a table there is nothing to filter.
+        found.add_on_tables(Technique::ConstantCondition, if select.from_clause.is_empty() { 4 } else { 1 });
     }
     for limit in [&select.limit_count, &select.limit_offset].into_iter().flatten() {
         limited(limit, found);
@@ -227,20 +241,35 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found) {
             row.items.iter().for_each(|value| stored(value, found));
         }
     }
-    for target in &select.target_list {
-        if let Some(NodeEnum::ResTarget(target)) = &target.node
-            && let Some(value) = target.val.as_deref()
-        {
-            // Some ORMs ask `40 > 30 AS name`.
-            if same::comparison(value) == Some(Comparison::Alike) {
-                found.add_on_tables(Technique::ConstantCondition, 3);
-            }
-        }
+    results(select, found);
+}
+
+/// What a query gives.
+fn results(select: &pb::SelectStmt, found: &mut Found<'_>) {
+    let values = select.target_list.iter().filter_map(|target| match &target.node {
+        Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+        _ => None,
+    });
+    // Some ORMs ask `40 > 30 AS name`.
+    if values.clone().any(|value| same::comparison(value) == Some(Comparison::Alike)) {
+        found.add_on_tables(Technique::ConstantCondition, 3);
+    }
+    // `SELECT 'x' FROM t` is how some ask whether there is a row.
+    let spoken = |value: &Node| {
+        same::text(value)
+            .is_some_and(|text| text.contains(|c: char| c.is_ascii_punctuation() && !matches!(c, '-' | '_' | '.')))
+    };
+    if select.values_lists.is_empty()
+        && !select.from_clause.is_empty()
+        && values.clone().count() > 0
+        && values.clone().all(spoken)
+    {
+        found.add_on_tables(Technique::MisplacedValue, 3);
     }
 }
 
 /// What LIMIT or OFFSET takes: a number, computed at most.
-fn limited(node: &Node, found: &mut Found) {
+fn limited(node: &Node, found: &mut Found<'_>) {
     let weight = match &node.node {
         // The server refuses both.
         _ if same::is_condition(node) => 5,
@@ -260,8 +289,10 @@ fn limited(node: &Node, found: &mut Found) {
 }
 
 /// What ORDER BY takes: a column or an expression of columns.
-fn sorted(node: &Node, found: &mut Found) {
+fn sorted(node: &Node, found: &mut Found<'_>) {
     match &node.node {
+        // The server refuses it.
+        Some(NodeEnum::AConst(_)) if same::text(node).is_some() => found.add_on_tables(Technique::ClauseProbe, 5),
         Some(NodeEnum::BoolExpr(_)) => found.add_on_tables(Technique::ClauseProbe, 3),
         // It is the same for every row.
         Some(NodeEnum::SubLink(link)) if expression::reads_nothing(link) || expression::asks_for_no_row(link) => {
@@ -273,7 +304,7 @@ fn sorted(node: &Node, found: &mut Found) {
 }
 
 /// What a column of a table or of a result is given: a comparison of constants has no place there.
-pub(super) fn stored(value: &Node, found: &mut Found) {
+pub(super) fn stored(value: &Node, found: &mut Found<'_>) {
     match same::comparison(value) {
         Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 4),
         Some(Comparison::AlikeColumns) => found.add_on_tables(Technique::ConstantCondition, 3),
@@ -282,6 +313,6 @@ pub(super) fn stored(value: &Node, found: &mut Found) {
 }
 
 /// What functions are given: likewise.
-pub(super) fn arguments(call: &pb::FuncCall, found: &mut Found) {
+pub(super) fn arguments(call: &pb::FuncCall, found: &mut Found<'_>) {
     call.args.iter().for_each(|arg| stored(arg, found));
 }

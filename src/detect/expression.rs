@@ -39,7 +39,7 @@ const PIECES: &[&str] = &[
 const SCALAR: &[&str] = &["abs", "chr", "coalesce", "concat", "lower", "md5", "upper"];
 
 /// An operator and its sides.
-pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
+pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
     let (Some(left), Some(right)) = (e.lexpr.as_deref(), e.rexpr.as_deref()) else { return };
     if same::compares(e) {
         compared(left, right, found);
@@ -69,7 +69,7 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found) {
 }
 
 /// One side of a comparison, and the other.
-fn compared(side: &Node, other: &Node, found: &mut Found) {
+fn compared(side: &Node, other: &Node, found: &mut Found<'_>) {
     if !same::is_literal(other) {
         return;
     }
@@ -144,7 +144,7 @@ fn query_of(link: &pb::SubLink) -> Option<&pb::SelectStmt> {
 }
 
 /// A sub-query in an expression.
-pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found) {
+pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found<'_>) {
     if link.sub_link_type() != SubLinkType::ExprSublink {
         return;
     }
@@ -194,7 +194,7 @@ fn fails_to_divide(by: &Node) -> bool {
 }
 
 /// A cast.
-pub(super) fn cast(cast: &pb::TypeCast, found: &mut Found) {
+pub(super) fn cast(cast: &pb::TypeCast, found: &mut Found<'_>) {
     let Some(arg) = cast.arg.as_deref() else { return };
     let number = same::cast_to(cast).is_some_and(|name| {
         matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid")
@@ -304,7 +304,7 @@ fn is_number(text: &str) -> bool {
 }
 
 /// `'x' || 'y'`, `'x' || (SELECT …) || ''`: text that goes on behind the quote where a value ended.
-fn joined(left: &Node, right: &Node, found: &mut Found) {
+fn joined(left: &Node, right: &Node, found: &mut Found<'_>) {
     let literal = same::is_literal;
     let number = |node: &Node| literal(node) && same::text(node).is_none();
     let empty = |node: &Node| same::text(node).is_some_and(str::is_empty);
@@ -363,7 +363,7 @@ fn chr(node: &Node) -> bool {
 
 /// A function that gives rows, with a choice in its arguments: `generate_series(1, 1, CASE WHEN … THEN 1 ELSE 0 END)` fails or
 /// not, as the condition says.
-pub(super) fn call(call: &pb::FuncCall, found: &mut Found) {
+pub(super) fn call(call: &pb::FuncCall, found: &mut Found<'_>) {
     let name = last_name(&call.funcname).unwrap_or_default();
     // A piece of a literal, or of nothing: asked to see which database answers.
     let cuts = matches!(name, "substr" | "substring" | "mid" | "left" | "right" | "chr");

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use pg_query::protobuf::{self as pb, BoolExprType, SetOperation};
+use pg_query::protobuf::{self as pb, BoolExprType, SetOperation, Token};
 use pg_query::{NodeEnum, NodeRef};
 
 use super::arms::set_operation;
@@ -22,14 +22,14 @@ use crate::sql::relations;
 const HUGE_SERIES: f64 = 1_000_000.0;
 
 /// Looks at every statement of a text.
-pub(super) fn look(analysis: &Analysis, signals: &mut Signals) {
+pub(super) fn look(text: &str, analysis: &Analysis, signals: &mut Signals) {
     let statements: Vec<&NodeEnum> =
         analysis.tree.stmts.iter().filter_map(|raw| raw.stmt.as_ref()?.node.as_ref()).collect();
     stacked(&statements, analysis, signals);
     let mut application = false;
     for (index, statement) in statements.iter().enumerate() {
         let place = Place { behind: index > 0, plain_call: is_plain_call(statement), definition: defines(statement) };
-        let mut view = View::new(place);
+        let mut view = View::new(text, place);
         view.application = application;
         view.walk(statement.to_ref());
         application |= view.conclude(signals);
@@ -75,8 +75,9 @@ pub(super) struct In {
 }
 
 /// The signs of one statement, until it is known what it reads: on constants alone, nothing is opened or asked.
-#[derive(Debug, Default)]
-pub(super) struct Found {
+#[derive(Debug)]
+pub(super) struct Found<'t> {
+    text: &'t str,
     always: Signals,
     /// Signs if it reads or writes any relation.
     on_relations: Signals,
@@ -86,7 +87,27 @@ pub(super) struct Found {
     comparisons: u32,
 }
 
-impl Found {
+impl<'t> Found<'t> {
+    fn new(text: &'t str) -> Found<'t> {
+        let none = Signals::default;
+        Found { text, always: none(), on_relations: none(), on_tables: none(), comparisons: 0 }
+    }
+
+    /// Whether a parenthesis is opened between two places of the text, in bytes, and stays open.
+    pub(super) fn parenthesised(&self, from: i32, to: i32) -> bool {
+        let place = |at: i32| usize::try_from(at).unwrap_or(0);
+        let Some(tokens) = self.text.get(place(from)..place(to)).and_then(crate::sql::tokens) else { return true };
+        let mut depth = 0;
+        for token in &tokens {
+            match token.token() {
+                Token::Ascii40 => depth += 1,
+                Token::Ascii41 => depth -= 1,
+                _ => {}
+            }
+        }
+        depth != 0
+    }
+
     pub(super) fn add(&mut self, technique: Technique, weight: u8) {
         self.always.add(technique, weight);
     }
@@ -115,9 +136,9 @@ impl Found {
 }
 
 /// What one statement shows.
-struct View {
+struct View<'t> {
     place: Place,
-    found: Found,
+    found: Found<'t>,
     ctes: HashSet<String>,
     unqualified: Vec<String>,
     /// Reads or writes a relation of the application.
@@ -131,11 +152,11 @@ struct View {
     outside: bool,
 }
 
-impl View {
-    fn new(place: Place) -> View {
+impl<'t> View<'t> {
+    fn new(text: &'t str, place: Place) -> View<'t> {
         View {
             place,
-            found: Found::default(),
+            found: Found::new(text),
             ctes: HashSet::new(),
             unqualified: Vec::new(),
             application: false,
