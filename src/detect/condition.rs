@@ -14,9 +14,7 @@ use super::{Technique, expression};
 /// AND, OR and NOT.
 pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
     // The server takes no number there, and no text that is no truth value.
-    if e.args.iter().any(is_no_condition) {
-        found.add(Technique::MisplacedValue, 5);
-    }
+    found.add(Technique::MisplacedValue, e.args.iter().map(no_condition).max().unwrap_or(0));
     if stands.values {
         return;
     }
@@ -145,20 +143,27 @@ fn equals_literal(arm: &Node) -> bool {
     same::compares(e) && e.rexpr.as_deref().is_some_and(same::is_literal)
 }
 
-/// A value that is no truth value, by its form.
-fn is_no_condition(node: &Node) -> bool {
+/// How surely it is that a value is no condition, by its form.
+fn no_condition(node: &Node) -> u8 {
     use pb::a_const::Val;
     match &node.node {
         Some(NodeEnum::AConst(constant)) => match &constant.val {
-            Some(Val::Ival(_) | Val::Fval(_)) => true,
-            Some(Val::Sval(text)) => crate::sql::settings::parse_bool(text.sval.trim()).is_none(),
-            Some(Val::Boolval(_) | Val::Bsval(_)) | None => false,
+            Some(Val::Ival(_) | Val::Fval(_)) => 5,
+            Some(Val::Sval(text)) => match text.sval.trim() {
+                "true" | "false" | "t" | "f" => 0,
+                // The server takes them; nobody writes them.
+                text if crate::sql::settings::parse_bool(text).is_some() => 3,
+                _ => 5,
+            },
+            Some(Val::Boolval(_) | Val::Bsval(_)) | None => 0,
         },
         Some(NodeEnum::AExpr(e)) => {
-            e.kind() == AExprKind::AexprOp
-                && last_name(&e.name).is_some_and(|name| matches!(name, "+" | "-" | "*" | "/" | "%" | "||" | "#" | "^"))
+            let computes = e.kind() == AExprKind::AexprOp
+                && last_name(&e.name)
+                    .is_some_and(|name| matches!(name, "+" | "-" | "*" | "/" | "%" | "||" | "#" | "^"));
+            if computes { 5 } else { 0 }
         }
-        _ => false,
+        _ => 0,
     }
 }
 
@@ -169,9 +174,7 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
         // `name = ('' LIKE '%')`, `(title LIKE '%x') IS DISTINCT FROM 'y'`.
         for (side, other) in [(sides[0], sides[1]), (sides[1], sides[0])] {
             let (Some(side), Some(other)) = (side, other) else { continue };
-            let distinct =
-                e.kind() == AExprKind::AexprDistinct && same::text(other).is_some_and(|t| t != "true" && t != "false");
-            if same::comparison(side).is_some() || (same::is_condition(side) && (distinct || is_no_condition(other))) {
+            if same::comparison(side).is_some() || (same::is_condition(side) && no_condition(other) > 0) {
                 found.add_on_tables(Technique::MisplacedValue, 5);
             }
         }
@@ -251,7 +254,13 @@ fn results(select: &pb::SelectStmt, found: &mut Found<'_>) {
         _ => None,
     });
     // Some ORMs ask `40 > 30 AS name`.
-    if values.clone().any(|value| same::comparison(value) == Some(Comparison::Alike)) {
+    let equal = |value: &Node| match &value.node {
+        Some(NodeEnum::AExpr(e)) => {
+            last_name(&e.name) == Some("=") && constant::condition(value) == Some(Condition::Holds)
+        }
+        _ => false,
+    };
+    if values.clone().any(equal) {
         found.add_on_tables(Technique::ConstantCondition, 3);
     }
     // `SELECT 'x' FROM t` is how some ask whether there is a row.
@@ -277,11 +286,17 @@ fn limited(node: &Node, found: &mut Found<'_>) {
         Some(NodeEnum::SubLink(_) | NodeEnum::CaseExpr(_)) => 4,
         Some(NodeEnum::AExpr(e)) => {
             for side in [&e.lexpr, &e.rexpr].into_iter().flatten() {
-                if !matches!(&side.node, Some(NodeEnum::AExpr(_))) {
+                // Deeper than its first level nothing is looked for.
+                if !matches!(&side.node, Some(NodeEnum::AExpr(_) | NodeEnum::FuncCall(_))) {
                     limited(side, found);
                 }
             }
             0
+        }
+        Some(NodeEnum::FuncCall(call))
+            if call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::ColumnRef(_)))) =>
+        {
+            4
         }
         _ => 0,
     };

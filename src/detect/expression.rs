@@ -88,8 +88,10 @@ fn compared(side: &Node, other: &Node, found: &mut Found<'_>) {
             let name = last_name(&call.funcname).unwrap_or_default();
             if PIECES.contains(&name) && call.args.iter().any(|arg| holds_query(arg, MAX_DEPTH)) {
                 found.add_on_tables(Technique::ConditionalProbe, 5);
-            } else if matches!(name, "ascii" | "ord" | "unicode") && call.args.iter().any(is_piece) {
-                found.add_on_tables(Technique::ConditionalProbe, 2);
+            } else if is_character(call)
+                || (matches!(name, "ascii" | "ord" | "unicode") && call.args.iter().any(is_piece))
+            {
+                found.add_on_tables(Technique::ConditionalProbe, 3);
             }
         }
         Some(NodeEnum::TypeCast(_)) if holds_query(side, MAX_DEPTH) => {
@@ -100,7 +102,15 @@ fn compared(side: &Node, other: &Node, found: &mut Found<'_>) {
 }
 
 fn is_piece(node: &Node) -> bool {
-    matches!(&node.node, Some(NodeEnum::FuncCall(call)) if last_name(&call.funcname).is_some_and(|name| PIECES.contains(&name)))
+    matches!(&node.node, Some(NodeEnum::FuncCall(call)) if is_character(call))
+}
+
+/// One character of a text, at a place that the statement names.
+fn is_character(call: &pb::FuncCall) -> bool {
+    let [_, place, length] = call.args.as_slice() else { return false };
+    last_name(&call.funcname).is_some_and(|name| matches!(name, "substr" | "substring" | "mid"))
+        && same::is_literal(place)
+        && constant::number(length) == Some(1.0)
 }
 
 /// A query in an expression, or what the server says about itself and its user.
@@ -145,20 +155,20 @@ fn query_of(link: &pb::SubLink) -> Option<&pb::SelectStmt> {
 
 /// A sub-query in an expression.
 pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found<'_>) {
+    let Some(select) = query_of(link) else { return };
+    if link.sub_link_type() != SubLinkType::ExistsSublink && asks_nothing(select) {
+        // `(SELECT)`: what a tool leaves where it had nothing to put in.
+        found.add_on_tables(Technique::ConditionalProbe, 4);
+    }
     if link.sub_link_type() != SubLinkType::ExprSublink {
         return;
     }
-    let Some(select) = query_of(link) else { return };
     // Two rows of constants where one value must stand: the server's error is the answer.
     if select.op() != SetOperation::SetopNone && arms_read_nothing(select) {
         found.add_on_relations(Technique::ErrorForcing, 5);
     }
     if select.from_clause.is_empty() && select.op() == SetOperation::SetopNone {
-        let [target] = select.target_list.as_slice() else {
-            // `(SELECT)`: what a tool leaves where it had nothing to put in.
-            found.add_on_tables(Technique::ConditionalProbe, if select.target_list.is_empty() { 4 } else { 0 });
-            return;
-        };
+        let [target] = select.target_list.as_slice() else { return };
         let value = match &target.node {
             Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
             _ => None,
@@ -170,6 +180,13 @@ pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found<'_>) {
             found.add_on_tables(Technique::ConditionalProbe, 5);
         }
     }
+}
+
+fn asks_nothing(select: &pb::SelectStmt) -> bool {
+    select.op() == SetOperation::SetopNone
+        && select.target_list.is_empty()
+        && select.from_clause.is_empty()
+        && select.values_lists.is_empty()
 }
 
 fn arms_read_nothing(select: &pb::SelectStmt) -> bool {
@@ -313,6 +330,8 @@ fn joined(left: &Node, right: &Node, found: &mut Found<'_>) {
         Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => e.rexpr.as_deref().unwrap_or(left),
         _ => left,
     };
+    let chain = !std::ptr::eq(last, left);
+    let (last, right) = (without_casts(last), without_casts(right));
     if literal(last) && literal(right) {
         // `(2011 || '-12-31')` is what some ORMs make of a year.
         found.add_on_tables(Technique::StringBuilding, if number(last) == number(right) { 4 } else { 2 });
@@ -332,12 +351,23 @@ fn joined(left: &Node, right: &Node, found: &mut Found<'_>) {
         );
     }
     // `'x' || f() || ''`: the quotes that stood around a value.
-    if !std::ptr::eq(last, left) && empty(right) && begins_with_literal(left) {
+    if chain && empty(right) && begins_with_literal(left) {
         found.add_on_tables(Technique::StringBuilding, 3);
     }
     if chr(last) && chr(right) {
         found.add_on_relations(Technique::StringBuilding, 4);
     }
+}
+
+/// What is cast.
+fn without_casts(mut node: &Node) -> &Node {
+    for _ in 0..MAX_DEPTH {
+        match &node.node {
+            Some(NodeEnum::TypeCast(cast)) => node = cast.arg.as_deref().unwrap_or(node),
+            _ => break,
+        }
+    }
+    node
 }
 
 fn begins_with_literal(mut node: &Node) -> bool {
@@ -369,6 +399,12 @@ pub(super) fn call(call: &pb::FuncCall, found: &mut Found<'_>) {
     let cuts = matches!(name, "substr" | "substring" | "mid" | "left" | "right" | "chr");
     if cuts && call.args.first().is_none_or(|arg| same::text(arg).is_some()) {
         found.add_on_tables(Technique::ConditionalProbe, 3);
+    }
+    if name == "concat"
+        && call.args.iter().any(same::is_literal)
+        && call.args.iter().any(|arg| is_query(without_casts(arg)))
+    {
+        found.add_on_tables(Technique::StringBuilding, 4);
     }
     if name == "generate_series" && call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::CaseExpr(_)))) {
         found.add_on_relations(Technique::ErrorForcing, 5);
