@@ -1,8 +1,10 @@
-//! Signals of statements, for `scripts/evaluate-injection`: a JSON string a line on standard input, and for each a line
-//! `score<tab>technique(weight) + …` on standard output; `unparsed` where the grammar doesn't read it.
+//! Signals of statements, for `scripts/evaluate-injection`. Standard input has one JSON string a line, a statement; first those
+//! in a one-element list, which are learned as a policy's list would know them. Standard output has a line for each that is not
+//! learned: `score<tab>score: technique(weight) + …`, or `unparsed` where the grammar doesn't read it.
 
 use std::io::{self, BufRead, BufWriter, Write};
 
+use portcullis::detect::Shapes;
 use portcullis::{detect, sql};
 
 fn main() -> io::Result<()> {
@@ -12,14 +14,24 @@ fn main() -> io::Result<()> {
 
 fn run() -> io::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
+    let mut learned = Vec::new();
+    let mut shapes: Option<Shapes> = None;
     for line in io::stdin().lock().lines() {
-        let text: String = serde_json::from_str(&line?)?;
+        let line = line?;
+        if let Ok([text]) = serde_json::from_str::<[String; 1]>(&line) {
+            learned.push(sql::redacted(&text));
+            continue;
+        }
+        let shapes = shapes.get_or_insert_with(|| Shapes::new(learned.iter().map(String::as_str)));
+        let text: String = serde_json::from_str(&line)?;
         match sql::analyse(&text, sql::Reading::default()) {
             Ok(analysis) => {
-                let found = detect::signals(&text, &analysis);
-                writeln!(out, "{}\t{}", found.score(), found)?;
+                let mut found = detect::signals(&text, &analysis);
+                found.compare(&text, shapes);
+                let inserted = found.inserted.as_ref().map_or("", |inserted| inserted.part.as_str());
+                writeln!(out, "{}\t{}\t{}", found.score(), found, inserted.replace(['\t', '\n'], " "))?;
             }
-            Err(_) => writeln!(out, "unparsed\t")?,
+            Err(_) => writeln!(out, "unparsed\t\t")?,
         }
     }
     out.flush()

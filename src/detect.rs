@@ -11,10 +11,14 @@ mod constant;
 mod expression;
 mod foreign;
 mod same;
+mod shape;
 mod stack;
 mod tree;
 
 use std::fmt;
+
+use shape::Strength;
+pub use shape::{Inserted, Shapes};
 
 use crate::sql::Analysis;
 
@@ -23,6 +27,8 @@ use crate::sql::Analysis;
 pub struct Signals {
     /// The techniques seen, each once, with its weight.
     pub signals: Vec<Signal>,
+    /// What was inserted into a statement that is known.
+    pub inserted: Option<Box<Inserted>>,
 }
 
 /// One sign of an injection.
@@ -52,6 +58,7 @@ pub enum Technique {
     CatalogProbe,
     ServerProbe,
     ForeignSyntax,
+    Inserted,
 }
 
 impl Technique {
@@ -74,6 +81,7 @@ impl Technique {
         Technique::CatalogProbe,
         Technique::ServerProbe,
         Technique::ForeignSyntax,
+        Technique::Inserted,
     ];
 
     /// The name in metrics, logs and `explain`.
@@ -96,6 +104,7 @@ impl Technique {
             Technique::CatalogProbe => "catalog_probe",
             Technique::ServerProbe => "server_probe",
             Technique::ForeignSyntax => "foreign_syntax",
+            Technique::Inserted => "inserted",
         }
     }
 
@@ -150,6 +159,9 @@ impl Technique {
             Technique::ForeignSyntax => {
                 "the statement uses functions, catalogs, quotes or comments of MySQL, SQL Server, Oracle or SQLite"
             }
+            Technique::Inserted => {
+                "the statement is one that is known, but for what was inserted where a value or a name stood, or for its cut end"
+            }
             Technique::CatalogProbe => "a statement on the application's tables also asks for the server's catalog",
         }
     }
@@ -157,7 +169,7 @@ impl Technique {
 
 impl Signals {
     /// None at all.
-    pub const NONE: &'static Signals = &Signals { signals: Vec::new() };
+    pub const NONE: &'static Signals = &Signals { signals: Vec::new(), inserted: None };
 
     /// The sum of the weights.
     pub fn score(&self) -> u32 {
@@ -195,6 +207,19 @@ pub fn signals(text: &str, analysis: &Analysis) -> Signals {
     comment::look(text, &mut signals);
     signals.signals.sort_by_key(|signal| signal.technique);
     signals
+}
+
+impl Signals {
+    /// Lays a text beside the statements that a policy's lists name; `text` is none of them.
+    pub fn compare(&mut self, text: &str, learned: &Shapes) {
+        let Some((strength, inserted)) = learned.inserted(text) else { return };
+        let weight = match strength {
+            Strength::Strong => 5,
+            Strength::Weak => 3,
+        };
+        self.add(Technique::Inserted, weight);
+        self.inserted = Some(Box::new(inserted));
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod redact;
 pub mod relations;
 pub mod second_opinion;
 pub mod settings;
+pub mod skeleton;
 mod walk;
 mod weight;
 

@@ -98,7 +98,7 @@ impl<'a> Record<'a> {
         let known = |name: &str| Technique::ALL.iter().find(|technique| technique.as_str() == name).copied();
         let signs = self.signals.iter();
         let signals = signs.filter_map(|(name, weight)| Some(Signal { technique: known(name)?, weight: *weight }));
-        Signals { signals: signals.collect() }
+        Signals { signals: signals.collect(), inserted: None }
     }
 
     /// The sum of the weights of its signs.

@@ -1,0 +1,219 @@
+//! Statements beside those that came before: what was inserted into one of them.
+//!
+//! An injection leaves the application's statement around it as it was, but for one place: where a value stood there is more
+//! now, or the rest is cut off. The statement is laid beside known ones, part by part from both ends; what is left in the
+//! middle is what was inserted. A parameter is no such place: what is bound never becomes SQL.
+
+use pg_query::protobuf::Token;
+
+use crate::sql::skeleton::{Part, Skeleton};
+
+/// How many neighbours are looked at on each side, in each order.
+const NEIGHBOURS: usize = 48;
+
+/// A statement of which fewer parts are known in front of a cut is any statement.
+const LEAST: usize = 4;
+
+/// The longest inserted text that is told, in bytes.
+const LONGEST_TOLD: usize = 512;
+
+/// What was inserted into a known statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inserted {
+    /// The inserted part, without values; empty where nothing but the rest of the statement is missing.
+    pub part: String,
+    /// The known statement, without values.
+    pub into: Box<str>,
+}
+
+/// How an insertion looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Strength {
+    /// A further condition or value, as a new version of an application may write it.
+    Weak,
+    /// What asks another question (OR, UNION, a query, a function, several statements), or cuts the rest off.
+    Strong,
+}
+
+/// Known statements, in the order of their parts from the front and from the back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shapes {
+    known: Vec<Known>,
+    /// Places in `known`, by their parts read backwards.
+    backwards: Vec<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    parts: Box<[Part]>,
+    text: Box<str>,
+}
+
+impl Shapes {
+    /// Of texts without values.
+    pub fn new<'t>(texts: impl IntoIterator<Item = &'t str>) -> Shapes {
+        let known = texts.into_iter().filter_map(|text| {
+            // Where it is longer than what is told of a text, its end isn't known.
+            let skeleton = (!text.ends_with('…')).then(|| Skeleton::of(text)).flatten()?;
+            Some(Known { parts: skeleton.parts.into(), text: text.into() })
+        });
+        let mut known: Vec<Known> = known.collect();
+        known.sort();
+        known.dedup_by(|a, b| a.parts == b.parts);
+        let mut backwards: Vec<u32> = (0..u32::try_from(known.len()).unwrap_or(0)).collect();
+        let reversed = |place: &u32| known.get(*place as usize).map(|known| known.parts.iter().rev());
+        backwards.sort_by(|a, b| match (reversed(a), reversed(b)) {
+            (Some(a), Some(b)) => a.cmp(b),
+            _ => std::cmp::Ordering::Equal,
+        });
+        Shapes { known, backwards }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// What was inserted into the known statement that is nearest. `None`: it is one of them, or resembles none.
+    pub(super) fn inserted(&self, text: &str) -> Option<(Strength, Inserted)> {
+        let new = New::of(text)?;
+        let best = self
+            .near(&new)
+            .filter_map(|known| {
+                let (edit, strength) = new.against(&known.parts)?;
+                Some((strength, edit.alike, edit.inserted, known))
+            })
+            .max_by_key(|(strength, alike, ..)| (*alike, *strength));
+        let (strength, _, inserted, known) = best?;
+        let mut part = new.skeleton.text(text, inserted);
+        truncate(&mut part);
+        Some((strength, Inserted { part, into: known.text.clone() }))
+    }
+
+    /// Known statements that begin or end like it. None where it is one of them.
+    fn near(&self, new: &New) -> impl Iterator<Item = &Known> {
+        let forwards = self.known.binary_search_by(|known| known.parts[..].cmp(&new.skeleton.parts));
+        let (at, known) = match forwards {
+            Ok(at) => (at, true),
+            Err(at) => (at, false),
+        };
+        let around = |at: usize| at.saturating_sub(NEIGHBOURS)..at.saturating_add(NEIGHBOURS);
+        let backwards = |parts: &[Part]| {
+            self.backwards.partition_point(|place| {
+                self.known.get(*place as usize).is_some_and(|known| known.parts.iter().rev().lt(parts.iter().rev()))
+            })
+        };
+        let behind = [Some(&new.skeleton.parts), new.ghost.as_ref()];
+        let behind = behind.into_iter().flatten().flat_map(move |parts| around(backwards(parts)));
+        let behind = behind.filter_map(|place| self.backwards.get(place).map(|place| *place as usize));
+        around(at).chain(behind).filter(move |_| !known).filter_map(|place| self.known.get(place))
+    }
+}
+
+/// The statement that is compared.
+struct New {
+    skeleton: Skeleton,
+    /// What its last comment holds, where the lexer reads it: the rest of the statement that was cut.
+    ghost: Option<Vec<Part>>,
+}
+
+/// Where two statements differ.
+struct Edit {
+    /// How many parts are alike.
+    alike: usize,
+    /// The inserted parts.
+    inserted: std::ops::Range<usize>,
+}
+
+impl New {
+    fn of(text: &str) -> Option<New> {
+        let skeleton = Skeleton::of(text)?;
+        let ghost = skeleton
+            .comment
+            .clone()
+            .and_then(|comment| Some(Skeleton::of(text.get(comment)?.trim_start_matches('-'))?.parts));
+        Some(New { skeleton, ghost })
+    }
+
+    /// What was inserted into a known statement to make this one; `None` where they differ otherwise.
+    fn against(&self, known: &[Part]) -> Option<(Edit, Strength)> {
+        let parts = self.skeleton.parts.as_slice();
+        let front = alike(parts.iter(), known.iter());
+        let rest = known.get(front..)?;
+        let back = alike(parts.get(front..)?.iter().rev(), rest.iter().rev());
+        let cut = match &self.ghost {
+            Some(ghost) => alike(ghost.iter().rev(), rest.iter().rev()),
+            None => 0,
+        };
+        // The rest of the known statement stands in the comment.
+        let (back, ghostly) = if cut > back { (0, cut) } else { (back, 0) };
+        let gap = known.get(front..known.len() - back - ghostly)?;
+        let inserted = front..parts.len() - back;
+        let new = parts.get(inserted.clone())?;
+        let edit = Edit { alike: front + back + ghostly, inserted };
+        let strength = |new: &[Part]| if is_strong(new) { Strength::Strong } else { Strength::Weak };
+        let behind_value = known.get(..front)?.iter().rev().find(|part| !part.is(")")) == Some(&Part::Value);
+        let stacked = new.iter().any(|part| part.is(";"));
+        // The rest is missing: cut off by a comment, or by the end of the statement.
+        let missing = self.skeleton.comment.is_some() && ghostly == 0 || stacked && back == 0;
+        match gap {
+            [] if ghostly > 0 => Some((edit, Strength::Strong)),
+            [] if behind_value && !new.is_empty() => Some((edit, strength(new))),
+            [Part::Value] if holds_more(new) => {
+                Some((edit, if ghostly > 0 { Strength::Strong } else { strength(new) }))
+            }
+            [Part::Name(_)] | [Part::Name(_), _, Part::Name(_)] if !matches!(new, [Part::Name(_), ..] if is_name(new)) => {
+                Some((edit, if ghostly > 0 { Strength::Strong } else { strength(new) }))
+            }
+            _ if missing && front >= LEAST && (behind_value || matches!(gap, [Part::Value | Part::Name(_), ..])) => {
+                Some((edit, Strength::Strong))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether there is more than the value that stood there, or NULL, a truth value or a parameter.
+fn holds_more(new: &[Part]) -> bool {
+    !match new {
+        [] | [Part::Value | Part::Parameter] => true,
+        [word] => [Token::NullP, Token::TrueP, Token::FalseP, Token::Default].iter().any(|t| word.is_keyword(*t)),
+        _ => false,
+    }
+}
+
+/// Another column: `b`, `t.b`, with the order that it is sorted in.
+fn is_name(new: &[Part]) -> bool {
+    new.iter().all(|part| {
+        matches!(part, Part::Name(_)) || part.is(".") || part.is_keyword(Token::Asc) || part.is_keyword(Token::Desc)
+    })
+}
+
+/// Whether inserted parts ask another question than the statement did.
+fn is_strong(new: &[Part]) -> bool {
+    const WORDS: [Token; 8] = [
+        Token::Or,
+        Token::Union,
+        Token::Intersect,
+        Token::Except,
+        Token::Select,
+        Token::Case,
+        Token::Cast,
+        Token::Values,
+    ];
+    new.iter().any(|part| WORDS.iter().any(|word| part.is_keyword(*word)) || part.is(";") || part.is("||"))
+        || new.windows(2).any(|two| matches!(two, [Part::Name(_), open] if open.is("(")))
+        || new.windows(3).any(|three| matches!(three, [Part::Value, Part::Sign(_), Part::Value]))
+}
+
+fn alike<'p>(a: impl Iterator<Item = &'p Part>, b: impl Iterator<Item = &'p Part>) -> usize {
+    a.zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn truncate(text: &mut String) {
+    if text.len() > LONGEST_TOLD {
+        let end = (0..=LONGEST_TOLD).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+}
