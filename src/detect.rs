@@ -18,7 +18,7 @@ mod tree;
 use std::fmt;
 
 use shape::Strength;
-pub use shape::{Inserted, Shapes};
+pub use shape::{Inserted, Recent, Shapes};
 
 use crate::sql::Analysis;
 
@@ -210,13 +210,35 @@ pub fn signals(text: &str, analysis: &Analysis) -> Signals {
 }
 
 impl Signals {
-    /// Lays a text beside the statements that a policy's lists name; `text` is none of them.
-    pub fn compare(&mut self, text: &str, learned: &Shapes) {
+    /// Lays a text beside the statements of a policy's list, of which it is none.
+    pub fn beside_learned(&mut self, text: &str, learned: &Shapes) {
         let Some((strength, inserted)) = learned.inserted(text) else { return };
         let weight = match strength {
             Strength::Strong => 5,
             Strength::Weak => 3,
         };
+        self.add_inserted(weight, inserted);
+    }
+
+    /// Lays a text that holds values beside those that its session sent before, and remembers it for the next ones, unless
+    /// its score reaches `observe_at`: what is an attempt is no model.
+    pub fn beside_recent(&mut self, text: &str, recent: &mut Recent, observe_at: u32) {
+        if self.inserted.is_some() {
+            return;
+        }
+        let score = self.score();
+        let weight = |strength: Strength| match strength {
+            // Applications put statements together, too, but seldom these.
+            Strength::Strong => 3,
+            Strength::Weak => 1,
+        };
+        let keep = |strength: Option<Strength>| score + strength.map_or(0, |s| u32::from(weight(s))) < observe_at;
+        if let Some((strength, inserted)) = recent.inserted(text, keep) {
+            self.add_inserted(weight(strength), inserted);
+        }
+    }
+
+    fn add_inserted(&mut self, weight: u8, inserted: Inserted) {
         self.add(Technique::Inserted, weight);
         self.inserted = Some(Box::new(inserted));
     }

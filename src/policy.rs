@@ -47,7 +47,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::detect::Signals;
+use crate::detect::{self, Signals};
 pub use crate::policy::admit::NOT_ADMITTED;
 use crate::policy::admit::{Class, Session};
 use crate::policy::compile::Policy;
@@ -55,8 +55,9 @@ use crate::policy::decide::Outcome;
 use crate::policy::diff::Outline;
 use crate::policy::document::TestIdentity;
 use crate::policy::limits::Limits;
+use crate::policy::statements::StatementList;
 use crate::sql::second_opinion::Opinion;
-use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Unparsed};
+use crate::sql::{Access, Action, ActionName, Analysis, Facts, Name, Object, Unparsed};
 pub use baseline::Free;
 pub(crate) use compile::is_reserved;
 pub use decide::Lack;
@@ -400,6 +401,18 @@ impl SessionPolicy {
         let class = &self.session.class;
         let benches = class.enforcing.iter().chain(&class.observing);
         benches.filter_map(|bench| bench.observe_at).min().unwrap_or(OBSERVE_AT)
+    }
+
+    /// A text's signs of an injection, by itself and beside the statements that lists of these policies name.
+    pub fn signals(&self, text: &str, analysis: &Analysis) -> Signals {
+        let mut signals = detect::signals(text, analysis);
+        let class = &self.session.class;
+        let lists = || class.enforcing.iter().chain(&class.observing).flat_map(|bench| &bench.lists);
+        let listed = |list: &Arc<StatementList>| analysis.facts.hash.is_some_and(|hash| list.contains(hash));
+        if !lists().any(listed) {
+            lists().for_each(|list| list.compare(text, &mut signals));
+        }
+        signals
     }
 
     /// The verdict on what was judged before.

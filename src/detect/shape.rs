@@ -4,6 +4,8 @@
 //! now, or the rest is cut off. The statement is laid beside known ones, part by part from both ends; what is left in the
 //! middle is what was inserted. A parameter is no such place: what is bound never becomes SQL.
 
+use std::collections::VecDeque;
+
 use pg_query::protobuf::Token;
 
 use crate::sql::skeleton::{Part, Skeleton};
@@ -14,6 +16,10 @@ const NEIGHBOURS: usize = 48;
 /// A statement of which fewer parts are known in front of a cut is any statement.
 const LEAST: usize = 4;
 
+/// How many statements of a session are remembered, and of how many parts: 16 KiB at most.
+const MOST_RECENT: usize = 16;
+const LONGEST_RECENT: usize = 128;
+
 /// The longest inserted text that is told, in bytes.
 const LONGEST_TOLD: usize = 512;
 
@@ -22,8 +28,8 @@ const LONGEST_TOLD: usize = 512;
 pub struct Inserted {
     /// The inserted part, without values; empty where nothing but the rest of the statement is missing.
     pub part: String,
-    /// The known statement, without values.
-    pub into: Box<str>,
+    /// The learned statement, without values. `None`: one that the same session sent before.
+    pub into: Option<Box<str>>,
 }
 
 /// How an insertion looks.
@@ -69,11 +75,6 @@ impl Shapes {
         Shapes { known, backwards }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
     /// What was inserted into the known statement that is nearest. `None`: it is one of them, or resembles none.
     pub(super) fn inserted(&self, text: &str) -> Option<(Strength, Inserted)> {
         let new = New::of(text)?;
@@ -87,7 +88,7 @@ impl Shapes {
         let (strength, _, inserted, known) = best?;
         let mut part = new.skeleton.text(text, inserted);
         truncate(&mut part);
-        Some((strength, Inserted { part, into: known.text.clone() }))
+        Some((strength, Inserted { part, into: Some(known.text.clone()) }))
     }
 
     /// Known statements that begin or end like it. None where it is one of them.
@@ -110,6 +111,50 @@ impl Shapes {
     }
 }
 
+/// The statements that one session sent last, those that hold values: what nobody learned is compared with them.
+#[derive(Debug, Default)]
+pub struct Recent {
+    /// The newest last.
+    shapes: VecDeque<Box<[Part]>>,
+}
+
+impl Recent {
+    /// What was inserted into one of them; if `keep` says so, the text is one of them from now on.
+    pub(super) fn inserted(
+        &mut self,
+        text: &str,
+        keep: impl FnOnce(Option<Strength>) -> bool,
+    ) -> Option<(Strength, Inserted)> {
+        let new = New::of(text).filter(|new| new.skeleton.parts.len() <= LONGEST_RECENT)?;
+        let parts = new.skeleton.parts.as_slice();
+        // It comes again, with other values perhaps.
+        if let Some(place) = self.shapes.iter().position(|shape| **shape == *parts) {
+            if let Some(shape) = self.shapes.remove(place) {
+                self.shapes.push_back(shape);
+            }
+            return None;
+        }
+        let best = self
+            .shapes
+            .iter()
+            .filter_map(|known| new.against(known))
+            .filter(|(edit, _)| edit.at_value)
+            .max_by_key(|(edit, strength)| (edit.alike, *strength));
+        let found = best.map(|(edit, strength)| {
+            let mut part = new.skeleton.text(text, edit.inserted);
+            truncate(&mut part);
+            (strength, Inserted { part, into: None })
+        });
+        if keep(found.as_ref().map(|(strength, _)| *strength)) {
+            if self.shapes.len() >= MOST_RECENT {
+                self.shapes.pop_front();
+            }
+            self.shapes.push_back(parts.into());
+        }
+        found
+    }
+}
+
 /// The statement that is compared.
 struct New {
     skeleton: Skeleton,
@@ -123,6 +168,8 @@ struct Edit {
     alike: usize,
     /// The inserted parts.
     inserted: std::ops::Range<usize>,
+    /// They stand where a value stood, or behind one.
+    at_value: bool,
 }
 
 impl New {
@@ -148,11 +195,24 @@ impl New {
         // The rest of the known statement stands in the comment.
         let (back, ghostly) = if cut > back { (0, cut) } else { (back, 0) };
         let gap = known.get(front..known.len() - back - ghostly)?;
-        let inserted = front..parts.len() - back;
+        let mut inserted = front..parts.len() - back;
+        let behind_value =
+            |place: usize| known.get(..place)?.iter().rev().find(|part| !part.is(")")).map(|part| *part == Part::Value);
+        let mut front = front;
+        // `a = ? AND b = ?` with `AND c = ?` behind the first value or `c = ? AND` behind the first AND: the same text.
+        while gap.is_empty()
+            && behind_value(front) == Some(false)
+            && front > LEAST
+            && parts.get(front - 1) == parts.get(inserted.end - 1)
+        {
+            front -= 1;
+            inserted = front..inserted.end - 1;
+        }
+        let behind_value = behind_value(front) == Some(true);
         let new = parts.get(inserted.clone())?;
-        let edit = Edit { alike: front + back + ghostly, inserted };
+        let at_value = behind_value || gap == [Part::Value];
+        let edit = Edit { alike: front + back + ghostly, inserted, at_value };
         let strength = |new: &[Part]| if is_strong(new) { Strength::Strong } else { Strength::Weak };
-        let behind_value = known.get(..front)?.iter().rev().find(|part| !part.is(")")) == Some(&Part::Value);
         let stacked = new.iter().any(|part| part.is(";"));
         // The rest is missing: cut off by a comment, or by the end of the statement.
         let missing = self.skeleton.comment.is_some() && ghostly == 0 || stacked && back == 0;
@@ -162,8 +222,12 @@ impl New {
             [Part::Value] if holds_more(new) => {
                 Some((edit, if ghostly > 0 { Strength::Strong } else { strength(new) }))
             }
-            [Part::Name(_)] | [Part::Name(_), _, Part::Name(_)] if !matches!(new, [Part::Name(_), ..] if is_name(new)) => {
-                Some((edit, if ghostly > 0 { Strength::Strong } else { strength(new) }))
+            [Part::Name(_)] | [Part::Name(_), _, Part::Name(_)] if !is_name(new) => {
+                let asks = ghostly > 0 || asks(new);
+                let of_table =
+                    front.checked_sub(1).and_then(|before| known.get(before)).is_some_and(|p| names_table(*p));
+                // Of another table there is another statement.
+                (asks || !of_table).then_some((edit, if asks { Strength::Strong } else { Strength::Weak }))
             }
             _ if missing && front >= LEAST && (behind_value || matches!(gap, [Part::Value | Part::Name(_), ..])) => {
                 Some((edit, Strength::Strong))
@@ -189,19 +253,22 @@ fn is_name(new: &[Part]) -> bool {
     })
 }
 
-/// Whether inserted parts ask another question than the statement did.
+/// Whether a table's name follows.
+fn names_table(part: Part) -> bool {
+    [Token::Into, Token::From, Token::Join, Token::Update, Token::Table].iter().any(|word| part.is_keyword(*word))
+}
+
+/// Whether inserted parts ask for other rows than the statement did.
+fn asks(new: &[Part]) -> bool {
+    const WORDS: [Token; 5] = [Token::Or, Token::Union, Token::Intersect, Token::Except, Token::Select];
+    new.iter().any(|part| WORDS.iter().any(|word| part.is_keyword(*word)) || part.is(";"))
+}
+
+/// Whether inserted parts do more than to add a condition or a value.
 fn is_strong(new: &[Part]) -> bool {
-    const WORDS: [Token; 8] = [
-        Token::Or,
-        Token::Union,
-        Token::Intersect,
-        Token::Except,
-        Token::Select,
-        Token::Case,
-        Token::Cast,
-        Token::Values,
-    ];
-    new.iter().any(|part| WORDS.iter().any(|word| part.is_keyword(*word)) || part.is(";") || part.is("||"))
+    const WORDS: [Token; 3] = [Token::Case, Token::Cast, Token::Values];
+    asks(new)
+        || new.iter().any(|part| WORDS.iter().any(|word| part.is_keyword(*word)) || part.is("||"))
         || new.windows(2).any(|two| matches!(two, [Part::Name(_), open] if open.is("(")))
         || new.windows(3).any(|three| matches!(three, [Part::Value, Part::Sign(_), Part::Value]))
 }

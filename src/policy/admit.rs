@@ -289,6 +289,7 @@ fn bench(policies: &[&Policy], terse: bool) -> Option<Bench> {
         limits: policies.iter().map(|policy| policy.limits).reduce(Limits::strictest).unwrap_or_default(),
         observe_at: policies.iter().filter_map(|policy| policy.injection.observe_at).min(),
         block_at: policies.iter().filter_map(|policy| policy.injection.block_at).min(),
+        lists: policies.iter().flat_map(|policy| &policy.allow).filter_map(|rule| rule.statements.clone()).collect(),
     })
 }
 

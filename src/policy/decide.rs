@@ -12,6 +12,7 @@ use crate::policy::names::{Meaning, Scope, is_temp};
 use crate::policy::rule::{Candidate, Rule, lives_in_no_schema};
 use crate::policy::rules::Rules;
 use crate::policy::settings::{self, Given, Known, Match, Pin, Standing, given, known};
+use crate::policy::statements::StatementList;
 use crate::policy::verdict::{Noted, Refusal, RuleRef};
 use crate::policy::when::{Asked, Coming};
 use crate::policy::{Moment, hint, wording};
@@ -47,6 +48,8 @@ pub(crate) struct Bench {
     /// From this score on a text is told of as an attempt, and from that one refused.
     pub observe_at: Option<u32>,
     pub block_at: Option<u32>,
+    /// The lists of statements that its allow rules name.
+    pub lists: Vec<Arc<StatementList>>,
 }
 
 /// What a bench thinks of a text.

@@ -1,9 +1,11 @@
 //! Lists of statements that an allow rule covers by their hashes: what `portcullis learn` writes (POLICY 12).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use serde::Deserialize;
 
+use crate::detect::{Shapes, Signals};
 use crate::policy::diagnostic::Place;
 use crate::policy::names::{is_system_schema, is_temp};
 use crate::policy::yaml::{self, Node, Value};
@@ -14,10 +16,12 @@ use crate::sql::{Access, ActionName, Facts, Group, Name, Object, Operand, Statem
 /// The ending of such a file's name.
 pub(crate) const ENDING: &str = ".learned.yaml";
 
-/// The hashes of one file.
+/// The statements of one file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct StatementList {
     hashes: HashSet<StatementHash>,
+    /// How those are built whose texts the file tells. Nothing is allowed by it.
+    shapes: Shapes,
 }
 
 /// What is wrong with a list.
@@ -31,6 +35,8 @@ pub(crate) struct BadList {
 #[derive(Deserialize)]
 struct Entry<'a> {
     hash: &'a str,
+    #[serde(default, borrow)]
+    text: Cow<'a, str>,
 }
 
 impl StatementList {
@@ -58,21 +64,23 @@ impl StatementList {
 
     /// `None` where a line is not of the form that `learn` writes.
     fn of_lines(text: &str) -> Option<Result<StatementList, BadList>> {
-        let mut list = StatementList::default();
+        let (mut hashes, mut texts) = (HashSet::new(), Vec::new());
         for (number, line) in text.lines().enumerate() {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let entry: Entry<'_> = serde_json::from_str(line.strip_prefix("- ")?).ok()?;
             match entry.hash.parse() {
-                Ok(hash) => list.hashes.insert(hash),
+                Ok(hash) => hashes.insert(hash),
                 Err(_) => {
                     let line = u32::try_from(number + 1).unwrap_or(u32::MAX);
                     return Some(Err(no_hash(Place { line, ..Place::default() }, entry.hash)));
                 }
             };
+            texts.push(entry.text);
         }
-        Some(Ok(list))
+        let shapes = Shapes::new(texts.iter().map(Cow::as_ref));
+        Some(Ok(StatementList { hashes, shapes }))
     }
 
     fn of_yaml(text: &str) -> Result<StatementList, BadList> {
@@ -80,28 +88,42 @@ impl StatementList {
         if let Some(bad) = parsed.problems.into_iter().next() {
             return Err(BadList { place: bad.place, message: bad.message });
         }
-        let mut list = StatementList::default();
+        let (mut hashes, mut texts) = (HashSet::new(), Vec::new());
         for node in &parsed.documents {
             let Value::Seq(entries) = &node.value else {
                 let message = format!("a list of statements is a list, not {}", node.value.what());
                 return Err(BadList { place: node.place, message });
             };
             for entry in entries {
-                list.hashes.insert(hash_of(entry)?);
+                hashes.insert(hash_of(entry)?);
+                texts.extend(key_of(entry, "text"));
             }
         }
-        Ok(list)
+        Ok(StatementList { hashes, shapes: Shapes::new(texts) })
+    }
+
+    /// Signs of an injection that an unlisted text shows beside the listed ones.
+    pub(crate) fn compare(&self, text: &str, signals: &mut Signals) {
+        signals.beside_learned(text, &self.shapes);
     }
 }
 
 fn hash_of(entry: &Node) -> Result<StatementHash, BadList> {
-    let hash = match &entry.value {
-        Value::Map(keys) => keys.iter().find(|(key, _)| key.name == "hash").map(|(_, node)| node),
-        Value::Null | Value::Scalar(_) | Value::Seq(_) => None,
+    let missing = || BadList { place: entry.place, message: "an entry without a `hash`".to_owned() };
+    let text = key_of(entry, "hash").ok_or_else(missing)?;
+    let place = match &entry.value {
+        Value::Map(keys) => keys.iter().find(|(key, _)| key.name == "hash").map_or(entry.place, |(_, node)| node.place),
+        Value::Null | Value::Scalar(_) | Value::Seq(_) => entry.place,
     };
-    match hash.map(|node| (&node.value, node.place)) {
-        Some((Value::Scalar(text), place)) => text.parse().map_err(|_| no_hash(place, text)),
-        _ => Err(BadList { place: entry.place, message: "an entry without a `hash`".to_owned() }),
+    text.parse().map_err(|_| no_hash(place, text))
+}
+
+/// The text of one key of an entry.
+fn key_of<'n>(entry: &'n Node, key: &str) -> Option<&'n str> {
+    let Value::Map(keys) = &entry.value else { return None };
+    match &keys.iter().find(|(known, _)| known.name == key)?.1.value {
+        Value::Scalar(text) => Some(text),
+        Value::Null | Value::Map(_) | Value::Seq(_) => None,
     }
 }
 

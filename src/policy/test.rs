@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use crate::detect;
 use crate::policy::compile::Policy;
 use crate::policy::diagnostic::{Code, Diagnostic, Place, Source};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
@@ -230,7 +229,7 @@ impl TestSession {
         };
         let facts = &analysis.facts;
         let opinion = second_opinion::compare(sql, facts);
-        let signals = detect::signals(sql, &analysis);
+        let signals = self.policy.signals(sql, &analysis);
         let judge = |moment| {
             let moment = Moment { signals: &signals, application_name: &self.application_name, ..moment };
             Ruling::of(self.policy.after_second_opinion(self.policy.judge(facts, moment), &opinion))

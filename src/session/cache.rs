@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use quick_cache::sync::{Cache as Shared, DefaultLifecycle};
 use quick_cache::{Equivalent, Weighter};
 
-use crate::detect::Signals;
+use crate::detect::{Recent, Signals};
 use crate::policy::{Lasting, SessionClass};
 use crate::session::held::{Held, Said, Shelf};
 use crate::session::judge::Lexing;
@@ -207,6 +207,7 @@ pub struct Texts {
     own: Vec<Option<Own>>,
     now: Circumstances,
     shelf: Shelf,
+    recent: Recent,
 }
 
 /// A text that a session remembers by itself.
@@ -222,13 +223,19 @@ impl Texts {
     pub fn new(cache: Arc<Cache>, class: SessionClass) -> Texts {
         let now =
             Circumstances { class, encoding: Encoding::Utf8, server_utf8: true, server_major: 0, extended: false };
-        Texts { cache, own: Vec::new(), now, shelf: Shelf::default() }
+        Texts { cache, own: Vec::new(), now, shelf: Shelf::default(), recent: Recent::default() }
     }
 
     /// The session is of another class from now on: nothing that was remembered of the old one is found any more.
     pub fn renew(&mut self, class: SessionClass) {
         self.now.class = class;
         self.own.clear();
+        self.recent = Recent::default();
+    }
+
+    /// The statements with values that this session sent last.
+    pub fn recent(&mut self) -> &mut Recent {
+        &mut self.recent
     }
 
     /// Holds Facts for a name of this session, where there is room.

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::audit::Told;
 use crate::blocks::{Stop, Watch};
-use crate::detect::{self, Signals};
+use crate::detect::Signals;
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
@@ -263,7 +263,7 @@ impl Judge<'_> {
                 sql::hash_however_long(text, &mut analysis);
             }
             let opinion = self.texts.second_opinion(text, &analysis);
-            let signals = detect::signals(text, &analysis);
+            let signals = self.policy.signals(text, &analysis);
             Ok((Arc::new(analysis.facts), signals, opinion))
         };
         let read = match self.texts.reading(text, read) {
@@ -283,7 +283,11 @@ impl Judge<'_> {
                 let said = Said { told, rules: None };
                 Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
             }
-            Ok((facts, signals, opinion)) => {
+            Ok((facts, mut signals, opinion)) => {
+                // What has no values in its text has nothing that could have been injected among them.
+                if facts.inline {
+                    signals.beside_recent(text, self.texts.recent(), self.policy.observe_at());
+                }
                 self.tell.second_opinion(&opinion);
                 let told = self.tell.audits().then(|| Arc::new(Told::of(text, &facts, &signals)));
                 let judged = self.facts(raw, &facts, &signals, told, Some(&opinion), extended);

@@ -119,7 +119,10 @@ impl Answer {
             Ok(analysis) => analysis,
             Err(why) => return Answer::unparsed(&why, session),
         };
-        let signals = detect::signals(text, &analysis);
+        let signals = match session {
+            Ok(session) => session.signals(text, &analysis),
+            Err(_) => detect::signals(text, &analysis),
+        };
         let moment = coming.moment(&analysis.facts, &signals);
         let compared = Compared::of(text, &analysis.facts);
         let opinion = compared.opinion();

@@ -141,7 +141,7 @@ impl Why {
             return unread();
         }
         let Ok(analysis) = sql::analyse(text, Reading::default()) else { return unread() };
-        let signals = detect::signals(text, &analysis);
+        let signals = session.signals(text, &analysis);
         let opinion = second_opinion::compare(text, &analysis.facts);
         let question = Question { coming, analysis: &analysis, signals: &signals, opinion: &opinion };
         let facts = &analysis.facts;
