@@ -97,6 +97,12 @@ pub struct Text {
     /// Signs of an injection, with their weights.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(String, u8)>,
+    /// The part that was inserted into a statement that is known, without its values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inserted: Option<String>,
+    /// The learned statement into which it was inserted. None where the same session sent that before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
     /// What it does. None where it isn't read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<Facts>,

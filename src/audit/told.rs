@@ -23,10 +23,16 @@ const LONGEST: usize = 16 << 10;
 impl Told {
     /// Of a text that was read.
     pub fn of(text: &str, facts: &Facts, signals: &Signals) -> Told {
+        let inserted = signals.inserted.as_deref();
+        let (inserted, into) = (
+            inserted.map(|inserted| inserted.part.clone()),
+            inserted.and_then(|inserted| inserted.into.as_deref().map(str::to_owned)),
+        );
         let hash = facts.hash.filter(|_| !facts.secret).map(|hash| hash.to_string());
         let signals =
             signals.signals.iter().map(|signal| (signal.technique.as_str().to_owned(), signal.weight)).collect();
-        let text = Text { hash, statement: redacted(text), signals, facts: Some(facts.without_values()) };
+        let text =
+            Text { hash, statement: redacted(text), signals, inserted, into, facts: Some(facts.without_values()) };
         let told = Told::new(&text);
         // Thousands of objects make a line that nobody reads and that stands in the way of others.
         if told.bytes() > LONGEST_FACTS { Told::new(&Text { facts: None, ..text }) } else { told }

@@ -67,7 +67,7 @@ pub(super) fn set_operation<'a>(
 }
 
 /// How many columns an arm has. `None`: it holds a star.
-fn width(arm: &pb::SelectStmt) -> Option<usize> {
+pub(super) fn width(arm: &pb::SelectStmt) -> Option<usize> {
     let star = |target: &Node| match &target.node {
         Some(NodeEnum::ResTarget(target)) => match target.val.as_ref().and_then(|v| v.node.as_ref()) {
             Some(NodeEnum::ColumnRef(c)) => c.fields.last().is_some_and(|f| matches!(f.node, Some(NodeEnum::AStar(_)))),

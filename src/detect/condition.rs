@@ -7,9 +7,10 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, AExprKind, BoolExprType, Node};
 
 use super::constant::{self, Condition, last_name};
+use super::expression::without_casts;
 use super::same::{self, Comparison};
 use super::tree::{Found, In};
-use super::{Technique, expression};
+use super::{Technique, arms, expression};
 
 /// AND, OR and NOT.
 pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
@@ -61,9 +62,10 @@ fn constant_arm(arm: &Node) -> Option<u8> {
         Some(Condition::Holds) => Some(5),
         Some(Condition::Literal) => Some(3),
         Some(Condition::Fails) => {
-            // Nothing is opened by what never holds; builders write it with 0 and 1 alone.
+            // Builders write it with 0 and 1 alone, for an empty list.
             Some(match comparison_within_not(arm) {
-                Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants) => 4,
+                Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants) => 5,
+                Some(Comparison::Calls) => 4,
                 Some(Comparison::Trivial) | None => 1,
             })
         }
@@ -77,7 +79,7 @@ fn constant_arm(arm: &Node) -> Option<u8> {
                 };
                 and.args.iter().filter_map(weight).max()
             }
-            _ => comparison_within_not(arm).map(|_| 4),
+            _ => comparison_within_not(arm).map(|comparison| if comparison == Comparison::Calls { 4 } else { 5 }),
         },
     }
 }
@@ -197,7 +199,7 @@ pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found<'_>) {
         let Some(NodeEnum::CaseWhen(when)) = &when.node else { continue };
         match when.expr.as_deref().and_then(same::comparison) {
             Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 5),
-            Some(Comparison::Trivial) => found.add_on_tables(Technique::ConstantCondition, 3),
+            Some(Comparison::Trivial | Comparison::Calls) => found.add_on_tables(Technique::ConstantCondition, 3),
             Some(Comparison::AlikeColumns) => {}
             None if when.expr.as_deref().is_some_and(expression::asks_a_query) => {
                 let results = [when.result.as_deref(), e.defresult.as_deref()];
@@ -236,7 +238,7 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found<'_>
         if let Some(NodeEnum::SortBy(sort)) = &sort.node
             && let Some(key) = sort.node.as_deref()
         {
-            sorted(key, found);
+            sorted(key, select, found);
         }
     }
     for row in &select.values_lists {
@@ -303,9 +305,19 @@ fn limited(node: &Node, found: &mut Found<'_>) {
     found.add(Technique::ClauseProbe, weight);
 }
 
+/// How many columns a query gives, where no star hides it.
+fn width(select: &pb::SelectStmt) -> Option<f64> {
+    let width = arms::width(select).filter(|width| *width > 0)?;
+    Some(f64::from(u32::try_from(width).ok()?))
+}
+
 /// What ORDER BY takes: a column or an expression of columns.
-fn sorted(node: &Node, found: &mut Found<'_>) {
-    match &node.node {
+fn sorted(node: &Node, select: &pb::SelectStmt, found: &mut Found<'_>) {
+    match &without_casts(node).node {
+        // The server refuses it: someone counts the columns.
+        Some(NodeEnum::AConst(_)) if constant::number(node).zip(width(select)).is_some_and(|(n, width)| n > width) => {
+            found.add_on_tables(Technique::ClauseProbe, 5)
+        }
         // The server refuses it.
         Some(NodeEnum::AConst(_)) if same::text(node).is_some() => found.add_on_tables(Technique::ClauseProbe, 5),
         Some(NodeEnum::BoolExpr(_)) => found.add_on_tables(Technique::ClauseProbe, 3),
@@ -322,7 +334,7 @@ fn sorted(node: &Node, found: &mut Found<'_>) {
 pub(super) fn stored(value: &Node, found: &mut Found<'_>) {
     match same::comparison(value) {
         Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 4),
-        Some(Comparison::AlikeColumns) => found.add_on_tables(Technique::ConstantCondition, 3),
+        Some(Comparison::AlikeColumns | Comparison::Calls) => found.add_on_tables(Technique::ConstantCondition, 3),
         Some(Comparison::Trivial) | None => {}
     }
 }

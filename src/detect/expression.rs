@@ -80,6 +80,7 @@ fn compared(side: &Node, other: &Node, found: &mut Found<'_>) {
                 match () {
                     () if reads_nothing(link) => 5,
                     () if query_of(link).is_some_and(is_wide) => 4,
+                    () if query_of(link).and_then(gives).is_some_and(is_piece) => 5,
                     () => 2,
                 },
             );
@@ -167,12 +168,12 @@ pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found<'_>) {
     if select.op() != SetOperation::SetopNone && arms_read_nothing(select) {
         found.add_on_relations(Technique::ErrorForcing, 5);
     }
+    // `(SELECT ascii(password) FROM users LIMIT 1)`
+    if gives(select).is_some_and(is_code) {
+        found.add_on_tables(Technique::ConditionalProbe, 3);
+    }
     if select.from_clause.is_empty() && select.op() == SetOperation::SetopNone {
-        let [target] = select.target_list.as_slice() else { return };
-        let value = match &target.node {
-            Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
-            _ => None,
-        };
+        let value = gives(select);
         if let Some(NodeEnum::CaseExpr(_)) = value.and_then(|value| value.node.as_ref()) {
             found.add_on_tables(Technique::ConditionalProbe, 5);
         }
@@ -180,6 +181,21 @@ pub(super) fn sub_query(link: &pb::SubLink, found: &mut Found<'_>) {
             found.add_on_tables(Technique::ConditionalProbe, 5);
         }
     }
+}
+
+/// The one value that a query gives.
+fn gives(select: &pb::SelectStmt) -> Option<&Node> {
+    let [target] = select.target_list.as_slice() else { return None };
+    match &target.node {
+        Some(NodeEnum::ResTarget(target)) => target.val.as_deref(),
+        _ => None,
+    }
+}
+
+/// `ascii(…)`: a character as a number.
+fn is_code(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::FuncCall(call))
+        if last_name(&call.funcname).is_some_and(|name| matches!(name, "ascii" | "ord" | "unicode")))
 }
 
 fn asks_nothing(select: &pb::SelectStmt) -> bool {
@@ -267,10 +283,7 @@ fn never_a_number(node: &Node, depth: u8) -> u8 {
         Some(NodeEnum::CoalesceExpr(e)) => e.args.first().map_or(0, |arg| never_a_number(arg, depth)),
         Some(NodeEnum::SubLink(link)) => {
             let Some(select) = query_of(link) else { return 0 };
-            let target = match select.target_list.first().map(|target| &target.node) {
-                Some(Some(NodeEnum::ResTarget(target))) => target.val.as_deref(),
-                _ => None,
-            };
+            let target = gives(select);
             let inside = target.map_or(0, |target| never_a_number(target, depth));
             inside.max(match () {
                 () if is_wide(select) => 5,
@@ -360,7 +373,7 @@ fn joined(left: &Node, right: &Node, found: &mut Found<'_>) {
 }
 
 /// What is cast.
-fn without_casts(mut node: &Node) -> &Node {
+pub(super) fn without_casts(mut node: &Node) -> &Node {
     for _ in 0..MAX_DEPTH {
         match &node.node {
             Some(NodeEnum::TypeCast(cast)) => node = cast.arg.as_deref().unwrap_or(node),

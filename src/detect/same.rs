@@ -4,6 +4,7 @@ use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, AExprKind, Node};
 
 use super::constant::{last_name, string};
+use crate::sql::functions;
 
 /// How deep expressions are compared, and how many of their nodes: attackers nest little, and a tree may be thousands of
 /// levels deep.
@@ -21,14 +22,20 @@ pub(super) enum Comparison {
     AlikeColumns,
     /// Of other constants (`7 > 5`, `'a' = 'b'`).
     Constants,
+    /// Of a function that PostgreSQL doesn't have and that is given nothing, with constants: a tool asks which database it is.
+    Calls,
 }
 
 /// The kind of comparison that an expression is. `None`: no comparison, or one that depends on data.
 pub(super) fn comparison(node: &Node) -> Option<Comparison> {
-    let Some(NodeEnum::AExpr(e)) = &node.node else { return None };
-    if !compares(e) {
-        return None;
-    }
+    let e = match &node.node {
+        Some(NodeEnum::AExpr(e)) if compares(e) => e,
+        // A literal's is an application's optional value, and a function's of one some ORM's check.
+        Some(NodeEnum::NullTest(test)) => {
+            return test.arg.as_deref().is_some_and(is_unknown_call).then_some(Comparison::Calls);
+        }
+        _ => return None,
+    };
     let (left, right) = (e.lexpr.as_deref()?, e.rexpr.as_deref()?);
     let (mut fuel, mut trivial) = (MAX_NODES, true);
     if is_constant(left, MAX_DEPTH, &mut fuel, &mut trivial) && is_constant(right, MAX_DEPTH, &mut fuel, &mut trivial) {
@@ -38,7 +45,20 @@ pub(super) fn comparison(node: &Node) -> Option<Comparison> {
             () => Comparison::Constants,
         });
     }
+    if is_unknown_call(left) || is_unknown_call(right) {
+        let mut constant = |node| is_unknown_call(node) || is_constant(node, MAX_DEPTH, &mut fuel, &mut trivial);
+        if constant(left) && constant(right) {
+            return Some(Comparison::Calls);
+        }
+    }
     sides(e).then(|| if holds_column(left, MAX_DEPTH) { Comparison::AlikeColumns } else { Comparison::Alike })
+}
+
+/// A function without a schema that is given nothing and is none of PostgreSQL's.
+fn is_unknown_call(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::FuncCall(call)) if call.args.is_empty() && !call.agg_star
+        && call.funcname.len() == 1
+        && last_name(&call.funcname).is_some_and(|name| functions::builtin(name).is_none()))
 }
 
 fn holds_column(node: &Node, depth: u8) -> bool {

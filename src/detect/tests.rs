@@ -87,7 +87,6 @@ fn constant_true() {
     ]);
     // What never holds opens nothing; of 0 and 1 builders write it for an empty list.
     assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=0").score(), 1);
-    assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=2").score(), 4);
     assert_eq!(look("SELECT * FROM users WHERE name = '' OR 1=1").score(), 5);
 }
 
@@ -317,6 +316,7 @@ fn constant_condition() {
             "SELECT * FROM users WHERE name = 'x' AND 'NUvw'='fpeq'",
             "SELECT * FROM users WHERE id = 1 AND NOT 7=8",
             "SELECT * FROM users WHERE id = 1 AND crc32('x') = crc32('x')",
+            "SELECT * FROM users WHERE id = 1 OR aurora_version() LIKE chr(37)",
             "SELECT * FROM users WHERE id = (CASE WHEN 31=31 THEN 1 ELSE 2 END)",
             "SELECT id FROM products WHERE id = 1 HAVING 1=1",
             "SELECT id FROM products WHERE id = 1 HAVING ascii(substr(current_user, 1, 1)) > 50",
@@ -342,9 +342,27 @@ fn constant_condition() {
         "SELECT * FROM jobs WHERE id = 1 AND now() > '2020-01-01'",
         "SELECT * FROM t WHERE a = $1 AND $1 = $1",
     ]);
-    // One comparison may be an application's value against its bound; two are what an injection needs to close its quotes.
-    assert_eq!(look("SELECT * FROM t WHERE a = 5 AND 20 > 0").score(), 3);
-    assert_eq!(look("SELECT * FROM t WHERE a = 'x' AND 20 > 10 AND 'a' = 'b'").score(), 5);
+}
+
+#[test]
+fn a_condition_that_fails_weighs_what_one_weighs_that_holds() {
+    // Else the refusal would tell a tool which of its two questions was true.
+    for (holds, fails) in [
+        ("OR 7=7", "OR 7=8"),
+        ("OR NOT 7=8", "OR NOT 7=7"),
+        ("OR 'a' LIKE 'a'", "OR 'a' LIKE 'b'"),
+        ("AND 4215=4215", "AND 4215=4216"),
+        ("AND NOT 4215=4216", "AND NOT 4215=4215"),
+        ("AND 5 BETWEEN 5 AND 5", "AND 5 BETWEEN 6 AND 6"),
+        ("AND 5 IN (5, 6)", "AND 5 IN (6, 7)"),
+        ("AND 'a' > 'A'", "AND 'A' > 'a'"),
+        ("OR 7=7 AND b = 1", "OR 7=8 AND b = 1"),
+        ("AND 1=1", "AND 1=0"),
+        ("AND ascii('a') = 97", "AND ascii('a') = 98"),
+    ] {
+        let score = |end: &str| look(&format!("SELECT * FROM t WHERE a = 'x' {end}")).score();
+        assert_eq!(score(holds), score(fails), "{holds}");
+    }
 }
 
 #[test]
@@ -458,6 +476,8 @@ fn conditional_probe() {
             "SELECT * FROM t WHERE id = 1 AND 1 = (SELECT 1)",
             "SELECT * FROM t WHERE id = 1 AND (SELECT * FROM users) = 1",
             "SELECT * FROM t WHERE id IN (SELECT)",
+            "UPDATE t SET a = (SELECT ascii(password) FROM users LIMIT 1)",
+            "SELECT * FROM t WHERE id = 1 AND (SELECT substr(password, 1, 1) FROM users WHERE id = 1) = 'm'",
             "SELECT * FROM t WHERE id = 1 AND substr('SQL', 1, 1) = 'S'",
         ],
     );
@@ -486,6 +506,8 @@ fn clause_probe() {
             "SELECT * FROM t ORDER BY a AND b",
             "SELECT * FROM t ORDER BY 1 = 1",
             "SELECT * FROM t ORDER BY 'name'",
+            "SELECT a, b FROM t ORDER BY 3",
+            "SELECT * FROM t ORDER BY (SELECT password FROM users LIMIT 1)::int",
         ],
     );
     nothing(&[

@@ -83,14 +83,12 @@ pub(super) struct Found<'t> {
     on_relations: Signals,
     /// Signs if it reads or writes a relation of the application.
     on_tables: Signals,
-    /// Comparisons of constants beside AND, other than what builders write.
-    comparisons: u32,
 }
 
 impl<'t> Found<'t> {
     fn new(text: &'t str) -> Found<'t> {
         let none = Signals::default;
-        Found { text, always: none(), on_relations: none(), on_tables: none(), comparisons: 0 }
+        Found { text, always: none(), on_relations: none(), on_tables: none() }
     }
 
     /// Whether a parenthesis is opened between two places of the text, in bytes, and stays open.
@@ -126,11 +124,10 @@ impl<'t> Found<'t> {
             Comparison::Trivial => return,
             // Some ORMs ask whether a column is not NULL in this way.
             Comparison::AlikeColumns => return self.add_on_tables(Technique::ConstantCondition, 2),
-            Comparison::Alike => 5,
-            Comparison::Constants => 3,
+            // The same whether it holds or not: else the refusal would answer a tool that asks both.
+            Comparison::Alike | Comparison::Constants => 5,
+            Comparison::Calls => 3,
         };
-        self.comparisons += 1;
-        let weight = if self.comparisons > 1 { 5 } else { weight };
         self.add_on_tables(Technique::ConstantCondition, weight);
     }
 }

@@ -200,6 +200,7 @@ impl Teller {
         self.metrics.event(Event::SqlInjectionAttempt);
         let techniques: Vec<_> = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
         let told = Told::of(text, texts);
+        let inserted = signals.inserted.as_deref();
         tracing::warn!(
             session = self.session,
             user = ?self.user,
@@ -209,6 +210,8 @@ impl Teller {
             verdict = label(judgement).as_str(),
             score = signals.score(),
             techniques = techniques.join(","),
+            inserted = inserted.map(|inserted| inserted.part.as_str()),
+            into = inserted.and_then(|inserted| inserted.into.as_deref()),
             hash = told.hash,
             statement = told.statement,
             "sql injection attempt"

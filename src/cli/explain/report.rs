@@ -52,6 +52,12 @@ struct Access {
 struct Injection {
     score: u32,
     signals: Vec<&'static str>,
+    /// The part that was inserted into a statement of a list, without its values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inserted: Option<String>,
+    /// That statement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    into: Option<String>,
 }
 
 /// What two parsers make of a text, side by side.
@@ -134,6 +140,10 @@ impl Answer {
         answer.injection.score = signals.score();
         answer.injection.signals = signals.signals.iter().map(|signal| signal.technique.as_str()).collect();
         answer.injection.signals.sort_unstable();
+        if let Some(inserted) = signals.inserted {
+            answer.injection.inserted = Some(inserted.part);
+            answer.injection.into = inserted.into.map(Into::into);
+        }
         for statement in analysis.facts.statements {
             let access = |a: &sql::Access| Access { action: a.action.to_string(), object: a.object.to_string() };
             answer.accesses.extend(statement.accesses.iter().map(access));
@@ -353,6 +363,11 @@ pub(super) fn text(asked: &Asked<'_>, answer: &Answer, why: &Why) -> String {
         line("injection", &format!("score {}: {}", answer.injection.score, answer.injection.signals.join(", ")));
         for sign in &why.signals {
             line("", &format!("{} ({}): {}", sign.technique, sign.weight, sign.meaning));
+        }
+        if let (Some(inserted), Some(into)) = (&answer.injection.inserted, &answer.injection.into) {
+            let inserted = if inserted.is_empty() { "nothing, but its end is missing" } else { inserted };
+            line("inserted", inserted);
+            line("into", into);
         }
     }
     if let Some(second) = &answer.second_opinion {
