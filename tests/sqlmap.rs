@@ -1,7 +1,8 @@
 //! sqlmap against a little shop that is vulnerable on purpose (`tests/vulnerable/app.py`): directly it dumps the users'
 //! passwords; behind the firewall it finds nothing, though the policy allows the application's role to read all of its tables.
 //!
-//! A part here; `scripts/sqlmap` plays every place of the shop with every setting of [`SETTINGS`]. Loopback only: sqlmap is
+//! A part here (`SQLMAP_PLACES`, `SQLMAP_SETTINGS` and `SQLMAP_SECONDS` choose another); `scripts/sqlmap` plays every place of the
+//! shop with every setting of [`SETTINGS`]. Loopback only: sqlmap is
 //! given neither a proxy nor an answer to "report this online?", and asks for nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -310,7 +311,7 @@ fn chosen(name: &str, default: &str) -> Vec<String> {
 
 #[test]
 fn it_dumps_the_passwords_and_behind_the_firewall_it_finds_nothing() {
-    let targets = chosen("SQLMAP_PLACES", "number string login");
+    let targets = chosen("SQLMAP_PLACES", "number string order-by login insert-string");
     let settings = chosen("SQLMAP_SETTINGS", "plain");
     let most = chosen("SQLMAP_SECONDS", "100").concat().parse().expect("SQLMAP_SECONDS is a number");
     let most = Duration::from_secs(most);
