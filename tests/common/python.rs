@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::tools::{client, run};
 
 /// The interpreter: `PORTCULLIS_PYTHON`, or of the virtual environment that `scripts/test` makes.
-fn interpreter() -> PathBuf {
+pub fn interpreter() -> PathBuf {
     let own = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("venv").join("bin/python");
     let python = std::env::var_os("PORTCULLIS_PYTHON").map_or(own, PathBuf::from);
     assert!(
