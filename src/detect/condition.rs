@@ -72,10 +72,10 @@ fn constant_arm(arm: &Node) -> Option<u8> {
         None => match &arm.node {
             // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
             Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => {
-                let weight = |arg: &Node| match constant::condition(arg)? {
-                    Condition::Holds => Some(5),
-                    Condition::Literal => Some(3),
-                    Condition::Fails => None,
+                let weight = |arg: &Node| match (comparison_within_not(arg), constant::condition(arg)) {
+                    (Some(Comparison::Alike | Comparison::Constants), _) | (_, Some(Condition::Holds)) => Some(5),
+                    (_, Some(Condition::Literal)) => Some(3),
+                    (_, Some(Condition::Fails) | None) => None,
                 };
                 and.args.iter().filter_map(weight).max()
             }

@@ -316,7 +316,7 @@ fn constant_condition() {
             "SELECT * FROM users WHERE name = 'x' AND 'NUvw'='fpeq'",
             "SELECT * FROM users WHERE id = 1 AND NOT 7=8",
             "SELECT * FROM users WHERE id = 1 AND crc32('x') = crc32('x')",
-            "SELECT * FROM users WHERE id = 1 OR aurora_version() LIKE chr(37)",
+            "SELECT * FROM users WHERE id = 1 AND aurora_version() LIKE chr(37)",
             "SELECT * FROM users WHERE id = (CASE WHEN 31=31 THEN 1 ELSE 2 END)",
             "SELECT id FROM products WHERE id = 1 HAVING 1=1",
             "SELECT id FROM products WHERE id = 1 HAVING ascii(substr(current_user, 1, 1)) > 50",
