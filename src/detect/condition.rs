@@ -56,31 +56,31 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
     }
 }
 
-/// The weight of an arm of an OR that does not depend on data.
+/// The weight of an arm of an OR that does not depend on data: the same whether it holds or not, but for what builders write.
 fn constant_arm(arm: &Node) -> Option<u8> {
-    match constant::condition(arm) {
-        Some(Condition::Holds) => Some(5),
-        Some(Condition::Literal) => Some(3),
-        Some(Condition::Fails) => {
-            // Builders write it with 0 and 1 alone, for an empty list.
-            Some(match comparison_within_not(arm) {
-                Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants) => 5,
-                Some(Comparison::Calls) => 4,
-                Some(Comparison::Trivial) | None => 1,
-            })
-        }
-        None => match &arm.node {
-            // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
-            Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => {
-                let weight = |arg: &Node| match (comparison_within_not(arg), constant::condition(arg)) {
-                    (Some(Comparison::Alike | Comparison::Constants), _) | (_, Some(Condition::Holds)) => Some(5),
-                    (_, Some(Condition::Literal)) => Some(3),
-                    (_, Some(Condition::Fails) | None) => None,
-                };
-                and.args.iter().filter_map(weight).max()
-            }
-            _ => comparison_within_not(arm).map(|comparison| if comparison == Comparison::Calls { 4 } else { 5 }),
-        },
+    // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
+    if let Some(NodeEnum::BoolExpr(and)) = &arm.node
+        && and.boolop() == BoolExprType::AndExpr
+        && let Some(weight) = and.args.iter().filter_map(constant_beside_and).max()
+    {
+        return Some(weight);
+    }
+    Some(match (comparison_within_not(arm), constant::condition(arm)) {
+        (Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants), _) => 5,
+        (_, Some(Condition::Holds)) => 5,
+        (Some(Comparison::Calls), _) => 4,
+        (_, Some(Condition::Literal)) => 3,
+        // `OR 1 = 0`, for an empty list.
+        (_, Some(Condition::Fails)) => 1,
+        (Some(Comparison::Trivial) | None, None) => return None,
+    })
+}
+
+fn constant_beside_and(arg: &Node) -> Option<u8> {
+    match (comparison_within_not(arg), constant::condition(arg)) {
+        (Some(Comparison::Alike | Comparison::Constants), _) | (_, Some(Condition::Holds)) => Some(5),
+        (_, Some(Condition::Literal)) => Some(3),
+        (_, Some(Condition::Fails) | None) => None,
     }
 }
 
