@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use portcullis::blocks::Blocks;
+use portcullis::detect::{self, Recent};
 use portcullis::metrics::Metrics;
 use portcullis::policy::{self, Identity};
 use portcullis::session::cache::Cache;
@@ -21,6 +22,9 @@ use portcullis::sql::{self, Reading};
 
 /// What pgbench asks.
 const POINT: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = $1";
+
+/// Likewise, in one message.
+const POINT_WITH_VALUE: &str = "SELECT abalance FROM pgbench_accounts WHERE aid = 4711";
 
 /// A report over twenty joined tables.
 fn report() -> String {
@@ -56,6 +60,19 @@ fn facts(criterion: &mut Criterion) {
     group.finish();
     let facts = sql::analyse(POINT, Reading::default()).unwrap().facts;
     criterion.bench_function("second_opinion/point_select", |b| b.iter(|| compare(black_box(POINT), &facts)));
+    for (name, text) in [("signals/point_select", POINT), ("signals/point_select_with_value", POINT_WITH_VALUE)] {
+        let analysis = sql::analyse(text, Reading::default()).unwrap();
+        let mut recent = Recent::default();
+        criterion.bench_function(name, |b| {
+            b.iter(|| {
+                let mut signals = detect::signals(black_box(text), &analysis);
+                if analysis.facts.inline {
+                    signals.beside_recent(text, &mut recent, 3);
+                }
+                signals
+            });
+        });
+    }
     criterion.bench_function("redact/point_select", |b| b.iter(|| sql::redacted(black_box(POINT))));
 }
 

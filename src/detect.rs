@@ -13,12 +13,14 @@ mod foreign;
 mod same;
 mod shape;
 mod stack;
+mod technique;
 mod tree;
 
 use std::fmt;
 
 use shape::Strength;
 pub use shape::{Inserted, Recent, Shapes};
+pub use technique::Technique;
 
 use crate::sql::Analysis;
 
@@ -38,135 +40,6 @@ pub struct Signal {
     pub weight: u8,
 }
 
-/// The techniques that are told apart: the metric label `technique`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Technique {
-    StackedStatements,
-    ConstantTrue,
-    ConstantCondition,
-    MisplacedValue,
-    UnguardedOr,
-    UnionProbe,
-    CommentTruncation,
-    InlineComment,
-    TimeDelay,
-    ErrorForcing,
-    ConditionalProbe,
-    ClauseProbe,
-    StringBuilding,
-    FileProgram,
-    CatalogProbe,
-    ServerProbe,
-    ForeignSyntax,
-    Inserted,
-}
-
-impl Technique {
-    /// Every technique.
-    pub const ALL: &'static [Technique] = &[
-        Technique::StackedStatements,
-        Technique::ConstantTrue,
-        Technique::ConstantCondition,
-        Technique::MisplacedValue,
-        Technique::UnguardedOr,
-        Technique::UnionProbe,
-        Technique::CommentTruncation,
-        Technique::InlineComment,
-        Technique::TimeDelay,
-        Technique::ErrorForcing,
-        Technique::ConditionalProbe,
-        Technique::ClauseProbe,
-        Technique::StringBuilding,
-        Technique::FileProgram,
-        Technique::CatalogProbe,
-        Technique::ServerProbe,
-        Technique::ForeignSyntax,
-        Technique::Inserted,
-    ];
-
-    /// The name in metrics, logs and `explain`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Technique::StackedStatements => "stacked_statements",
-            Technique::ConstantTrue => "constant_true",
-            Technique::ConstantCondition => "constant_condition",
-            Technique::MisplacedValue => "misplaced_value",
-            Technique::UnguardedOr => "unguarded_or",
-            Technique::UnionProbe => "union_probe",
-            Technique::CommentTruncation => "comment_truncation",
-            Technique::InlineComment => "inline_comment",
-            Technique::TimeDelay => "time_delay",
-            Technique::ErrorForcing => "error_forcing",
-            Technique::ConditionalProbe => "conditional_probe",
-            Technique::ClauseProbe => "clause_probe",
-            Technique::StringBuilding => "string_building",
-            Technique::FileProgram => "file_program",
-            Technique::CatalogProbe => "catalog_probe",
-            Technique::ServerProbe => "server_probe",
-            Technique::ForeignSyntax => "foreign_syntax",
-            Technique::Inserted => "inserted",
-        }
-    }
-
-    /// The rule, in one sentence.
-    pub fn explain(self) -> &'static str {
-        match self {
-            Technique::StackedStatements => {
-                "behind a SELECT, INSERT, UPDATE or DELETE the same text holds a statement of another kind"
-            }
-            Technique::ConstantTrue => {
-                "an arm of an OR, or a HAVING, compares constants or a column with itself, so that the condition does \
-                 not depend on the data"
-            }
-            Technique::UnionProbe => {
-                "a query that reads tables is united with a row of constants, with a catalog of the server, or with a \
-                 query of another width"
-            }
-            Technique::CommentTruncation => {
-                "the text ends in a comment that cuts off the rest of a statement: it holds an unmatched quote or \
-                 parenthesis, goes on in SQL, or stands empty behind a literal"
-            }
-            Technique::TimeDelay => {
-                "a function that only takes time (pg_sleep, a huge generate_series in a sub-query, other databases' \
-                 sleep) is called within a statement"
-            }
-            Technique::FileProgram => "the statement reaches for files, programs, large objects or other servers",
-            Technique::ConstantCondition => {
-                "a condition beside AND, in CASE or in HAVING compares constants (other than the 0, 1 and true of query builders), or HAVING has nothing grouped"
-            }
-            Technique::MisplacedValue => {
-                "a number or a text stands where a condition must, or a condition where a value must"
-            }
-            Technique::UnguardedOr => "behind a literal follows OR, and AND behind that, without parentheses",
-            Technique::InlineComment => {
-                "comments stand in the place of white space between words, or begin as only MySQL's do"
-            }
-            Technique::ErrorForcing => {
-                "an expression can only fail, or fails as a condition says: a text that is no number is cast to one, a division by nothing, two rows for one value"
-            }
-            Technique::ConditionalProbe => {
-                "one character or the length of a secret is compared, or a sub-query without a table makes a choice"
-            }
-            Technique::ClauseProbe => {
-                "LIMIT or OFFSET holds a column, a condition or a query, or ORDER BY a condition or a query on nothing"
-            }
-            Technique::StringBuilding => {
-                "literal texts are joined or computed with each other, or letters made of their codes, where one literal would do"
-            }
-            Technique::ServerProbe => {
-                "a statement on the application's tables also asks for the server's version or settings, or makes it run a text"
-            }
-            Technique::ForeignSyntax => {
-                "the statement uses functions, catalogs, quotes or comments of MySQL, SQL Server, Oracle or SQLite"
-            }
-            Technique::Inserted => {
-                "the statement is one that is known, but for what was inserted where a value or a name stood, or for its cut end"
-            }
-            Technique::CatalogProbe => "a statement on the application's tables also asks for the server's catalog",
-        }
-    }
-}
-
 impl Signals {
     /// None at all.
     pub const NONE: &'static Signals = &Signals { signals: Vec::new(), inserted: None };
@@ -181,6 +54,7 @@ impl Signals {
         if weight == 0 {
             return;
         }
+        debug_assert!(technique.weights().contains(&weight), "{technique:?} of {weight}");
         match self.signals.iter_mut().find(|signal| signal.technique == technique) {
             Some(signal) => signal.weight = signal.weight.max(weight),
             None => self.signals.push(Signal { technique, weight }),

@@ -45,6 +45,25 @@ fn every_technique_has_a_name_and_a_sentence_of_its_own() {
 }
 
 #[test]
+fn the_page_tells_of_every_technique() {
+    let page = include_str!("../../docs/injection.md");
+    let rows: Vec<String> = Technique::ALL.iter().map(|technique| row(*technique)).collect();
+    for row in rows {
+        assert!(page.contains(&row), "docs/injection.md lacks the row\n{row}");
+    }
+}
+
+/// The technique's row of the page's table.
+fn row(technique: Technique) -> String {
+    let weights = technique.weights();
+    let weights = match (weights.start(), weights.end()) {
+        (least, greatest) if least == greatest => least.to_string(),
+        (least, greatest) => format!("{least}–{greatest}"),
+    };
+    format!("| `{}` | {weights} | {} |", technique.as_str(), technique.explain())
+}
+
+#[test]
 fn constant_true() {
     shows(
         Technique::ConstantTrue,

@@ -185,14 +185,17 @@ impl Teller {
         self.handles(&judgement.policy).statement(Group::Call as usize, verdict);
     }
 
-    /// Counts the signals of an injection, with the verdict that the message got. True where they make an attempt, of which
-    /// there is more to tell.
+    /// Counts the signals of an injection where they make an attempt, with the verdict that the message got. True then: there
+    /// is more to tell.
     pub fn signals(&self, signals: &Signals, judgement: &Judgement, observe_at: u32) -> bool {
+        if signals.signals.is_empty() || signals.score() < observe_at {
+            return false;
+        }
         let verdict = label(judgement);
         for signal in &signals.signals {
             self.metrics.injection(signal.technique.as_str(), &judgement.policy, verdict);
         }
-        !signals.signals.is_empty() && signals.score() >= observe_at
+        true
     }
 
     /// An attempt at an injection; `texts` is asked for the room to read the text once more.
