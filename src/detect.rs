@@ -13,6 +13,7 @@ mod foreign;
 mod same;
 mod shape;
 mod stack;
+mod strings;
 mod technique;
 mod tree;
 

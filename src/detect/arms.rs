@@ -61,7 +61,7 @@ pub(super) fn set_operation<'a>(
             found.add(Technique::UnionProbe, 4);
         } else if !first.target_list.iter().any(is_text_or_number) && arm.target_list.iter().any(is_text_or_number) {
             // Columns that it doesn't have are filled up.
-            found.add(Technique::UnionProbe, 3);
+            found.add(Technique::UnionProbe, 2);
         }
     }
 }

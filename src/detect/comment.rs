@@ -76,34 +76,49 @@ fn truncation(text: &str, tokens: &[ScanToken]) -> u8 {
 /// The weight of one comment. `None`: it is a remark.
 fn cuts(text: &str, before: &[ScanToken], comment: &ScanToken) -> Option<u8> {
     let remark = slice(text, comment)?.strip_prefix("--")?;
-    // The line must hold some of the statement: a comment on a line of its own is a remark.
     let previous = before.iter().rev().find(|t| !matches!(t.token(), Token::SqlComment | Token::CComment))?;
-    let between = text.get(end(previous)?..start(comment)?)?;
-    if between.contains('\n') {
+    // A line may have been put in between to hide it: a quote that was to end a value is one on any line.
+    if ends_a_value(remark) {
+        return Some(5);
+    }
+    if !text.get(end(comment)?..)?.trim().is_empty() {
         return None;
+    }
+    let between = text.get(end(previous)?..start(comment)?)?;
+    let first = remark.trim_start_matches(['-', '+', ' ', '\t']).trim_start();
+    let statement = text.get(..start(comment)?)?;
+    let goes_on = || first.starts_with([',', ')', ';']) || goes_on(statement, remark);
+    if between.contains('\n') {
+        // A line that was commented out.
+        return goes_on().then_some(2);
     }
     let behind_literal = matches!(
         previous.token(),
         Token::Iconst | Token::Fconst | Token::Sconst | Token::NullP | Token::TrueP | Token::FalseP | Token::Ascii41
     );
-    let is_last = text.get(end(comment)?..)?.trim().is_empty();
-    if unmatched(remark) && (is_last || behind_literal) {
-        return Some(5);
-    }
-    if !is_last {
-        return None;
-    }
-    let first = remark.trim_start_matches(['-', '+', ' ', '\t']).trim_start();
-    if first.starts_with([',', ')', ';']) || goes_on(text.get(..start(comment)?)?, remark) {
-        return Some(5);
-    }
     let (empty, one_line) = (first.is_empty(), !text.trim_end().contains('\n'));
     let glued = between.is_empty() && matches!(previous.token(), Token::Iconst | Token::Fconst | Token::Sconst);
+    let stacked = before.iter().any(|token| token.token() == Token::Ascii59);
     match () {
-        () if glued || (behind_literal && (empty || one_line)) || (empty && between.is_empty()) => Some(3),
-        () if empty => Some(2),
+        () if unmatched(remark) || goes_on() => Some(5),
+        () if glued || (empty && (behind_literal || between.is_empty())) || (stacked && one_line) => Some(3),
+        () if empty || (behind_literal && one_line) => Some(2),
         () => None,
     }
+}
+
+/// Whether a comment holds the quote that was to end a value: the first of an odd number, with what follows a value behind it.
+fn ends_a_value(remark: &str) -> bool {
+    if remark.bytes().filter(|b| *b == b'\'').count() % 2 == 0 {
+        return false;
+    }
+    let Some((_, rest)) = remark.split_once('\'') else { return false };
+    let rest = rest.trim_start_matches('%').trim_start();
+    let word: String = rest.chars().take_while(char::is_ascii_alphabetic).collect();
+    rest.is_empty()
+        || rest.starts_with([')', ',', ';'])
+        || rest.starts_with("||")
+        || ["and", "or", "order", "limit", "group"].contains(&word.to_ascii_lowercase().as_str())
 }
 
 /// Whether the statement in front of a comment goes on in it: some end of the comment, from a word on that continues a

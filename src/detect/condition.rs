@@ -12,6 +12,9 @@ use super::same::{self, Comparison};
 use super::tree::{Found, In};
 use super::{Technique, arms, expression};
 
+/// How many tests beside AND are compared with each other.
+const MOST_ARGS: usize = 32;
+
 /// AND, OR and NOT.
 pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
     // The server takes no number there, and no text that is no truth value.
@@ -21,12 +24,69 @@ pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
     }
     match e.boolop() {
         BoolExprType::OrExpr => or(e, stands.or, found),
-        BoolExprType::AndExpr => e.args.iter().filter_map(comparison_within_not).for_each(|c| found.compared(c)),
+        BoolExprType::AndExpr => and(e, found),
         BoolExprType::NotExpr | BoolExprType::Undefined => {}
     }
 }
 
+fn and(e: &pb::BoolExpr, found: &mut Found<'_>) {
+    e.args.iter().filter_map(comparison_within_not).for_each(|c| found.compared(c));
+    if tests_again(&e.args) {
+        found.add_on_tables(Technique::RedundantTest, 3);
+    }
+    e.args.iter().skip(1).for_each(|arg| asks_elsewhere(arg, found));
+}
+
+/// `login = 'x' AND login <> ''`: what must equal a value is compared with another one, or with what a query gives, too.
+fn tests_again(args: &[Node]) -> bool {
+    let mut known: Vec<&Node> = Vec::new();
+    for arg in args.iter().take(MOST_ARGS) {
+        let Some(NodeEnum::AExpr(e)) = &arg.node else { continue };
+        let (Some(left), Some(right)) = (e.lexpr.as_deref(), e.rexpr.as_deref()) else { continue };
+        if !same::compares(e) || !matches!(&left.node, Some(NodeEnum::ColumnRef(_))) {
+            continue;
+        }
+        let query = matches!(&right.node, Some(NodeEnum::SubLink(_)));
+        if (same::is_literal(right) || query) && known.iter().any(|column| same::are_alike(column, left)) {
+            return true;
+        }
+        if e.kind() == AExprKind::AexprOp && last_name(&e.name) == Some("=") && same::is_literal(right) {
+            known.push(left);
+        }
+    }
+    false
+}
+
+/// A test, not the first one, that has nothing to do with the row: whether another table has a row with some value.
+fn asks_elsewhere(arg: &Node, found: &mut Found<'_>) {
+    let link = match &arg.node {
+        Some(NodeEnum::SubLink(link)) if link.sub_link_type() == pb::SubLinkType::ExistsSublink => link,
+        Some(NodeEnum::AExpr(e)) if same::compares(e) => {
+            let sides = [(e.lexpr.as_deref(), e.rexpr.as_deref()), (e.rexpr.as_deref(), e.lexpr.as_deref())];
+            let asked = sides.into_iter().find_map(|(side, other)| match (side.map(|s| &s.node), other) {
+                (Some(Some(NodeEnum::SubLink(link))), Some(other)) if same::is_literal(other) => Some(link),
+                _ => None,
+            });
+            match asked {
+                Some(link) => link,
+                None => return,
+            }
+        }
+        _ => return,
+    };
+    if expression::is_uncorrelated(link) && expression::names_a_value(link) {
+        found.add_on_tables(Technique::ConditionalProbe, 3);
+    }
+}
+
 fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
+    // What an ORM writes for "in none of an empty list".
+    if let [first, second] = e.args.as_slice()
+        && is_not_in_null(first)
+        && same::comparison(second) == Some(Comparison::Trivial)
+    {
+        return;
+    }
     let mut constant = 0;
     for (place, arm) in e.args.iter().enumerate() {
         let mut weight = constant_arm(arm).unwrap_or(0);
@@ -37,6 +97,9 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
         constant += u8::from(weight > 2);
         weight = if constant > 1 { weight.max(5) } else { weight };
         found.add_on_tables(Technique::ConstantTrue, weight);
+        if place > 0 {
+            asks_elsewhere(arm, found);
+        }
         // AND binds closer: what was injected stands in front of it.
         let first = match &arm.node {
             Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => and.args.first().unwrap_or(arm),
@@ -54,6 +117,17 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
             }
         }
     }
+}
+
+/// `id NOT IN (NULL)`.
+fn is_not_in_null(node: &Node) -> bool {
+    let in_null = |e: &pb::AExpr| match e.rexpr.as_deref().map(|list| &list.node) {
+        Some(Some(NodeEnum::List(list))) => {
+            matches!(list.items.as_slice(), [Node { node: Some(NodeEnum::AConst(constant)) }] if constant.isnull)
+        }
+        _ => false,
+    };
+    matches!(&node.node, Some(NodeEnum::AExpr(e)) if e.kind() == AExprKind::AexprIn && in_null(e))
 }
 
 /// The weight of an arm of an OR that does not depend on data: the same whether it holds or not, but for what builders write.
@@ -142,7 +216,11 @@ fn admits_every_row(arm: &Node) -> bool {
 /// `name = 'x'`, `name LIKE '%x'`: what an application asks for, with a value in the text.
 fn equals_literal(arm: &Node) -> bool {
     let Some(NodeEnum::AExpr(e)) = &arm.node else { return false };
-    same::compares(e) && e.rexpr.as_deref().is_some_and(same::is_literal)
+    let equals = match e.kind() {
+        AExprKind::AexprLike | AExprKind::AexprIlike => !admits_every_row(arm),
+        _ => last_name(&e.name) == Some("="),
+    };
+    equals && same::compares(e) && e.rexpr.as_deref().is_some_and(same::is_literal)
 }
 
 /// How surely it is that a value is no condition, by its form.
@@ -170,13 +248,14 @@ fn no_condition(node: &Node) -> u8 {
 }
 
 /// An operator between two sides.
-pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
+pub(super) fn operator(e: &pb::AExpr, stands: In, found: &mut Found<'_>) {
     let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
     if same::compares(e) {
         // `name = ('' LIKE '%')`, `(title LIKE '%x') IS DISTINCT FROM 'y'`.
         for (side, other) in [(sides[0], sides[1]), (sides[1], sides[0])] {
             let (Some(side), Some(other)) = (side, other) else { continue };
-            if same::comparison(side).is_some() || (same::is_condition(side) && no_condition(other) > 0) {
+            let constant = same::comparison(side).is_some_and(|c| c != Comparison::Trivial);
+            if constant || (same::is_condition(side) && no_condition(other) > 0) {
                 found.add_on_tables(Technique::MisplacedValue, 5);
             }
         }
@@ -187,7 +266,7 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
             found.add(Technique::MisplacedValue, 5);
         }
     }
-    expression::operator(e, found);
+    expression::operator(e, stands, found);
 }
 
 /// A CASE whose choice does not depend on data, or on those of one row elsewhere alone.
@@ -198,14 +277,20 @@ pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found<'_>) {
     for when in &e.args {
         let Some(NodeEnum::CaseWhen(when)) = &when.node else { continue };
         match when.expr.as_deref().and_then(same::comparison) {
-            Some(Comparison::Alike | Comparison::Constants) => found.add_on_tables(Technique::ConstantCondition, 5),
-            Some(Comparison::Trivial | Comparison::Calls) => found.add_on_tables(Technique::ConstantCondition, 3),
+            Some(Comparison::Alike | Comparison::Constants) => {
+                // `CASE WHEN 'price' = 'name' THEN …` sorts by what the user chose.
+                let texts = matches!(when.expr.as_deref().map(|e| &e.node), Some(Some(NodeEnum::AExpr(e)))
+                    if e.lexpr.as_deref().is_some_and(|left| same::text(left).is_some()));
+                found.add_on_tables(Technique::ConstantCondition, if texts { 3 } else { 5 });
+            }
+            Some(Comparison::Calls) => found.add_on_tables(Technique::ConstantCondition, 3),
+            Some(Comparison::Trivial) => found.add_on_tables(Technique::ConstantCondition, 1),
             Some(Comparison::AlikeColumns) => {}
             None if when.expr.as_deref().is_some_and(expression::asks_a_query) => {
                 let results = [when.result.as_deref(), e.defresult.as_deref()];
                 let literal =
                     results.into_iter().flatten().all(|result| matches!(&result.node, Some(NodeEnum::AConst(_))));
-                found.add_on_tables(Technique::ConditionalProbe, if literal { 4 } else { 3 });
+                found.add_on_tables(Technique::ConditionalProbe, if literal { 4 } else { 1 });
             }
             None => {}
         }
@@ -258,7 +343,9 @@ fn results(select: &pb::SelectStmt, found: &mut Found<'_>) {
     // Some ORMs ask `40 > 30 AS name`.
     let equal = |value: &Node| match &value.node {
         Some(NodeEnum::AExpr(e)) => {
-            last_name(&e.name) == Some("=") && constant::condition(value) == Some(Condition::Holds)
+            last_name(&e.name) == Some("=")
+                && constant::condition(value) == Some(Condition::Holds)
+                && same::comparison(value) != Some(Comparison::Trivial)
         }
         _ => false,
     };
@@ -287,13 +374,15 @@ fn limited(node: &Node, found: &mut Found<'_>) {
         Some(NodeEnum::ColumnRef(_)) => 4,
         Some(NodeEnum::SubLink(_) | NodeEnum::CaseExpr(_)) => 4,
         Some(NodeEnum::AExpr(e)) => {
-            for side in [&e.lexpr, &e.rexpr].into_iter().flatten() {
+            let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
+            let computed = e.lexpr.is_some() && sides.into_iter().flatten().all(same::is_literal);
+            for side in sides.into_iter().flatten() {
                 // Deeper than its first level nothing is looked for.
                 if !matches!(&side.node, Some(NodeEnum::AExpr(_) | NodeEnum::FuncCall(_))) {
                     limited(side, found);
                 }
             }
-            0
+            if computed { 3 } else { 0 }
         }
         Some(NodeEnum::FuncCall(call))
             if call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::ColumnRef(_)))) =>

@@ -1,12 +1,13 @@
 //! What expressions tell: errors that are forced, text that is put together to hide it, and questions of yes and no about
 //! one character of a secret.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, AExprKind, Node, SetOperation, SubLinkType};
+use pg_query::{NodeEnum, NodeRef};
 
-use super::constant::{self, last_name};
-use super::tree::Found;
-use super::{Technique, same};
+use super::constant::{self, last_name, string};
+use super::tree::{Found, In};
+use super::{Technique, same, strings};
+use crate::sql::children::children;
 
 /// How deep an expression is looked into.
 const MAX_DEPTH: u8 = 8;
@@ -39,11 +40,14 @@ const PIECES: &[&str] = &[
 const SCALAR: &[&str] = &["abs", "chr", "coalesce", "concat", "lower", "md5", "upper"];
 
 /// An operator and its sides.
-pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
+pub(super) fn operator(e: &pb::AExpr, stands: In, found: &mut Found<'_>) {
     let (Some(left), Some(right)) = (e.lexpr.as_deref(), e.rexpr.as_deref()) else { return };
     if same::compares(e) {
         compared(left, right, found);
         compared(right, left, found);
+        if last_name(&e.name) == Some("=") && [left, right].into_iter().any(strings::is_split_value) {
+            found.add_on_tables(Technique::StringBuilding, 3);
+        }
         return;
     }
     if e.kind() != AExprKind::AexprOp {
@@ -51,18 +55,9 @@ pub(super) fn operator(e: &pb::AExpr, found: &mut Found<'_>) {
     }
     match last_name(&e.name) {
         Some("/" | "%") if fails_to_divide(right) => found.add_on_relations(Technique::ErrorForcing, 5),
-        Some("||") => joined(left, right, found),
-        Some("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" | "<<" | ">>") => {
-            // A text that is no number, date or length of time can't be computed with.
-            let words = |node: &Node| same::text(node).is_some_and(|text| !text.contains(|c: char| c.is_ascii_digit()));
-            let text = |node: &Node| same::text(node).is_some();
-            let spoken = |node: &Node| same::text(node).is_some_and(|text| !is_number(text));
-            if matches!(last_name(&e.name), Some("/" | "^")) && (spoken(left) || spoken(right)) {
-                found.add_on_tables(Technique::StringBuilding, 5);
-            }
-            if (text(left) && (words(right) || is_query(right))) || (text(right) && (words(left) || is_query(left))) {
-                found.add_on_tables(Technique::StringBuilding, 5);
-            }
+        Some("||") => strings::joined(e, stands, found),
+        Some(name @ ("+" | "-" | "*" | "/" | "%" | "^" | "&" | "|" | "#" | "<<" | ">>")) => {
+            strings::computed(name, left, right, found);
         }
         _ => {}
     }
@@ -115,7 +110,7 @@ fn is_character(call: &pb::FuncCall) -> bool {
 }
 
 /// A query in an expression, or what the server says about itself and its user.
-fn is_query(node: &Node) -> bool {
+pub(super) fn is_query(node: &Node) -> bool {
     match &node.node {
         Some(NodeEnum::SubLink(link)) => link.sub_link_type() == SubLinkType::ExprSublink,
         Some(NodeEnum::SqlvalueFunction(_)) => true,
@@ -242,7 +237,7 @@ pub(super) fn cast(cast: &pb::TypeCast, found: &mut Found<'_>) {
 fn never_a_number(node: &Node, depth: u8) -> u8 {
     let Some(depth) = depth.checked_sub(1) else { return 0 };
     match &node.node {
-        Some(NodeEnum::AConst(_)) => same::text(node).map_or(0, |text| if is_number(text) { 0 } else { 5 }),
+        Some(NodeEnum::AConst(_)) => same::text(node).map_or(0, |text| if same::is_number(text) { 0 } else { 5 }),
         Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => {
             let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
             let heaviest = sides.into_iter().flatten().map(|side| never_a_number(side, depth)).max().unwrap_or(0);
@@ -326,84 +321,6 @@ pub(super) fn asks_for_no_row(link: &pb::SubLink) -> bool {
     query_of(link).is_some_and(plain)
 }
 
-fn is_number(text: &str) -> bool {
-    let text = text.trim();
-    let hexadecimal = text.trim_start_matches(['-', '+']).to_ascii_lowercase();
-    text.replace('_', "").parse::<f64>().is_ok()
-        || ["0x", "0o", "0b", "infinity", "nan", "$"].iter().any(|start| hexadecimal.starts_with(start))
-}
-
-/// `'x' || 'y'`, `'x' || (SELECT …) || ''`: text that goes on behind the quote where a value ended.
-fn joined(left: &Node, right: &Node, found: &mut Found<'_>) {
-    let literal = same::is_literal;
-    let number = |node: &Node| literal(node) && same::text(node).is_none();
-    let empty = |node: &Node| same::text(node).is_some_and(str::is_empty);
-    // `a || b || c` is `(a || b) || c`.
-    let last = match &left.node {
-        Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => e.rexpr.as_deref().unwrap_or(left),
-        _ => left,
-    };
-    let chain = !std::ptr::eq(last, left);
-    let (last, right) = (without_casts(last), without_casts(right));
-    if literal(last) && literal(right) {
-        // `(2011 || '-12-31')` is what some ORMs make of a year.
-        found.add_on_tables(Technique::StringBuilding, if number(last) == number(right) { 4 } else { 2 });
-    }
-    if is_query(last) && literal(right) || literal(last) && is_query(right) {
-        let of_no_row = [last, right].into_iter().any(|side| match &side.node {
-            Some(NodeEnum::SubLink(link)) => reads_nothing(link) || asks_for_no_row(link),
-            _ => false,
-        });
-        found.add_on_tables(
-            Technique::StringBuilding,
-            match () {
-                () if empty(last) || empty(right) => 5,
-                () if of_no_row => 4,
-                () => 2,
-            },
-        );
-    }
-    // `'x' || f() || ''`: the quotes that stood around a value.
-    if chain && empty(right) && begins_with_literal(left) {
-        found.add_on_tables(Technique::StringBuilding, 3);
-    }
-    if chr(last) && chr(right) {
-        found.add_on_relations(Technique::StringBuilding, 4);
-    }
-}
-
-/// What is cast.
-pub(super) fn without_casts(mut node: &Node) -> &Node {
-    for _ in 0..MAX_DEPTH {
-        match &node.node {
-            Some(NodeEnum::TypeCast(cast)) => node = cast.arg.as_deref().unwrap_or(node),
-            _ => break,
-        }
-    }
-    node
-}
-
-fn begins_with_literal(mut node: &Node) -> bool {
-    // As many as a statement of an application joins.
-    for _ in 0..100 {
-        match &node.node {
-            Some(NodeEnum::AExpr(e)) if last_name(&e.name) == Some("||") => match e.lexpr.as_deref() {
-                Some(left) => node = left,
-                None => return false,
-            },
-            _ => return same::is_literal(node),
-        }
-    }
-    false
-}
-
-/// `chr(113)`: a letter that nobody should see. Line ends are written so, too.
-fn chr(node: &Node) -> bool {
-    let Some(NodeEnum::FuncCall(call)) = &node.node else { return false };
-    last_name(&call.funcname).is_some_and(|name| matches!(name, "chr" | "char"))
-        && call.args.first().and_then(constant::number).is_some_and(|code| code >= 32.0)
-}
-
 /// A function that gives rows, with a choice in its arguments: `generate_series(1, 1, CASE WHEN … THEN 1 ELSE 0 END)` fails or
 /// not, as the condition says.
 pub(super) fn call(call: &pb::FuncCall, found: &mut Found<'_>) {
@@ -413,11 +330,8 @@ pub(super) fn call(call: &pb::FuncCall, found: &mut Found<'_>) {
     if cuts && call.args.first().is_none_or(|arg| same::text(arg).is_some()) {
         found.add_on_tables(Technique::ConditionalProbe, 3);
     }
-    if name == "concat"
-        && call.args.iter().any(same::is_literal)
-        && call.args.iter().any(|arg| is_query(without_casts(arg)))
-    {
-        found.add_on_tables(Technique::StringBuilding, 4);
+    if name == "concat" {
+        strings::concat(call, found);
     }
     if name == "generate_series" && call.args.iter().any(|arg| matches!(&arg.node, Some(NodeEnum::CaseExpr(_)))) {
         found.add_on_relations(Technique::ErrorForcing, 5);
@@ -451,4 +365,61 @@ pub(super) fn may_aggregate(node: &Node) -> bool {
         }
     }
     false
+}
+
+/// What is cast.
+pub(super) fn without_casts(mut node: &Node) -> &Node {
+    for _ in 0..MAX_DEPTH {
+        match &node.node {
+            Some(NodeEnum::TypeCast(cast)) => node = cast.arg.as_deref().unwrap_or(node),
+            _ => break,
+        }
+    }
+    node
+}
+
+/// Whether a query depends on no row around it, as far as its names tell: it reads named tables alone, and no name in its
+/// condition is qualified with another one.
+pub(super) fn is_uncorrelated(link: &pb::SubLink) -> bool {
+    let Some(select) = query_of(link).filter(|select| select.op() == SetOperation::SetopNone) else { return false };
+    let mut own: Vec<&str> = Vec::new();
+    for table in &select.from_clause {
+        let Some(NodeEnum::RangeVar(table)) = &table.node else { return false };
+        own.push(table.alias.as_ref().map_or(table.relname.as_str(), |alias| alias.aliasname.as_str()));
+    }
+    let Some(condition) = select.where_clause.as_deref().and_then(|condition| condition.node.as_ref()) else {
+        return true;
+    };
+    let mut pending = vec![condition.to_ref()];
+    while let Some(node) = pending.pop() {
+        match node {
+            NodeRef::ColumnRef(column) => {
+                let qualifier = match column.fields.as_slice() {
+                    [qualifier, _, ..] => string(qualifier),
+                    _ => None,
+                };
+                if qualifier.is_some_and(|qualifier| !own.contains(&qualifier)) {
+                    return false;
+                }
+            }
+            // What stands deeper may reach past it.
+            NodeRef::SubLink(_) => return false,
+            _ => children(node, &mut |child| pending.push(child)),
+        }
+    }
+    true
+}
+
+/// Whether a query's condition compares something with a literal.
+pub(super) fn names_a_value(link: &pb::SubLink) -> bool {
+    let condition = query_of(link).and_then(|select| select.where_clause.as_deref());
+    let tests = match condition.map(|condition| &condition.node) {
+        Some(Some(NodeEnum::BoolExpr(e))) => e.args.as_slice(),
+        Some(Some(_)) => condition.map(std::slice::from_ref).unwrap_or_default(),
+        Some(None) | None => &[],
+    };
+    tests.iter().any(|test| match &test.node {
+        Some(NodeEnum::AExpr(e)) => same::compares(e) && e.rexpr.as_deref().is_some_and(same::is_literal),
+        _ => false,
+    })
 }

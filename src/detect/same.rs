@@ -204,6 +204,14 @@ fn is_trivial(constant: &pb::AConst) -> bool {
     }
 }
 
+/// Whether a text may be cast to a number.
+pub(super) fn is_number(text: &str) -> bool {
+    let text = text.trim();
+    let hexadecimal = text.trim_start_matches(['-', '+']).to_ascii_lowercase();
+    text.replace('_', "").parse::<f64>().is_ok()
+        || ["0x", "0o", "0b", "infinity", "nan", "$"].iter().any(|start| hexadecimal.starts_with(start))
+}
+
 /// The text of a plain string literal.
 pub(super) fn text(node: &Node) -> Option<&str> {
     match &node.node {

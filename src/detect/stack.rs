@@ -58,3 +58,8 @@ pub(super) fn is_plain_call(statement: &NodeEnum) -> bool {
         && matches!(&target.node, Some(NodeEnum::ResTarget(target))
             if matches!(target.val.as_ref().and_then(|v| v.node.as_ref()), Some(NodeEnum::FuncCall(_))))
 }
+
+/// Whether a statement writes rows.
+pub(super) fn writes(statement: &NodeEnum) -> bool {
+    kind(statement) == Kind::Write
+}

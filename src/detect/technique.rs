@@ -10,6 +10,7 @@ pub enum Technique {
     ConstantCondition,
     MisplacedValue,
     UnguardedOr,
+    RedundantTest,
     UnionProbe,
     CommentTruncation,
     InlineComment,
@@ -33,6 +34,7 @@ impl Technique {
         Technique::ConstantCondition,
         Technique::MisplacedValue,
         Technique::UnguardedOr,
+        Technique::RedundantTest,
         Technique::UnionProbe,
         Technique::CommentTruncation,
         Technique::InlineComment,
@@ -56,6 +58,7 @@ impl Technique {
             Technique::ConstantCondition => "constant_condition",
             Technique::MisplacedValue => "misplaced_value",
             Technique::UnguardedOr => "unguarded_or",
+            Technique::RedundantTest => "redundant_test",
             Technique::UnionProbe => "union_probe",
             Technique::CommentTruncation => "comment_truncation",
             Technique::InlineComment => "inline_comment",
@@ -80,12 +83,13 @@ impl Technique {
             Technique::ConstantCondition => 1..=5,
             Technique::MisplacedValue => 3..=5,
             Technique::UnguardedOr => 3..=3,
+            Technique::RedundantTest => 3..=3,
             Technique::UnionProbe => 1..=5,
             Technique::CommentTruncation => 2..=5,
             Technique::InlineComment => 3..=5,
             Technique::TimeDelay => 5..=5,
             Technique::ErrorForcing => 4..=5,
-            Technique::ConditionalProbe => 2..=5,
+            Technique::ConditionalProbe => 1..=5,
             Technique::ClauseProbe => 3..=5,
             Technique::StringBuilding => 2..=5,
             Technique::FileProgram => 4..=5,
@@ -114,6 +118,9 @@ impl Technique {
                 "a number or a text stands where a condition or a column must, or a condition where a value must"
             }
             Technique::UnguardedOr => "behind a value in the text follows OR, and AND behind that, without parentheses",
+            Technique::RedundantTest => {
+                "what must equal a value in the text is compared with another one, too, as where the rest of a statement is kept in use"
+            }
             Technique::UnionProbe => {
                 "a query that reads tables is united with a row of constants, with a catalog of the server, or with \
                  a query of another width"

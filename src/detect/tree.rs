@@ -12,7 +12,7 @@ use super::arms::set_operation;
 use super::constant::{self, last_name, string};
 use super::same::Comparison;
 use super::stack::{is_plain_call, stacked};
-use super::{Signals, Technique, condition, expression, foreign};
+use super::{Signals, Technique, condition, expression, foreign, stack, strings};
 use crate::sql::Analysis;
 use crate::sql::children::children;
 use crate::sql::functions::{self, Class};
@@ -28,7 +28,12 @@ pub(super) fn look(text: &str, analysis: &Analysis, signals: &mut Signals) {
     stacked(&statements, analysis, signals);
     let mut application = false;
     for (index, statement) in statements.iter().enumerate() {
-        let place = Place { behind: index > 0, plain_call: is_plain_call(statement), definition: defines(statement) };
+        let place = Place {
+            behind: index > 0,
+            plain_call: is_plain_call(statement),
+            writes: stack::writes(statement),
+            definition: defines(statement),
+        };
         let mut view = View::new(text, place);
         view.application = application;
         view.walk(statement.to_ref());
@@ -43,6 +48,8 @@ struct Place {
     behind: bool,
     /// It is `SELECT f(…)` and nothing else, as administrators call functions.
     plain_call: bool,
+    /// It is INSERT, UPDATE, DELETE or MERGE: what is given a name there is written.
+    writes: bool,
     /// It defines code or a view for later: it says what will be asked, and asks nothing itself.
     definition: bool,
 }
@@ -72,6 +79,10 @@ pub(super) struct In {
     from: bool,
     /// In a query of no table, which asks about values alone, as ORMs let the server check them.
     pub(super) values: bool,
+    /// In the list of what a query gives.
+    pub(super) result: bool,
+    /// Part of a chain of `||`.
+    pub(super) chain: bool,
 }
 
 /// The signs of one statement, until it is known what it reads: on constants alone, nothing is opened or asked.
@@ -183,7 +194,10 @@ impl<'t> View<'t> {
                 NodeRef::RangeFunction(_) => In { from: !stands.nested, ..stands },
                 // FROM holds the call in lists.
                 NodeRef::List(_) => stands,
-                _ => In { from: false, ..stands },
+                NodeRef::ResTarget(_) => In { from: false, result: !self.place.writes, ..stands },
+                NodeRef::AExpr(e) => In { from: false, chain: strings::chain(e), ..stands },
+                NodeRef::TypeCast(_) => stands,
+                _ => In { from: false, chain: false, ..stands },
             };
             children(node, &mut |child| pending.push((child, inside)));
         }
@@ -194,7 +208,7 @@ impl<'t> View<'t> {
         match node {
             NodeRef::BoolExpr(e) => condition::boolean(e, stands, found),
             NodeRef::AExpr(e) => {
-                condition::operator(e, found);
+                condition::operator(e, stands, found);
                 self.foreign_operator(e);
             }
             NodeRef::CaseExpr(e) => condition::case(e, stands, found),
@@ -208,6 +222,11 @@ impl<'t> View<'t> {
                     {
                         condition::stored(value, found);
                     }
+                }
+            }
+            NodeRef::CallStmt(call) => {
+                if call.funccall.as_ref().is_some_and(|call| call.args.iter().any(strings::goes_on)) {
+                    found.add(Technique::StringBuilding, 3);
                 }
             }
             NodeRef::RangeVar(relation) => self.relation(relation),
@@ -285,6 +304,9 @@ impl<'t> View<'t> {
     }
 
     fn call(&mut self, call: &pb::FuncCall, stands: In) {
+        if stands.from && call.args.iter().any(strings::goes_on) {
+            self.found.add(Technique::StringBuilding, 3);
+        }
         let Some(name) = last_name(&call.funcname) else { return };
         let schema = call.funcname.len().checked_sub(2).and_then(|i| call.funcname.get(i)).and_then(string);
         if foreign::is_delay(name) {
@@ -393,6 +415,10 @@ impl<'t> View<'t> {
 /// Whether a setting tells of the server rather than of the session.
 fn is_of_the_server(name: &str) -> bool {
     use crate::sql::settings::{self, Context};
+    // Libraries ask which server they have.
+    if name.starts_with("server_version") {
+        return false;
+    }
     let name = settings::canonical(name);
     match settings::setting(&name) {
         Some(setting) => match setting.context {
