@@ -23,14 +23,16 @@ pub(super) fn boolean(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
         return;
     }
     match e.boolop() {
-        BoolExprType::OrExpr => or(e, stands.or, found),
-        BoolExprType::AndExpr => and(e, found),
+        BoolExprType::OrExpr => or(e, stands.or.is_some(), found),
+        BoolExprType::AndExpr => and(e, stands, found),
         BoolExprType::NotExpr | BoolExprType::Undefined => {}
     }
 }
 
-fn and(e: &pb::BoolExpr, found: &mut Found<'_>) {
-    e.args.iter().filter_map(comparison_within_not).for_each(|c| found.compared(c));
+fn and(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
+    if !stands.or.is_some_and(|or| is_optional_group(e, or, found)) {
+        e.args.iter().filter_map(comparison_within_not).for_each(|c| found.compared(c));
+    }
     if tests_again(&e.args) {
         found.add_on_tables(Technique::RedundantTest, 3);
     }
@@ -46,11 +48,13 @@ fn tests_again(args: &[Node]) -> bool {
         if !same::compares(e) || !matches!(&left.node, Some(NodeEnum::ColumnRef(_))) {
             continue;
         }
+        let equals = e.kind() == AExprKind::AexprOp && last_name(&e.name) == Some("=");
         let query = matches!(&right.node, Some(NodeEnum::SubLink(_)));
-        if (same::is_literal(right) || query) && known.iter().any(|column| same::are_alike(column, left)) {
+        // ORMs ask for two equal values, one after the other.
+        if ((same::is_literal(right) && !equals) || query) && known.iter().any(|column| same::are_alike(column, left)) {
             return true;
         }
-        if e.kind() == AExprKind::AexprOp && last_name(&e.name) == Some("=") && same::is_literal(right) {
+        if equals && same::is_literal(right) {
             known.push(left);
         }
     }
@@ -89,9 +93,11 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
     }
     let mut constant = 0;
     for (place, arm) in e.args.iter().enumerate() {
-        let mut weight = constant_arm(arm).unwrap_or(0);
-        if weight > 0 && place == 0 && !within_or && is_optional_filter(arm, &e.args) {
-            continue;
+        let mut weight = constant_arm(arm, e.location, found).unwrap_or(0);
+        if place == 0 && !within_or {
+            // `('' = '' OR title = '')`, `(NULL IS NULL OR id = NULL)`: an optional filter whose value was put into the text. There the
+            // constant comes first; what is injected comes behind.
+            weight = weight.min(2);
         }
         // One such arm may be a remainder of a builder's; two are what closes the quotes of an injection.
         constant += u8::from(weight > 2);
@@ -106,7 +112,7 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
             _ => arm,
         };
         if place > 0 && weight == 0 && e.args.iter().take(place).any(equals_literal) {
-            if admits_every_row(first) {
+            if admits_every_row(first) && !is_empty_search(first, e.args.get(..place).unwrap_or_default()) {
                 found.add_on_tables(Technique::ConstantTrue, 3);
             }
             if let Some(NodeEnum::BoolExpr(and)) = &arm.node
@@ -131,13 +137,13 @@ fn is_not_in_null(node: &Node) -> bool {
 }
 
 /// The weight of an arm of an OR that does not depend on data: the same whether it holds or not, but for what builders write.
-fn constant_arm(arm: &Node) -> Option<u8> {
+fn constant_arm(arm: &Node, or: i32, found: &Found<'_>) -> Option<u8> {
     // `x OR 1=1 AND password = …`: AND binds closer, so the constant stands one level below.
     if let Some(NodeEnum::BoolExpr(and)) = &arm.node
         && and.boolop() == BoolExprType::AndExpr
         && let Some(weight) = and.args.iter().filter_map(constant_beside_and).max()
     {
-        return Some(weight);
+        return Some(if is_optional_group(and, or, found) { weight.min(2) } else { weight });
     }
     Some(match (comparison_within_not(arm), constant::condition(arm)) {
         (Some(Comparison::Alike | Comparison::AlikeColumns | Comparison::Constants), _) => 5,
@@ -148,6 +154,13 @@ fn constant_arm(arm: &Node) -> Option<u8> {
         (_, Some(Condition::Fails)) => 1,
         (Some(Comparison::Trivial) | None, None) => return None,
     })
+}
+
+/// `OR ('x' = '' AND parent IS NULL)`: an optional filter, too, in parentheses of its own.
+fn is_optional_group(and: &pb::BoolExpr, or: i32, found: &Found<'_>) -> bool {
+    let Some((first, rest)) = and.args.split_first() else { return false };
+    let constant = |arg: &Node| comparison_within_not(arg).is_some() || constant::condition(arg).is_some();
+    constant(first) && !rest.iter().any(constant) && found.parenthesised(or, and.location)
 }
 
 fn constant_beside_and(arg: &Node) -> Option<u8> {
@@ -167,26 +180,6 @@ fn comparison_within_not(node: &Node) -> Option<Comparison> {
     }
 }
 
-/// `('' = '' OR title = '')`, `(NULL IS NULL OR id = NULL)`: the value of an optional filter, put into the text. The
-/// constant comes first there, and another arm compares with the same literal; what is injected comes behind.
-fn is_optional_filter(arm: &Node, arms: &[Node]) -> bool {
-    let first = match &arm.node {
-        Some(NodeEnum::AExpr(e)) => [e.lexpr.as_deref(), e.rexpr.as_deref()],
-        Some(NodeEnum::NullTest(test)) => [test.arg.as_deref(), None],
-        Some(NodeEnum::AConst(_)) => return true,
-        _ => return false,
-    };
-    arms.iter().skip(1).any(|other| match &other.node {
-        Some(NodeEnum::AExpr(e)) => {
-            let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()].into_iter().flatten();
-            sides
-                .filter(|side| matches!(&side.node, Some(NodeEnum::AConst(_))))
-                .any(|side| first.into_iter().flatten().any(|value| same::are_alike(value, side)))
-        }
-        _ => false,
-    })
-}
-
 /// `name IS NOT NULL`, `name LIKE '%'`, `length(name) > 0`: true of every row that has a value.
 fn admits_every_row(arm: &Node) -> bool {
     match &arm.node {
@@ -204,20 +197,32 @@ fn admits_every_row(arm: &Node) -> bool {
         Some(NodeEnum::AExpr(e)) => {
             matches!(e.kind(), AExprKind::AexprLike | AExprKind::AexprIlike)
                 && last_name(&e.name).is_some_and(|name| !name.starts_with('!'))
-                && e.rexpr
-                    .as_deref()
-                    .and_then(same::text)
-                    .is_some_and(|text| !text.is_empty() && text.bytes().all(|b| b == b'%'))
+                && matches!(pattern(arm), Some("%" | "%%"))
         }
         _ => false,
     }
+}
+
+/// What LIKE compares with.
+fn pattern(arm: &Node) -> Option<&str> {
+    match &arm.node {
+        Some(NodeEnum::AExpr(e)) if matches!(e.kind(), AExprKind::AexprLike | AExprKind::AexprIlike) => {
+            same::text(e.rexpr.as_deref()?)
+        }
+        _ => None,
+    }
+}
+
+/// `name = '' OR mail LIKE '%%'`: an application looks for nothing. Beside another pattern it looks for something.
+fn is_empty_search(arm: &Node, before: &[Node]) -> bool {
+    pattern(arm) == Some("%%") && !before.iter().filter_map(pattern).any(|other| other != "%%")
 }
 
 /// `name = 'x'`, `name LIKE '%x'`: what an application asks for, with a value in the text.
 fn equals_literal(arm: &Node) -> bool {
     let Some(NodeEnum::AExpr(e)) = &arm.node else { return false };
     let equals = match e.kind() {
-        AExprKind::AexprLike | AExprKind::AexprIlike => !admits_every_row(arm),
+        AExprKind::AexprLike | AExprKind::AexprIlike => true,
         _ => last_name(&e.name) == Some("="),
     };
     equals && same::compares(e) && e.rexpr.as_deref().is_some_and(same::is_literal)
@@ -290,7 +295,13 @@ pub(super) fn case(e: &pb::CaseExpr, stands: In, found: &mut Found<'_>) {
                 let results = [when.result.as_deref(), e.defresult.as_deref()];
                 let literal =
                     results.into_iter().flatten().all(|result| matches!(&result.node, Some(NodeEnum::AConst(_))));
-                found.add_on_tables(Technique::ConditionalProbe, if literal { 4 } else { 1 });
+                let bare = matches!(when.expr.as_deref().map(|e| &e.node), Some(Some(NodeEnum::SubLink(_))));
+                let weight = match (literal, bare) {
+                    (true, _) => 4,
+                    (false, true) => 3,
+                    (false, false) => 1,
+                };
+                found.add_on_tables(Technique::ConditionalProbe, weight);
             }
             None => {}
         }
@@ -372,6 +383,7 @@ fn limited(node: &Node, found: &mut Found<'_>) {
         // The server refuses both.
         _ if same::is_condition(node) => 5,
         Some(NodeEnum::ColumnRef(_)) => 4,
+        _ if same::is_unknown_call(node) => 3,
         Some(NodeEnum::SubLink(_) | NodeEnum::CaseExpr(_)) => 4,
         Some(NodeEnum::AExpr(e)) => {
             let sides = [e.lexpr.as_deref(), e.rexpr.as_deref()];
@@ -410,6 +422,7 @@ fn sorted(node: &Node, select: &pb::SelectStmt, found: &mut Found<'_>) {
         // The server refuses it.
         Some(NodeEnum::AConst(_)) if same::text(node).is_some() => found.add_on_tables(Technique::ClauseProbe, 5),
         Some(NodeEnum::BoolExpr(_)) => found.add_on_tables(Technique::ClauseProbe, 3),
+        _ if same::is_unknown_call(node) => found.add_on_tables(Technique::ClauseProbe, 3),
         // It is the same for every row.
         Some(NodeEnum::SubLink(link)) if expression::reads_nothing(link) || expression::asks_for_no_row(link) => {
             found.add_on_tables(Technique::ClauseProbe, 4)

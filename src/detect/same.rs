@@ -55,7 +55,7 @@ pub(super) fn comparison(node: &Node) -> Option<Comparison> {
 }
 
 /// A function without a schema that is given nothing and is none of PostgreSQL's.
-fn is_unknown_call(node: &Node) -> bool {
+pub(super) fn is_unknown_call(node: &Node) -> bool {
     matches!(&node.node, Some(NodeEnum::FuncCall(call)) if call.args.is_empty() && !call.agg_star
         && call.funcname.len() == 1
         && last_name(&call.funcname).is_some_and(|name| functions::builtin(name).is_none()))

@@ -73,8 +73,8 @@ fn defines(statement: &NodeEnum) -> bool {
 pub(super) struct In {
     /// In a sub-query of an expression.
     pub(super) nested: bool,
-    /// In an OR.
-    pub(super) or: bool,
+    /// In an OR, which stands here in the text, in bytes.
+    pub(super) or: Option<i32>,
     /// Directly in FROM.
     from: bool,
     /// In a query of no table, which asks about values alone, as ORMs let the server check them.
@@ -190,7 +190,7 @@ impl<'t> View<'t> {
             }
             let inside = match node {
                 NodeRef::SubLink(_) => In { nested: true, ..In::default() },
-                NodeRef::BoolExpr(e) => In { or: stands.or || e.boolop() == BoolExprType::OrExpr, ..stands },
+                NodeRef::BoolExpr(e) if e.boolop() == BoolExprType::OrExpr => In { or: Some(e.location), ..stands },
                 NodeRef::RangeFunction(_) => In { from: !stands.nested, ..stands },
                 // FROM holds the call in lists.
                 NodeRef::List(_) => stands,
