@@ -9,10 +9,12 @@ use std::time::Instant;
 use crate::audit::Told;
 use crate::blocks::{Stop, Watch};
 use crate::detect::Signals;
+use crate::detect::probing::Shape;
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
 use crate::session::held::{Held, Said};
+use crate::session::probing::Watch as Probes;
 use crate::session::runs::Gives;
 use crate::session::statements::{Behind, Names};
 use crate::session::tell::{Asked, Teller};
@@ -60,6 +62,10 @@ pub struct Judged {
     pub ambiguous: Vec<String>,
     /// A command of the replication protocol, whose stream is no result of a statement.
     pub is_command: bool,
+    /// Which statement it is, whatever its values.
+    pub shape: Shape,
+    /// Something was known of its text, or it has none.
+    pub remembered: bool,
     /// Why there are no Facts.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -82,6 +88,8 @@ impl Judged {
             facts: None,
             signals: Signals::default(),
             held: None,
+            shape: None,
+            remembered: true,
             unparsed: None,
             as_server: None,
             said: Said::default(),
@@ -105,6 +113,7 @@ pub struct Judge<'a> {
     pub statements: &'a Names,
     pub portals: &'a Names,
     pub blocks: &'a Watch,
+    pub probing: Option<&'a Probes>,
     pub application_name: &'a str,
     pub replication: bool,
 }
@@ -234,10 +243,11 @@ impl Judge<'_> {
             let attempt =
                 self.tell.signals(&known.signals, &judgement, self.policy.observe_at()).then(|| Arc::clone(known));
             let (held, said, (statements, only_ends)) = (held.clone(), known.said.clone(), counted(&known.facts));
+            let shape = known.facts.hash;
             if let Some(known) = attempt {
                 self.tell.attempt(&known.signals, &judgement, raw, self.texts);
             }
-            return Judged { held, said, statements, only_ends, ..Judged::plain(judgement) };
+            return Judged { held, said, statements, only_ends, shape, ..Judged::plain(judgement) };
         }
         let started = Instant::now();
         let judged = match known.map(|own| Arc::clone(&own.known)) {
@@ -247,7 +257,7 @@ impl Judge<'_> {
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
-                self.unmet(raw, text, extended)
+                Judged { remembered: false, ..self.unmet(raw, text, extended) }
             }
         };
         self.tell.judged(started.elapsed().as_secs_f64());
@@ -281,7 +291,8 @@ impl Judge<'_> {
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
                 let said = Said { told, rules: None };
-                Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
+                let shape = Some(sql::hash_of_unread(text));
+                Judged { unparsed: Some(unparsed), said, shape, ..Judged::plain(judgement) }
             }
             Ok((facts, mut signals, opinion)) => {
                 // What has no values in its text has nothing that could have been injected among them.
@@ -294,8 +305,9 @@ impl Judge<'_> {
                 let accountable =
                     facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
                 let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
-                // What is remembered is judged by its Facts alone: a disagreement is heard each time.
-                if !matches!(opinion, Opinion::Disagrees(_)) {
+                // What is remembered is judged by its Facts alone: a disagreement is heard each time. And who probes now does not
+                // for ever.
+                if !matches!(opinion, Opinion::Disagrees(_)) && judged.signals == signals {
                     self.texts.keep(raw, facts, signals, judged.said.clone(), lasting);
                 }
                 self.tell.cache_bytes(self.texts.bytes());
@@ -315,6 +327,8 @@ impl Judge<'_> {
         extended: bool,
     ) -> Judged {
         let parameters = if extended { Parameters::Later } else { Parameters::None };
+        let own = signals;
+        let signals = &*self.at_the_moment(signals);
         let mut judged = Judged::plain(self.policy.judge(facts, self.moment(extended, parameters, signals)));
         if let Some(named) = self.names(facts, extended) {
             let touches_decoy = judged.judgement.refusal().is_some_and(Refusal::is_of_decoy);
@@ -337,12 +351,21 @@ impl Judge<'_> {
         }
         let said = Said { told, rules: judged.judgement.rules.clone() };
         let held = match judged.judgement.verdict {
-            Verdict::Allow(_) => self.texts.hold(facts, signals, &said),
+            Verdict::Allow(_) => self.texts.hold(facts, own, &said),
             Verdict::Refuse(_) => None,
         };
         let (statements, only_ends) = counted(facts);
-        let (facts, signals) = (Some(Arc::clone(facts)), signals.clone());
-        Judged { facts, signals, held, said, statements, only_ends, ..judged }
+        let (shape, facts, signals) = (facts.hash, Some(Arc::clone(facts)), signals.clone());
+        Judged { facts, signals, held, said, statements, only_ends, shape, ..judged }
+    }
+
+    /// The signs of a text, and that its user probes now: never kept with the text.
+    fn at_the_moment<'s>(&self, signals: &'s Signals) -> Cow<'s, Signals> {
+        let asked = self.probing.filter(|_| !signals.signals.is_empty());
+        if asked.is_some_and(Probes::is_probing) {
+            return Cow::Owned(signals.while_probing());
+        }
+        Cow::Borrowed(signals)
     }
 
     fn moment<'m>(&'m self, extended: bool, parameters: Parameters<'m>, signals: &'m Signals) -> Moment<'m> {
