@@ -6,7 +6,7 @@ use super::*;
 use crate::sql::hash_of_unread;
 
 fn shape(number: usize) -> Shape {
-    Some(hash_of_unread(&"(".repeat(number + 1)))
+    Some(hash_of_unread(&format!("c{number}")))
 }
 
 fn pair(user: &str, address: u32) -> Pair {
