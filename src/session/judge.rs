@@ -257,7 +257,10 @@ impl Judge<'_> {
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
-                Judged { remembered: false, ..self.unmet(raw, text, extended) }
+                let judged = self.unmet(raw, text, extended);
+                // One that is long or isn't read has none.
+                let shape = judged.shape.or_else(|| Some(sql::hash_of_unread(text)));
+                Judged { remembered: false, shape, ..judged }
             }
         };
         self.tell.judged(started.elapsed().as_secs_f64());
@@ -291,8 +294,7 @@ impl Judge<'_> {
                 let judgement = self.policy.judge_unparsed(&unparsed);
                 self.tell.statements(&judgement, None);
                 let said = Said { told, rules: None };
-                let shape = Some(sql::hash_of_unread(text));
-                Judged { unparsed: Some(unparsed), said, shape, ..Judged::plain(judgement) }
+                Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
             }
             Ok((facts, mut signals, opinion)) => {
                 // What has no values in its text has nothing that could have been injected among them.

@@ -61,10 +61,11 @@ impl Suspects {
         }
     }
 
-    /// The message at hand uses a name: most probably, what was made last stands behind it.
+    /// The message at hand uses a name: most probably, what was made last stands behind it. Where that has no hash, it is what stands
+    /// before in the batch.
     #[inline]
     pub fn uses(&mut self, behind: Option<&Behind>) {
-        self.shape = behind.map(|behind| behind.facts().next().and_then(|facts| facts.hash));
+        self.shape = behind.and_then(|behind| behind.facts().next()?.hash).map(Some);
     }
 
     #[inline]
@@ -100,7 +101,7 @@ impl Suspects {
         if let Some(back) = self.entries.back_mut().filter(|back| !back.last && !alone)
             && suspect.is_none_or(|suspect| suspect == back.suspect)
         {
-            back.messages += 1;
+            back.messages = back.messages.saturating_add(1);
             return;
         }
         let suspect = suspect.unwrap_or(Suspect::Statement(None));

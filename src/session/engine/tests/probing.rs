@@ -214,6 +214,25 @@ fn what_the_grammar_does_not_read_counts_once_whoever_says_so() {
 }
 
 #[test]
+fn nothing_hides_behind_what_pads_it() {
+    let padding = "x".repeat(200 << 10);
+    for unread in [false, true] {
+        let process = Process::new();
+        let mut session = process.session(WATCHED);
+        for number in 0..10 {
+            assert_eq!(process.bursts("watched"), 0);
+            let text = format!("SELECT /*{padding}*/ c{number} FROM orders{}", if unread { " WHERE" } else { "" });
+            session.passes(&[parse("", &text), bind("", "", &[]), execute(""), sync()].concat());
+            // At the Parse or behind it.
+            let before = [frame(b'1', b""), frame(b'2', b"")].concat();
+            let before = if unread { &[][..] } else { &before };
+            session.server(&[before, &error("42703"), &frame(b'Z', b"I")].concat());
+        }
+        assert_eq!(process.bursts("watched"), 1);
+    }
+}
+
+#[test]
 fn what_a_policy_refuses_is_no_error_of_the_servers() {
     let process = Process::new();
     let mut session = process.session(SHOP);
