@@ -423,7 +423,6 @@ impl Engine {
             return Ok(self.too_long(Asked::Query, turn, b""));
         }
         let judged = self.judge().text(text, Asked::Query);
-        self.suspects.read(&judged, text);
         let judged = self.counted(judged);
         Ok(self.decide(Asked::Query, turn, judged, b"", text))
     }
@@ -439,7 +438,6 @@ impl Engine {
             return Ok(self.too_long(Asked::Parse, turn, name));
         }
         let mut judged = self.judge().parse(&parse);
-        self.suspects.read(&judged, text);
         let recasts = judged.recasts;
         if let Some(behind) = judged.behind(self.asks_source).map(|behind| behind.by_message(recasts)) {
             // The name is known from now on: drivers send Bind and Execute right behind.
@@ -645,6 +643,7 @@ impl Engine {
             portals: &self.portals,
             blocks: &self.blocks,
             probing: self.probing.as_ref(),
+            suspects: &mut self.suspects,
             application_name: &self.application_name,
             replication: self.replication,
         }

@@ -9,7 +9,6 @@ use std::time::Instant;
 use crate::audit::Told;
 use crate::blocks::{Stop, Watch};
 use crate::detect::Signals;
-use crate::detect::probing::Shape;
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
@@ -17,6 +16,7 @@ use crate::session::held::{Held, Said};
 use crate::session::probing::Watch as Probes;
 use crate::session::runs::Gives;
 use crate::session::statements::{Behind, Names};
+use crate::session::suspects::Suspects;
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::Opinion;
@@ -62,10 +62,6 @@ pub struct Judged {
     pub ambiguous: Vec<String>,
     /// A command of the replication protocol, whose stream is no result of a statement.
     pub is_command: bool,
-    /// Which statement it is, whatever its values.
-    pub shape: Shape,
-    /// Something was known of its text, or it has none.
-    pub remembered: bool,
     /// Why there are no Facts.
     pub unparsed: Option<Unparsed>,
     /// The refusal is what the server itself would say: its message.
@@ -88,8 +84,6 @@ impl Judged {
             facts: None,
             signals: Signals::default(),
             held: None,
-            shape: None,
-            remembered: true,
             unparsed: None,
             as_server: None,
             said: Said::default(),
@@ -114,6 +108,7 @@ pub struct Judge<'a> {
     pub portals: &'a Names,
     pub blocks: &'a Watch,
     pub probing: Option<&'a Probes>,
+    pub suspects: &'a mut Suspects,
     pub application_name: &'a str,
     pub replication: bool,
 }
@@ -243,24 +238,22 @@ impl Judge<'_> {
             let attempt =
                 self.tell.signals(&known.signals, &judgement, self.policy.observe_at()).then(|| Arc::clone(known));
             let (held, said, (statements, only_ends)) = (held.clone(), known.said.clone(), counted(&known.facts));
-            let shape = known.facts.hash;
+            self.suspects.is_about(known.facts.hash);
             if let Some(known) = attempt {
                 self.tell.attempt(&known.signals, &judgement, raw, self.texts);
             }
-            return Judged { held, said, statements, only_ends, shape, ..Judged::plain(judgement) };
+            return Judged { held, said, statements, only_ends, ..Judged::plain(judgement) };
         }
         let started = Instant::now();
         let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
+                self.suspects.is_about(known.facts.hash);
                 self.facts(raw, &known.facts, &known.signals, known.said.told.clone(), None, extended)
             }
             None => {
                 self.tell.remembered(Remembered::Nothing);
-                let judged = self.unmet(raw, text, extended);
-                // One that is long or isn't read has none.
-                let shape = judged.shape.or_else(|| Some(sql::hash_of_unread(text)));
-                Judged { remembered: false, shape, ..judged }
+                self.unmet(raw, text, extended)
             }
         };
         self.tell.judged(started.elapsed().as_secs_f64());
@@ -289,6 +282,7 @@ impl Judge<'_> {
         };
         match read {
             Err(unparsed) => {
+                self.suspects.met(Some(sql::hash_of_unread(text)), raw);
                 let told = self.tell.audits().then(|| Arc::new(Told::unread(text)));
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
@@ -297,6 +291,8 @@ impl Judge<'_> {
                 Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
             }
             Ok((facts, mut signals, opinion)) => {
+                // A long one has no hash.
+                self.suspects.met(facts.hash.or_else(|| Some(sql::hash_of_unread(text))), raw);
                 // What has no values in its text has nothing that could have been injected among them.
                 if facts.inline {
                     signals.beside_recent(text, self.texts.recent(), self.policy.observe_at());
@@ -357,8 +353,8 @@ impl Judge<'_> {
             Verdict::Refuse(_) => None,
         };
         let (statements, only_ends) = counted(facts);
-        let (shape, facts, signals) = (facts.hash, Some(Arc::clone(facts)), signals.clone());
-        Judged { facts, signals, held, said, statements, only_ends, shape, ..judged }
+        let (facts, signals) = (Some(Arc::clone(facts)), signals.clone());
+        Judged { facts, signals, held, said, statements, only_ends, ..judged }
     }
 
     /// The signs of a text, and that its user probes now: never kept with the text.

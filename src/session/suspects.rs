@@ -9,7 +9,6 @@
 use std::collections::VecDeque;
 
 use crate::detect::probing::Shape;
-use crate::session::judge::Judged;
 use crate::session::statements::Behind;
 use crate::session::tell::Asked;
 
@@ -46,19 +45,29 @@ pub struct Suspects {
     shape: Option<Shape>,
     /// Too much was outstanding.
     lost: bool,
-    /// The beginning of the text that was met first last, and its shape.
+    /// The beginning of the last text that nobody remembered, and its shape.
     text: Vec<u8>,
     text_of: Shape,
 }
 
 impl Suspects {
-    /// The message at hand has this text.
+    /// The message at hand has a text that nobody remembered.
+    pub fn met(&mut self, shape: Shape, text: &[u8]) {
+        self.is_about(shape);
+        self.text.clear();
+        self.text.extend_from_slice(text.get(..TEXT).unwrap_or(text));
+        self.text_of = shape;
+    }
+
+    /// The message at hand is about this statement.
     #[inline]
-    pub fn read(&mut self, judged: &Judged, text: &[u8]) {
-        self.is_about(judged.shape);
-        if !judged.remembered {
-            self.keep(judged.shape, text);
-        }
+    pub fn is_about(&mut self, shape: Shape) {
+        self.shape = Some(shape);
+    }
+
+    /// The statement that the message at hand is about.
+    pub fn at_hand(&self) -> Shape {
+        self.shape.flatten()
     }
 
     /// The message at hand uses a name: most probably, what was made last stands behind it. Where that has no hash, it is what stands
@@ -68,18 +77,7 @@ impl Suspects {
         self.shape = behind.and_then(|behind| behind.facts().next()?.hash).map(Some);
     }
 
-    #[inline]
-    fn is_about(&mut self, shape: Shape) {
-        self.shape = Some(shape);
-    }
-
-    fn keep(&mut self, shape: Shape, text: &[u8]) {
-        self.text.clear();
-        self.text.extend_from_slice(text.get(..TEXT).unwrap_or(text));
-        self.text_of = shape;
-    }
-
-    /// The beginning of the statement's text, if it was the last to be read.
+    /// The beginning of the statement's text, if it was the last to be met.
     pub fn text(&self, shape: Shape) -> &[u8] {
         if shape.is_some() && shape == self.text_of { &self.text } else { b"" }
     }
@@ -280,11 +278,11 @@ mod tests {
     #[test]
     fn the_text_that_was_read_last_is_at_hand() {
         let mut suspects = Suspects::default();
-        suspects.keep(shape("a"), b"a");
+        suspects.met(shape("a"), b"a");
         assert_eq!(suspects.text(shape("a")), b"a");
-        suspects.keep(shape("b"), &[b'b'; 2 * TEXT]);
+        suspects.met(shape("b"), &[b'b'; 2 * TEXT]);
         assert_eq!((suspects.text(shape("a")), suspects.text(shape("b"))), (&b""[..], &[b'b'; TEXT][..]));
-        suspects.keep(None, b"c");
+        suspects.met(None, b"c");
         assert_eq!(suspects.text(None), b"");
     }
 }

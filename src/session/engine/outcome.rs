@@ -24,7 +24,7 @@ impl Engine {
             Some(_) => Vec::new(),
             None => judged.gives,
         };
-        let Judged { judgement, unparsed, as_server, said, ambiguous, is_command, shape, .. } = judged;
+        let Judged { judgement, unparsed, as_server, said, ambiguous, is_command, .. } = judged;
         if asked.is_answered_by_ready_for_query() {
             self.boundary(false);
         }
@@ -58,7 +58,7 @@ impl Engine {
                 self.tell.audit_refused(asked, &refusal, &reference, &said, &self.application_name);
                 if let Some(Unparsed::Syntax { .. }) = &unparsed {
                     // The server would say so, too, and never gets to see it.
-                    self.sign(Sign::SyntaxError, shape, text);
+                    self.sign(Sign::SyntaxError, self.suspects.at_hand(), text);
                 }
                 match refusal.sequel {
                     Sequel::Fails => {}
