@@ -10,6 +10,7 @@ mod condition;
 mod constant;
 mod expression;
 mod foreign;
+pub mod probing;
 mod same;
 mod shape;
 mod stack;

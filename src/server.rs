@@ -140,6 +140,7 @@ impl Server {
             cancels: Arc::default(),
             cache,
             quarantine,
+            probing: Arc::default(),
             limits: Arc::default(),
             audit,
             blocks,

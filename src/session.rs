@@ -9,11 +9,13 @@ pub mod held;
 pub mod judge;
 pub mod ledger;
 mod leftover;
+pub mod probing;
 pub mod quarantine;
 pub mod refusal;
 pub mod relay;
 pub mod runs;
 pub mod statements;
+mod suspects;
 pub mod tell;
 mod withheld;
 
@@ -38,6 +40,7 @@ use crate::session::cache::Cache;
 use crate::session::cancel::{Cancels, Destination, Key};
 use crate::session::engine::Engine;
 use crate::session::handshake::{Established, Opened};
+use crate::session::probing::Probing;
 use crate::session::quarantine::{Quarantine, Watch};
 use crate::session::relay::Closed;
 use crate::session::tell::Teller;
@@ -60,6 +63,8 @@ pub struct Shared {
     pub cache: Arc<Cache>,
     /// Who touched a decoy.
     pub quarantine: Arc<Quarantine>,
+    /// Whose statements fail as trying out an injection does.
+    pub probing: Arc<Probing>,
     /// What is counted over time and over sessions.
     pub limits: Arc<Limits>,
     pub audit: Audit,
@@ -148,6 +153,7 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let watch = Watch::new(Arc::clone(&shared.quarantine), &identity);
     let blocks = blocks::Watch::new(Arc::clone(&shared.blocks), &identity.user);
     let engine = Engine::new(policy, tell, Arc::clone(&shared.cache), watch, blocks, identity.replication, terse);
+    let engine = engine.probed(probing::Watch::new(Arc::clone(&shared.probing), &identity));
     let mut engine = engine.counting(Arc::clone(&shared.limits), &identity.user);
     let mut registered = None;
     let mut own_key = None;

@@ -16,7 +16,7 @@ pub mod skeleton;
 mod walk;
 mod weight;
 
-pub use hash::{NoHash, StatementHash};
+pub use hash::{NoHash, StatementHash, of_unread as hash_of_unread};
 pub(crate) use parse::tokens;
 pub use redact::redacted;
 pub use weight::weight;

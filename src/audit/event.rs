@@ -1,5 +1,7 @@
 //! What one line says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sql::Facts;
@@ -23,6 +25,8 @@ pub enum Event {
     Login(Login),
     SessionOpened(Opened),
     SessionClosed(Closed),
+    /// Many different statements of a user's failed as trying out an injection does.
+    Probing(Probing),
     /// Policies were loaded, or couldn't be.
     PolicyLoad(Loaded),
     /// An administrator called.
@@ -149,6 +153,25 @@ pub struct Closed {
     #[serde(flatten)]
     pub who: Who,
     pub reason: String,
+}
+
+/// A burst of errors such as trying out an injection causes, told of once a minute while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probing {
+    /// The session of the last of them; those before may have been of others of this user and address.
+    #[serde(flatten)]
+    pub who: Who,
+    pub policy: String,
+    /// How often each SQLSTATE came since the burst began or was last told of.
+    pub errors: BTreeMap<String, u32>,
+    /// Different statements that failed within the minute, as far as they are told apart.
+    pub statements: usize,
+    /// The last one's hash, as far as its text is at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+    /// Its text without its values.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub statement: String,
 }
 
 /// A load of policies.

@@ -24,6 +24,7 @@ pub enum Technique {
     ServerProbe,
     ForeignSyntax,
     Inserted,
+    Probing,
 }
 
 impl Technique {
@@ -48,6 +49,7 @@ impl Technique {
         Technique::ServerProbe,
         Technique::ForeignSyntax,
         Technique::Inserted,
+        Technique::Probing,
     ];
 
     /// The name in metrics, logs and `explain`.
@@ -72,6 +74,7 @@ impl Technique {
             Technique::ServerProbe => "server_probe",
             Technique::ForeignSyntax => "foreign_syntax",
             Technique::Inserted => "inserted",
+            Technique::Probing => "probing",
         }
     }
 
@@ -97,6 +100,7 @@ impl Technique {
             Technique::ServerProbe => 3..=3,
             Technique::ForeignSyntax => 3..=5,
             Technique::Inserted => 1..=5,
+            Technique::Probing => 2..=2,
         }
     }
 
@@ -167,6 +171,10 @@ impl Technique {
             Technique::Inserted => {
                 "the statement is one that is known, but for what was inserted where a value or a name stood, or \
                  for its cut end"
+            }
+            Technique::Probing => {
+                "within a minute the user's statements from this address, five different ones at least, failed in \
+                 ways in which trying out an injection fails (syntax, unknown names, bad casts)"
             }
         }
     }

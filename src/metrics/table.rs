@@ -45,7 +45,7 @@ table! {
     SECURITY_EVENTS = Counter "portcullis_security_events_total" ["event_type"]
         "Security events by kind.";
     INJECTION_ATTEMPTS = Counter "portcullis_injection_attempts_total" ["technique", "policy", "verdict"]
-        "Attempts at an injection, by technique; a statement with several techniques counts once for each.";
+        "Attempts at an injection, by technique; a statement with several techniques counts once for each, a burst of errors once as probing.";
     AUTHENTICATION_FAILURES = Counter "portcullis_authentication_failures_total" []
         "Logins that failed, at the proxy or at the server.";
     UPSTREAM_FAILURES = Counter "portcullis_upstream_connection_failures_total" []

@@ -7,8 +7,10 @@
 mod answers;
 mod counting;
 mod outcome;
+mod probing;
 mod renew;
 mod shut_out;
+mod unread;
 mod wording;
 
 use std::sync::Arc;
@@ -21,10 +23,12 @@ use crate::session::cache::{Cache, Texts};
 use crate::session::engine::counting::{Counters, binding};
 use crate::session::judge::{Judge, Judged, Lexing, takes_values};
 use crate::session::ledger::{Boundary, Ledger, Outstanding, Since};
+use crate::session::probing::Watch as Probes;
 use crate::session::quarantine::Watch;
 use crate::session::refusal::Pending;
 use crate::session::runs::{self, Message, RowLimit, Runs};
 use crate::session::statements::{Behind, Names};
+use crate::session::suspects::Suspects;
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
@@ -177,6 +181,9 @@ pub struct Engine {
     quarantine: Watch,
     /// What is blocked for now.
     blocks: blocks::Watch,
+    /// Who probes for now, and whose mistake the server's next error is.
+    probing: Option<Probes>,
+    suspects: Suspects,
     /// The proxy's own `errors: terse`; a policy may say so too.
     terse: bool,
     replication: bool,
@@ -248,6 +255,8 @@ impl Engine {
             admission,
             quarantine,
             blocks,
+            probing: None,
+            suspects: Suspects::default(),
             enforces: policy.enforces(),
             statement_bytes: policy.statement_bytes(),
             withholds_rows: policy.withholds_rows(),
@@ -379,7 +388,8 @@ impl Engine {
         };
         let judged = judged.unwrap_or_else(|frame| frame);
         match &judged {
-            Frame::Passed | Frame::Refused { .. } => self.went(kind),
+            Frame::Passed => self.went(asked, false),
+            Frame::Refused { .. } => self.went(asked, true),
             Frame::More(_) | Frame::End(_) => {}
         }
         if self.follows {
@@ -390,10 +400,11 @@ impl Engine {
 
     /// A judged frame went out, or poison in its place.
     #[inline]
-    fn went(&mut self, kind: Frontend) {
-        let alone = matches!(kind, Frontend::Query | Frontend::FunctionCall);
+    fn went(&mut self, asked: Asked, poison: bool) {
+        let alone = asked.is_answered_by_ready_for_query();
+        self.suspects.sent(asked, poison);
         self.extended |= !alone;
-        self.executed |= matches!(kind, Frontend::Execute);
+        self.executed |= asked == Asked::Execute;
         if self.revertible {
             // It may end the transaction, or fail and so undo what the transaction did.
             self.lexing.unsettled = true;
@@ -476,6 +487,7 @@ impl Engine {
             let judged = self.judge().unknown(UnknownName::PreparedStatement(&statement));
             return Ok(self.decide(Asked::Bind, turn, judged, b"", b""));
         };
+        self.suspects.uses(Some(behind));
         if behind.is_settled() {
             // The common case: nothing to ask again, nothing to allocate. Where something is blocked the portal must not hold more
             // than it has to.
@@ -544,6 +556,7 @@ impl Engine {
             Target::Statement(_) => (self.statements.get(&name), UnknownName::PreparedStatement(&name)),
             Target::Portal(_) => (self.portals.get(&name), UnknownName::Portal(&name)),
         };
+        self.suspects.uses(behind);
         let runs_change = asked == Asked::Execute && behind.is_some_and(Behind::changes_encoding);
         let judged = match behind {
             Some(behind) if behind.is_settled() => {
@@ -604,43 +617,8 @@ impl Engine {
         Ok(turn.unjudged(Unjudged::Close))
     }
 
-    /// The longest frame that is gathered, in bytes.
-    pub fn longest_frame(&self) -> usize {
-        self.statement_bytes + BESIDES
-    }
-
-    fn too_long(&mut self, asked: Asked, turn: Turn<'_>, name: &[u8]) -> Frame {
-        let judgement = self.policy.judge_too_long(turn.frame);
-        self.tell.statements(&judgement, None);
-        self.decide(asked, turn, Judged::plain(judgement), name, b"")
-    }
-
-    /// A body that isn't what its type says: the server executes nothing of it, we don't even send it.
-    fn malformed(&mut self, asked: Asked, turn: Turn<'_>) -> Frame {
-        let reason = format!("invalid message format of a {asked:?} message");
-        let judgement = self.policy.guard(sqlstate::PROTOCOL_VIOLATION, reason);
-        let judged = Judged { as_server: Some("invalid message format".to_owned()), ..Judged::plain(judgement) };
-        self.decide(asked, turn, judged, b"", b"")
-    }
-
     fn verdict(&mut self, asked: Asked, turn: Turn<'_>, judgement: Judgement) -> Frame {
         self.decide(asked, turn, Judged::plain(judgement), b"", b"")
-    }
-
-    fn impossible(&self, impossible: ImpossibleLength) -> Frame {
-        self.tell.violation(&impossible.to_string());
-        Frame::End(End::ImpossibleLength(impossible))
-    }
-
-    /// A type that doesn't exist, or not here: the server would end the session, so do we; observed, it does it itself.
-    fn misplaced(&self, turn: Turn<'_>, kind: u8) -> Frame {
-        let message = format!("invalid frontend message type {kind}");
-        self.tell.violation(&message);
-        if self.enforces {
-            let sqlstate = sqlstate::PROTOCOL_VIOLATION;
-            return Frame::End(End::Fatal { sqlstate, message, detail: None, hint: None });
-        }
-        turn.unjudged(Unjudged::Misplaced)
     }
 
     fn boundary(&mut self, sync: bool) {
@@ -664,6 +642,8 @@ impl Engine {
             statements: &self.statements,
             portals: &self.portals,
             blocks: &self.blocks,
+            probing: self.probing.as_ref(),
+            suspects: &mut self.suspects,
             application_name: &self.application_name,
             replication: self.replication,
         }

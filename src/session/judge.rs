@@ -13,8 +13,10 @@ use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
 use crate::session::held::{Held, Said};
+use crate::session::probing::Watch as Probes;
 use crate::session::runs::Gives;
 use crate::session::statements::{Behind, Names};
+use crate::session::suspects::Suspects;
 use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::sql::second_opinion::Opinion;
@@ -105,6 +107,8 @@ pub struct Judge<'a> {
     pub statements: &'a Names,
     pub portals: &'a Names,
     pub blocks: &'a Watch,
+    pub probing: Option<&'a Probes>,
+    pub suspects: &'a mut Suspects,
     pub application_name: &'a str,
     pub replication: bool,
 }
@@ -234,6 +238,7 @@ impl Judge<'_> {
             let attempt =
                 self.tell.signals(&known.signals, &judgement, self.policy.observe_at()).then(|| Arc::clone(known));
             let (held, said, (statements, only_ends)) = (held.clone(), known.said.clone(), counted(&known.facts));
+            self.suspects.is_about(known.facts.hash);
             if let Some(known) = attempt {
                 self.tell.attempt(&known.signals, &judgement, raw, self.texts);
             }
@@ -243,6 +248,7 @@ impl Judge<'_> {
         let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
+                self.suspects.is_about(known.facts.hash);
                 self.facts(raw, &known.facts, &known.signals, known.said.told.clone(), None, extended)
             }
             None => {
@@ -276,6 +282,7 @@ impl Judge<'_> {
         };
         match read {
             Err(unparsed) => {
+                self.suspects.met(Some(sql::hash_of_unread(text)), raw);
                 let told = self.tell.audits().then(|| Arc::new(Told::unread(text)));
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
@@ -284,6 +291,8 @@ impl Judge<'_> {
                 Judged { unparsed: Some(unparsed), said, ..Judged::plain(judgement) }
             }
             Ok((facts, mut signals, opinion)) => {
+                // A long one has no hash.
+                self.suspects.met(facts.hash.or_else(|| Some(sql::hash_of_unread(text))), raw);
                 // What has no values in its text has nothing that could have been injected among them.
                 if facts.inline {
                     signals.beside_recent(text, self.texts.recent(), self.policy.observe_at());
@@ -294,8 +303,9 @@ impl Judge<'_> {
                 let accountable =
                     facts.statements.iter().any(|statement| !statement.names.is_empty()) || changes_encoding(&facts);
                 let lasting = if accountable { None } else { self.policy.lasting(&judged.judgement) };
-                // What is remembered is judged by its Facts alone: a disagreement is heard each time.
-                if !matches!(opinion, Opinion::Disagrees(_)) {
+                // What is remembered is judged by its Facts alone: a disagreement is heard each time. And who probes now does not
+                // for ever.
+                if !matches!(opinion, Opinion::Disagrees(_)) && judged.signals == signals {
                     self.texts.keep(raw, facts, signals, judged.said.clone(), lasting);
                 }
                 self.tell.cache_bytes(self.texts.bytes());
@@ -315,6 +325,8 @@ impl Judge<'_> {
         extended: bool,
     ) -> Judged {
         let parameters = if extended { Parameters::Later } else { Parameters::None };
+        let own = signals;
+        let signals = &*self.at_the_moment(signals);
         let mut judged = Judged::plain(self.policy.judge(facts, self.moment(extended, parameters, signals)));
         if let Some(named) = self.names(facts, extended) {
             let touches_decoy = judged.judgement.refusal().is_some_and(Refusal::is_of_decoy);
@@ -337,12 +349,21 @@ impl Judge<'_> {
         }
         let said = Said { told, rules: judged.judgement.rules.clone() };
         let held = match judged.judgement.verdict {
-            Verdict::Allow(_) => self.texts.hold(facts, signals, &said),
+            Verdict::Allow(_) => self.texts.hold(facts, own, &said),
             Verdict::Refuse(_) => None,
         };
         let (statements, only_ends) = counted(facts);
         let (facts, signals) = (Some(Arc::clone(facts)), signals.clone());
         Judged { facts, signals, held, said, statements, only_ends, ..judged }
+    }
+
+    /// The signs of a text, and that its user probes now: never kept with the text.
+    fn at_the_moment<'s>(&self, signals: &'s Signals) -> Cow<'s, Signals> {
+        let asked = self.probing.filter(|_| !signals.signals.is_empty());
+        if asked.is_some_and(Probes::is_probing) {
+            return Cow::Owned(signals.while_probing());
+        }
+        Cow::Borrowed(signals)
     }
 
     fn moment<'m>(&'m self, extended: bool, parameters: Parameters<'m>, signals: &'m Signals) -> Moment<'m> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{self, Audit};
-use crate::detect::Signals;
+use crate::detect::probing::Burst;
+use crate::detect::{Signals, Technique};
 use crate::metrics::label::{Event, OpinionLabel, Remembered, VerdictLabel};
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::{Alert, Identity, Judgement, Noted, Refusal, RuleRef, Verdict};
@@ -219,6 +220,39 @@ impl Teller {
             statement = told.statement,
             "sql injection attempt"
         );
+    }
+
+    /// Many different statements failed as trying out an injection does: nothing is refused by that. `text` is the last one, where it
+    /// is at hand; what the server said of it is not told, for it quotes values.
+    pub fn probing(&self, burst: &Burst, policy: &Arc<str>, text: &[u8], texts: &Texts) {
+        let technique = Technique::Probing.as_str();
+        self.metrics.event(Event::SqlInjectionAttempt);
+        self.metrics.injection(technique, policy, VerdictLabel::Allow);
+        let told = Told::of(text, texts);
+        let errors: Vec<String> =
+            burst.errors.iter().map(|(sign, times)| format!("{}={times}", sign.sqlstate())).collect();
+        tracing::warn!(
+            session = self.session,
+            user = ?self.user,
+            database = ?self.database,
+            address = self.address,
+            policy = %policy,
+            verdict = VerdictLabel::Allow.as_str(),
+            techniques = technique,
+            errors = errors.join(","),
+            statements = burst.statements,
+            hash = told.hash,
+            statement = told.statement,
+            "sql injection attempt: many statements fail in different ways"
+        );
+        self.audit.tell(audit::Event::Probing(audit::Probing {
+            who: self.who(),
+            policy: policy.to_string(),
+            errors: burst.errors.iter().map(|(sign, times)| (sign.sqlstate().to_owned(), *times)).collect(),
+            statements: burst.statements,
+            hash: Some(told.hash).filter(|hash| !hash.is_empty()),
+            statement: told.statement,
+        }));
     }
 
     /// A message that was refused; `texts` is asked for the room to read the text once more.

@@ -10,6 +10,7 @@
 //! them, from two on: a row that was forged behind a single one has another hash.
 
 mod parts;
+mod unread;
 mod values;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use pg_query::protobuf::{KeywordKind, ParseResult, ScanToken, Token};
 use sha2::{Digest, Sha256};
 
 use crate::sql::parse::tokens;
+pub use unread::of_unread;
 use values::{Place, Values};
 
 /// 128 bits of SHA-256. To find another text for a given hash takes 2^128 tries.
@@ -91,6 +93,11 @@ fn of_tokens(text: &str, tokens: &[ScanToken], values: &Values) -> StatementHash
     for piece in pieces(text, tokens, values) {
         piece.feed(&mut digest);
     }
+    digested(digest)
+}
+
+/// The first half of a digest.
+fn digested(digest: Sha256) -> StatementHash {
     let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = <[u8; 32]>::from(digest.finalize());
     StatementHash(first)
 }

@@ -17,6 +17,25 @@ const ERROR_BYTES: usize = 1 << 20;
 /// The longest ParameterStatus that is looked at: `search_path` may be long.
 const PARAMETER_BYTES: usize = 1 << 20;
 
+/// The code of an error stands in its first bytes, behind the severity, which is translated.
+const CODE_BYTES: usize = 256;
+
+/// Whether an answer completes a message of the extended protocol.
+#[inline]
+fn completes(kind: u8) -> bool {
+    matches!(
+        kind,
+        backend::PARSE_COMPLETE
+            | backend::BIND_COMPLETE
+            | backend::CLOSE_COMPLETE
+            | backend::ROW_DESCRIPTION
+            | backend::NO_DATA
+            | backend::COMMAND_COMPLETE
+            | backend::PORTAL_SUSPENDED
+            | backend::EMPTY_QUERY_RESPONSE
+    )
+}
+
 impl Engine {
     /// Looks at bytes from the server. `insert` gets what goes out after those that pass.
     pub fn server(&mut self, bytes: &[u8], insert: &mut Vec<u8>) -> Look {
@@ -65,6 +84,14 @@ impl Engine {
                     Answer::Reworded => return Look { pass, then: Then::Replace { skip: frame } },
                     Answer::Ends(end) => return Look { pass, then: Then::End(end) },
                 }
+            } else if head.kind == backend::ERROR_RESPONSE {
+                // The rest may be long, and quote anything.
+                let need = frame.min(HEADER + CODE_BYTES);
+                let Some(fields) = rest.get(HEADER..need) else { return Look { pass, then: Then::More { need } } };
+                self.erred(fields);
+            }
+            if completes(head.kind) {
+                self.suspects.completed();
             }
             let here = frame.min(rest.len());
             pass += here;
@@ -101,6 +128,7 @@ impl Engine {
                 if self.pending.rewrite(body, |text| encoding.encode(text), insert) {
                     return Answer::Reworded;
                 }
+                self.erred(body);
                 if self.withholds_rows && withheld::rewrite(body, insert) {
                     return Answer::Reworded;
                 }
@@ -144,8 +172,10 @@ impl Engine {
             return;
         }
         self.answered += 1;
+        let all = self.requests == self.answered && !self.extended;
+        self.suspects.ready(all);
         if self.follows {
-            self.runs.ready(self.requests == self.answered && !self.extended);
+            self.runs.ready(all);
             self.tell_over();
             if idle {
                 let portals = &self.portals;

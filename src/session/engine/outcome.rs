@@ -2,6 +2,7 @@
 
 use super::counting::{Began, gives};
 use super::{End, Engine, Frame, Turn};
+use crate::detect::probing::Sign;
 use crate::policy::{Refusal, RuleRef, Sequel, Verdict};
 use crate::session::held::Said;
 use crate::session::judge::Judged;
@@ -9,7 +10,7 @@ use crate::session::ledger::Outstanding;
 use crate::session::refusal::{Reference, Wording};
 use crate::session::statements::Behind;
 use crate::session::tell::Asked;
-use crate::sql::{Facts, NameUse};
+use crate::sql::{Facts, NameUse, Unparsed};
 
 impl Engine {
     /// Sends the frame on, or poison in its place; `name` is the one of a Parse, `text` what is told of in the log.
@@ -55,6 +56,10 @@ impl Engine {
                 }
                 self.tell.refused(asked, &refusal, &reference, text, &self.texts);
                 self.tell.audit_refused(asked, &refusal, &reference, &said, &self.application_name);
+                if let Some(Unparsed::Syntax { .. }) = &unparsed {
+                    // The server would say so, too, and never gets to see it.
+                    self.sign(Sign::SyntaxError, self.suspects.at_hand(), text);
+                }
                 match refusal.sequel {
                     Sequel::Fails => {}
                     Sequel::Delays(delay) if delays => self.hold = Some(delay.into()),

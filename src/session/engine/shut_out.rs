@@ -45,6 +45,7 @@ impl Engine {
         self.extended = false;
         self.executed = false;
         self.boundary(true);
+        self.suspects.synced();
         if self.follows {
             self.runs.synced();
         }
@@ -72,6 +73,7 @@ impl Engine {
             self.follow_message(Asked::Execute, &refused);
         }
         if let Frame::Refused { .. } = refused {
+            self.suspects.sent(Asked::Execute, true);
             insert.extend_from_slice(sync);
         }
         refused

@@ -5,6 +5,7 @@ mod decoys;
 mod fastpath;
 mod names;
 mod pairing;
+mod probing;
 mod renew;
 mod source;
 

@@ -154,6 +154,7 @@ impl Proxy {
         let metrics = Arc::new(crate::metrics::Metrics::new(&[], &[]));
         let shared = Shared {
             quarantine: Arc::new(crate::session::quarantine::Quarantine::new(config.quarantine, Arc::clone(&metrics))),
+            probing: Arc::default(),
             blocks: Arc::new(crate::blocks::Blocks::in_memory(Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             legs: arc_swap::ArcSwap::from_pointee(Legs::read(&config).unwrap()),
