@@ -125,9 +125,8 @@ fn ends_a_value(remark: &str) -> bool {
 /// statement, makes a statement together with what stands before.
 fn goes_on(before: &str, remark: &str) -> bool {
     let mut tries = 0;
-    let mut words = remark.char_indices();
     let mut previous = ' ';
-    while let Some((at, c)) = words.next() {
+    for (at, c) in remark.char_indices() {
         let begins = c.is_ascii_alphabetic() && !previous.is_alphanumeric() && previous != '_';
         previous = c;
         let Some(rest) = remark.get(at..).filter(|_| begins) else { continue };

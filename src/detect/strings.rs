@@ -56,7 +56,10 @@ pub(super) fn joined(e: &pb::AExpr, stands: In, found: &mut Found<'_>) {
 /// `= 'x' || … || 'y'`: a value that begins and ends as a literal, with more between.
 pub(super) fn is_split_value(node: &Node) -> bool {
     let Some(NodeEnum::AExpr(e)) = &node.node else { return false };
-    let parts = chain(e).then(|| parts(e)).unwrap_or_default();
+    if !chain(e) {
+        return false;
+    }
+    let parts = parts(e);
     let end = |part: Option<&&Node>| part.is_some_and(|part| same::text(part).is_some() && !is_wildcard(part));
     parts.len() > 2 && end(parts.first()) && end(parts.last())
 }

@@ -224,10 +224,10 @@ impl<'t> View<'t> {
                     }
                 }
             }
-            NodeRef::CallStmt(call) => {
-                if call.funccall.as_ref().is_some_and(|call| call.args.iter().any(strings::goes_on)) {
-                    found.add(Technique::StringBuilding, 3);
-                }
+            NodeRef::CallStmt(call)
+                if call.funccall.as_ref().is_some_and(|call| call.args.iter().any(strings::goes_on)) =>
+            {
+                found.add(Technique::StringBuilding, 3);
             }
             NodeRef::RangeVar(relation) => self.relation(relation),
             NodeRef::CommonTableExpr(cte) => {
