@@ -44,7 +44,7 @@ const BROKEN: [(&str, &str); 20] = [
     ("SELECT CAST(email AS int) FROM users", "22P02"),
     ("SELECT id FROM orders UNION SELECT name FROM products", "42804"),
     ("SELECT id FROM orders WHERE note", "42804"),
-    ("SELECT id FROM orders WHERE id = (SELECT id FROM products)", "21000"),
+    ("SELECT id FROM orders WHERE product_id = (SELECT id FROM products)", "21000"),
     ("SELECT id FROM orders GROUP BY total", "42803"),
     ("SELECT total / (id - id) FROM orders", "22012"),
     ("SELECT nothing(id) FROM orders", "42883"),

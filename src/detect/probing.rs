@@ -77,11 +77,13 @@ pub enum Sign {
     InvalidParameterValue,
     InvalidXmlDocument,
     InvalidXmlContent,
+    /// No error: a statement like one before, with something inserted ([`Signals::inserted`]), as where a condition is varied.
+    Inserted,
 }
 
 impl Sign {
     /// Every sign.
-    pub const ALL: [Sign; 24] = [
+    pub const ALL: [Sign; 25] = [
         Sign::SyntaxError,
         Sign::UndefinedColumn,
         Sign::UndefinedTable,
@@ -106,10 +108,11 @@ impl Sign {
         Sign::InvalidParameterValue,
         Sign::InvalidXmlDocument,
         Sign::InvalidXmlContent,
+        Sign::Inserted,
     ];
 
-    /// The error's code (PostgreSQL manual, appendix A).
-    pub fn sqlstate(self) -> &'static str {
+    /// The error's code (PostgreSQL manual, appendix A); what is none, in a word.
+    pub fn as_str(self) -> &'static str {
         match self {
             Sign::SyntaxError => "42601",
             Sign::UndefinedColumn => "42703",
@@ -135,12 +138,13 @@ impl Sign {
             Sign::InvalidParameterValue => "22023",
             Sign::InvalidXmlDocument => "2200M",
             Sign::InvalidXmlContent => "2200N",
+            Sign::Inserted => "inserted",
         }
     }
 
     /// The sign that an error of this code is, if it is one.
     pub fn of(sqlstate: &[u8]) -> Option<Sign> {
-        Sign::ALL.into_iter().find(|sign| sign.sqlstate().as_bytes() == sqlstate)
+        Sign::ALL.into_iter().find(|sign| sign.as_str().as_bytes() == sqlstate)
     }
 }
 
@@ -199,7 +203,10 @@ impl Window {
         }
         match self.failures.iter_mut().find(|failure| failure.shape == shape) {
             Some(failure) => {
-                failure.before = Some(failure.last);
+                // What is no error counts once: applications vary their conditions, too.
+                if sign != Sign::Inserted {
+                    failure.before = Some(failure.last);
+                }
                 failure.last = failure.last.max(now);
             }
             None => {
@@ -278,7 +285,8 @@ impl Signals {
     /// The same of a user who probes at the moment. Without a sign of its own a statement stays without.
     pub fn while_probing(&self) -> Signals {
         let mut signals = self.clone();
-        if !signals.signals.is_empty() {
+        // A condition more is what an application writes, too, whoever probes through it.
+        if signals.signals.iter().any(|signal| signal.technique != Technique::Inserted) {
             signals.add(Technique::Probing, WEIGHT);
         }
         signals

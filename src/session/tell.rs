@@ -230,7 +230,7 @@ impl Teller {
         self.metrics.injection(technique, policy, VerdictLabel::Allow);
         let told = Told::of(text, texts);
         let errors: Vec<String> =
-            burst.errors.iter().map(|(sign, times)| format!("{}={times}", sign.sqlstate())).collect();
+            burst.errors.iter().map(|(sign, times)| format!("{}={times}", sign.as_str())).collect();
         tracing::warn!(
             session = self.session,
             user = ?self.user,
@@ -243,12 +243,12 @@ impl Teller {
             statements = burst.statements,
             hash = told.hash,
             statement = told.statement,
-            "sql injection attempt: many statements fail in different ways"
+            "sql injection attempt: many statements are tried out"
         );
         self.audit.tell(audit::Event::Probing(audit::Probing {
             who: self.who(),
             policy: policy.to_string(),
-            errors: burst.errors.iter().map(|(sign, times)| (sign.sqlstate().to_owned(), *times)).collect(),
+            errors: burst.errors.iter().map(|(sign, times)| (sign.as_str().to_owned(), *times)).collect(),
             statements: burst.statements,
             hash: Some(told.hash).filter(|hash| !hash.is_empty()),
             statement: told.statement,

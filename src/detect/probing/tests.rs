@@ -107,7 +107,7 @@ fn errors_are_told_by_their_kinds_and_since_they_were_told_last() {
         pairs.add(&app, Sign::InvalidTextRepresentation, shape(number), start);
     }
     let burst = add(&mut pairs, &app, 4..6, start).pop().unwrap();
-    let told: Vec<_> = burst.errors.iter().map(|(sign, times)| (sign.sqlstate(), *times)).collect();
+    let told: Vec<_> = burst.errors.iter().map(|(sign, times)| (sign.as_str(), *times)).collect();
     assert_eq!(told, [("42601", 2), ("42703", 4), ("22P02", 4)]);
     let burst = add(&mut pairs, &app, 0..10, start + WINDOW).pop().unwrap();
     assert_eq!(burst.errors, [(Sign::SyntaxError, 10)]);
@@ -165,7 +165,7 @@ fn a_clock_that_two_sessions_read_in_another_order_does_no_harm() {
 #[test]
 fn codes_are_known_by_themselves_and_no_others() {
     for sign in Sign::ALL {
-        assert_eq!(Sign::of(sign.sqlstate().as_bytes()), Some(sign));
+        assert_eq!(Sign::of(sign.as_str().as_bytes()), Some(sign));
         assert_eq!(Sign::ALL.get(sign as usize), Some(&sign), "its place");
     }
     // Constraints, deadlocks, serialization, cancelled, failed transaction, plans that grew old, lost sessions, memory.

@@ -24,6 +24,9 @@ impl Engine {
             Some(_) => Vec::new(),
             None => judged.gives,
         };
+        if judged.signals.inserted.is_some() && matches!(asked, Asked::Query | Asked::Parse) {
+            self.sign(Sign::Inserted, self.suspects.at_hand(), text);
+        }
         let Judged { judgement, unparsed, as_server, said, ambiguous, is_command, .. } = judged;
         if asked.is_answered_by_ready_for_query() {
             self.boundary(false);
