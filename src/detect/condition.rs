@@ -8,7 +8,7 @@ use pg_query::protobuf::{self as pb, AExprKind, BoolExprType, Node};
 
 use super::constant::{self, Condition, last_name};
 use super::expression::without_casts;
-use super::same::{self, Comparison};
+use super::same::{self, Comparison, Dataless};
 use super::tree::{Found, In};
 use super::{Technique, arms, expression};
 
@@ -36,7 +36,15 @@ fn and(e: &pb::BoolExpr, stands: In, found: &mut Found<'_>) {
     if tests_again(&e.args) {
         found.add_on_tables(Technique::RedundantTest, 3);
     }
-    e.args.iter().skip(1).for_each(|arg| asks_elsewhere(arg, found));
+    for arg in e.args.iter().skip(1) {
+        asks_elsewhere(arg, found);
+        let known = comparison_within_not(arg).is_some() || constant::condition(arg).is_some();
+        // Some ORMs ask whether a value is NULL, computed or not.
+        let of_null = matches!(&arg.node, Some(NodeEnum::NullTest(_)));
+        if !known && !of_null && same::dataless(arg) == Some(Dataless::Constant) {
+            found.add_on_tables(Technique::ConstantCondition, 3);
+        }
+    }
 }
 
 /// `login = 'x' AND login <> ''`: what must equal a value is compared with another one, or with what a query gives, too.
@@ -152,7 +160,11 @@ fn constant_arm(arm: &Node, or: i32, found: &Found<'_>) -> Option<u8> {
         (_, Some(Condition::Literal)) => 3,
         // `OR 1 = 0`, for an empty list.
         (_, Some(Condition::Fails)) => 1,
-        (Some(Comparison::Trivial) | None, None) => return None,
+        (Some(Comparison::Trivial), None) => return None,
+        (None, None) => match same::dataless(arm)? {
+            Dataless::Constant => 5,
+            Dataless::Calls => 3,
+        },
     })
 }
 

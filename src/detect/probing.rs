@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use crate::detect::{Signals, Technique};
@@ -148,8 +149,26 @@ impl Sign {
     }
 }
 
-/// The statement that failed, whatever its values. `None` where nobody knows which: all of these are one.
-pub type Shape = Option<StatementHash>;
+/// The statement that failed, whatever its values: half of its hash, for it is noted of every message. Where nobody knows which one
+/// it was, they are all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shape(Option<NonZeroU64>);
+
+impl Shape {
+    /// Nobody knows which.
+    pub const UNKNOWN: Shape = Shape(None);
+
+    /// The statement of a hash.
+    #[inline]
+    pub fn of(hash: &StatementHash) -> Shape {
+        Shape(NonZeroU64::new(hash.half()))
+    }
+
+    /// Whether it is known.
+    pub fn is_known(self) -> bool {
+        self.0.is_some()
+    }
+}
 
 /// A burst, when it is to be told of.
 #[derive(Debug, Clone, PartialEq, Eq)]

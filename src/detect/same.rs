@@ -1,15 +1,19 @@
 //! Whether two expressions are written alike, and whether one is made of constants alone.
 
-use pg_query::NodeEnum;
 use pg_query::protobuf::{self as pb, AExprKind, Node};
+use pg_query::{NodeEnum, NodeRef};
 
 use super::constant::{last_name, string};
+use crate::sql::children::children;
 use crate::sql::functions;
 
 /// How deep expressions are compared, and how many of their nodes: attackers nest little, and a tree may be thousands of
 /// levels deep.
 const MAX_DEPTH: u8 = 12;
 const MAX_NODES: u16 = 200;
+
+/// How many nodes of a condition are looked at for something that depends on data.
+const MOST_DATALESS: usize = 10_000;
 
 /// A comparison that the data has no part in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,10 +193,60 @@ fn is_constant(node: &Node, depth: u8, fuel: &mut u16, trivial: &mut bool) -> bo
         // `now()` and the like depend on the moment; a function of literals on nothing.
         Some(NodeEnum::FuncCall(call)) => {
             *trivial = false;
-            !call.args.is_empty() && call.args.iter().all(|arg| is_constant(arg, depth, fuel, trivial))
+            !call.args.is_empty()
+                && is_of_its_arguments(call)
+                && call.args.iter().all(|arg| is_constant(arg, depth, fuel, trivial))
         }
         _ => false,
     }
+}
+
+/// Whether a function gives what its arguments say, and neither the session, the moment nor tables: an application's own may
+/// read anything.
+fn is_of_its_arguments(call: &pb::FuncCall) -> bool {
+    const OTHERS: [&str; 9] =
+        ["current_", "currval", "has_", "lastval", "nextval", "pg_", "random", "row_security", "setval"];
+    last_name(&call.funcname)
+        .is_some_and(|name| functions::builtin(name).is_some() && !OTHERS.iter().any(|start| name.starts_with(start)))
+}
+
+/// What a condition without any column, parameter or table depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dataless {
+    /// On nothing.
+    Constant,
+    /// On the session, the moment, or what a function does.
+    Calls,
+}
+
+/// Whether a condition depends on no data at all. `None`: it does, or it is a bare literal.
+pub(super) fn dataless(condition: &Node) -> Option<Dataless> {
+    let mut kind = Dataless::Constant;
+    let mut bare = true;
+    let mut pending = vec![condition.node.as_ref()?.to_ref()];
+    // A longer one nobody writes who means it.
+    for _ in 0..MOST_DATALESS {
+        let Some(node) = pending.pop() else { break };
+        match node {
+            NodeRef::ColumnRef(_) | NodeRef::ParamRef(_) | NodeRef::RangeVar(_) | NodeRef::RangeFunction(_) => {
+                return None;
+            }
+            NodeRef::FuncCall(call) if call.args.is_empty() || !is_of_its_arguments(call) => kind = Dataless::Calls,
+            NodeRef::SqlvalueFunction(_) => kind = Dataless::Calls,
+            NodeRef::AConst(_)
+            | NodeRef::Boolean(_)
+            | NodeRef::Integer(_)
+            | NodeRef::Float(_)
+            | NodeRef::BitString(_)
+            | NodeRef::TypeCast(_)
+            | NodeRef::TypeName(_)
+            | NodeRef::String(_)
+            | NodeRef::NullTest(_) => {}
+            _ => bare = false,
+        }
+        children(node, &mut |child| pending.push(child));
+    }
+    (!bare || kind == Dataless::Calls).then_some(kind)
 }
 
 fn is_trivial(constant: &pb::AConst) -> bool {

@@ -125,7 +125,7 @@ impl Recent {
         text: &str,
         keep: impl FnOnce(Option<Strength>) -> bool,
     ) -> Option<(Strength, Inserted)> {
-        let new = New::of(text).filter(|new| new.skeleton.parts.len() <= LONGEST_RECENT)?;
+        let new = New::of(text)?;
         let parts = new.skeleton.parts.as_slice();
         // It comes again, with other values perhaps.
         if let Some(place) = self.shapes.iter().position(|shape| **shape == *parts) {
@@ -145,7 +145,7 @@ impl Recent {
             truncate(&mut part);
             (strength, Inserted { part, into: None })
         });
-        if keep(found.as_ref().map(|(strength, _)| *strength)) {
+        if parts.len() <= LONGEST_RECENT && keep(found.as_ref().map(|(strength, _)| *strength)) {
             if self.shapes.len() >= MOST_RECENT {
                 self.shapes.pop_front();
             }
@@ -193,22 +193,29 @@ impl New {
             None => 0,
         };
         // The rest of the known statement stands in the comment.
-        let (back, ghostly) = if cut > back { (0, cut) } else { (back, 0) };
-        let gap = known.get(front..known.len() - back - ghostly)?;
+        let (mut back, ghostly) = if cut > back { (0, cut) } else { (back, 0) };
         let mut inserted = front..parts.len() - back;
         let behind_value =
             |place: usize| known.get(..place)?.iter().rev().find(|part| !part.is(")")).map(|part| *part == Part::Value);
         let mut front = front;
-        // `a = ? AND b = ?` with `AND c = ?` behind the first value or `c = ? AND` behind the first AND: the same text.
-        while gap.is_empty()
-            && behind_value(front) == Some(false)
-            && front > LEAST
-            && parts.get(front - 1) == parts.get(inserted.end - 1)
-        {
-            front -= 1;
-            inserted = front..inserted.end - 1;
+        let goes_on = known.len() == front + back + ghostly;
+        if goes_on && back > 0 && behind_value(front) == Some(false) && known.get(front) == Some(&Part::Value) {
+            // `f(?) =` in front of a value is `f(?) = ?` in its place.
+            back -= 1;
+            inserted.end += 1;
+        } else if goes_on {
+            // `AND c = ?` behind a value, or `c = ? AND` behind the AND that follows it: the same text.
+            while behind_value(front) == Some(false)
+                && front > LEAST
+                && parts.get(front - 1) == parts.get(inserted.end - 1)
+            {
+                front -= 1;
+                back += 1;
+                inserted = front..inserted.end - 1;
+            }
         }
         let behind_value = behind_value(front) == Some(true);
+        let gap = known.get(front..known.len().checked_sub(back + ghostly)?)?;
         let new = parts.get(inserted.clone())?;
         let at_value = behind_value || gap == [Part::Value];
         let edit = Edit { alike: front + back + ghostly, inserted, at_value };
@@ -255,7 +262,8 @@ fn is_name(new: &[Part]) -> bool {
 
 /// Whether a table's name follows.
 fn names_table(part: Part) -> bool {
-    [Token::Into, Token::From, Token::Join, Token::Update, Token::Table].iter().any(|word| part.is_keyword(*word))
+    part.is_name("update")
+        || [Token::Into, Token::From, Token::Join, Token::Table].iter().any(|word| part.is_keyword(*word))
 }
 
 /// Whether inserted parts ask for other rows than the statement did.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::audit::Told;
 use crate::blocks::{Stop, Watch};
 use crate::detect::Signals;
+use crate::detect::probing::Shape;
 use crate::metrics::label::Remembered;
 use crate::policy::{Judgement, Moment, Parameters, Refusal, SessionPolicy, UnknownName, Verdict};
 use crate::session::cache::{Own, Texts, TooHeavy};
@@ -238,7 +239,7 @@ impl Judge<'_> {
             let attempt =
                 self.tell.signals(&known.signals, &judgement, self.policy.observe_at()).then(|| Arc::clone(known));
             let (held, said, (statements, only_ends)) = (held.clone(), known.said.clone(), counted(&known.facts));
-            self.suspects.is_about(known.facts.hash);
+            self.suspects.is_about(known.facts.hash.as_ref().map_or(Shape::UNKNOWN, Shape::of));
             if let Some(known) = attempt {
                 self.tell.attempt(&known.signals, &judgement, raw, self.texts);
             }
@@ -248,7 +249,7 @@ impl Judge<'_> {
         let judged = match known.map(|own| Arc::clone(&own.known)) {
             Some(known) => {
                 self.tell.remembered(Remembered::Facts);
-                self.suspects.is_about(known.facts.hash);
+                self.suspects.is_about(known.facts.hash.as_ref().map_or(Shape::UNKNOWN, Shape::of));
                 self.facts(raw, &known.facts, &known.signals, known.said.told.clone(), None, extended)
             }
             None => {
@@ -282,7 +283,7 @@ impl Judge<'_> {
         };
         match read {
             Err(unparsed) => {
-                self.suspects.met(Some(sql::hash_of_unread(text)), raw);
+                self.suspects.met(Shape::of(&sql::hash_of_unread(text)), raw);
                 let told = self.tell.audits().then(|| Arc::new(Told::unread(text)));
                 self.tell.unparsed();
                 let judgement = self.policy.judge_unparsed(&unparsed);
@@ -292,7 +293,8 @@ impl Judge<'_> {
             }
             Ok((facts, mut signals, opinion)) => {
                 // A long one has no hash.
-                self.suspects.met(facts.hash.or_else(|| Some(sql::hash_of_unread(text))), raw);
+                let hash = facts.hash.unwrap_or_else(|| sql::hash_of_unread(text));
+                self.suspects.met(Shape::of(&hash), raw);
                 // What has no values in its text has nothing that could have been injected among them.
                 if facts.inline {
                     signals.beside_recent(text, self.texts.recent(), self.policy.observe_at());

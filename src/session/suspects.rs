@@ -38,13 +38,15 @@ struct Entry {
 /// The statements of one session that were sent and not answered.
 #[derive(Debug, Default)]
 pub struct Suspects {
-    entries: VecDeque<Entry>,
+    /// Mostly there is one.
+    first: Option<Entry>,
+    more: VecDeque<Entry>,
     /// Messages that were completed since the last ReadyForQuery.
     completed: u32,
-    /// The statement of the message at hand.
-    shape: Option<Shape>,
     /// Too much was outstanding.
     lost: bool,
+    /// The statement of the message at hand.
+    shape: Option<Shape>,
     /// The beginning of the last text that nobody remembered, and its shape.
     text: Vec<u8>,
     text_of: Shape,
@@ -67,19 +69,19 @@ impl Suspects {
 
     /// The statement that the message at hand is about.
     pub fn at_hand(&self) -> Shape {
-        self.shape.flatten()
+        self.shape.unwrap_or_default()
     }
 
     /// The message at hand uses a name: most probably, what was made last stands behind it. Where that has no hash, it is what stands
     /// before in the batch.
     #[inline]
     pub fn uses(&mut self, behind: Option<&Behind>) {
-        self.shape = behind.and_then(|behind| behind.facts().next()?.hash).map(Some);
+        self.shape = behind.and_then(|behind| behind.facts().next()?.hash.as_ref()).map(Shape::of);
     }
 
     /// The beginning of the statement's text, if it was the last to be met.
     pub fn text(&self, shape: Shape) -> &[u8] {
-        if shape.is_some() && shape == self.text_of { &self.text } else { b"" }
+        if shape.is_known() && shape == self.text_of { &self.text } else { b"" }
     }
 
     /// The message at hand was sent, or poison in its place.
@@ -96,33 +98,44 @@ impl Suspects {
             // Close, and names that aren't there: they belong to what stands before them.
             (false, None) => None,
         };
-        if let Some(back) = self.entries.back_mut().filter(|back| !back.last && !alone)
+        if let Some(back) = self.back_mut().filter(|back| !back.last && !alone)
             && suspect.is_none_or(|suspect| suspect == back.suspect)
         {
             back.messages = back.messages.saturating_add(1);
             return;
         }
-        let suspect = suspect.unwrap_or(Suspect::Statement(None));
+        let suspect = suspect.unwrap_or(Suspect::Statement(Shape::UNKNOWN));
         self.push(Entry { suspect, messages: u32::from(!alone), last: alone });
     }
 
     /// A Sync was sent.
     #[inline]
     pub fn synced(&mut self) {
-        match self.entries.back_mut() {
-            _ if self.lost => {}
+        if self.lost {
+            return;
+        }
+        match self.back_mut() {
             Some(back) if !back.last => back.last = true,
-            Some(_) | None => self.push(Entry { suspect: Suspect::Statement(None), messages: 0, last: true }),
+            Some(_) | None => {
+                self.push(Entry { suspect: Suspect::Statement(Shape::UNKNOWN), messages: 0, last: true });
+            }
         }
     }
 
+    fn back_mut(&mut self) -> Option<&mut Entry> {
+        if self.more.is_empty() { self.first.as_mut() } else { self.more.back_mut() }
+    }
+
     fn push(&mut self, entry: Entry) {
-        if self.entries.len() >= ENTRIES {
-            self.entries = VecDeque::new();
-            self.lost = true;
+        if self.first.is_none() {
+            self.first = Some(entry);
             return;
         }
-        self.entries.push_back(entry);
+        if self.more.len() >= ENTRIES {
+            (self.first, self.more, self.lost) = (None, VecDeque::new(), true);
+            return;
+        }
+        self.more.push_back(entry);
     }
 
     /// An answer that completes a message of the extended protocol. (Of a Query it means nothing.)
@@ -136,11 +149,13 @@ impl Suspects {
     pub fn ready(&mut self, all: bool) {
         self.completed = 0;
         if all {
-            self.entries.clear();
+            self.first = None;
+            self.more.clear();
             self.lost = false;
             return;
         }
-        while let Some(entry) = self.entries.pop_front() {
+        while let Some(entry) = self.first.take() {
+            self.first = self.more.pop_front();
             if entry.last {
                 return;
             }
@@ -150,7 +165,7 @@ impl Suspects {
     /// ErrorResponse: the statement that failed; none is our poison.
     pub fn failed(&self) -> Option<Shape> {
         let mut before = self.completed;
-        for entry in &self.entries {
+        for entry in self.first.iter().chain(&self.more) {
             if before < entry.messages || entry.last {
                 return match entry.suspect {
                     Suspect::Poison => None,
@@ -159,7 +174,7 @@ impl Suspects {
             }
             before -= entry.messages;
         }
-        Some(None)
+        Some(Shape::UNKNOWN)
     }
 }
 
@@ -169,7 +184,7 @@ mod tests {
     use crate::sql::hash_of_unread;
 
     fn shape(text: &str) -> Shape {
-        Some(hash_of_unread(text))
+        Shape::of(&hash_of_unread(text))
     }
 
     fn send(suspects: &mut Suspects, asked: Asked, text: &str) {
@@ -194,7 +209,7 @@ mod tests {
         suspects.ready(false);
         assert_eq!(suspects.failed(), Some(shape("b")));
         suspects.ready(true);
-        assert_eq!(suspects.failed(), Some(None), "nobody is left");
+        assert_eq!(suspects.failed(), Some(Shape::UNKNOWN), "nobody is left");
     }
 
     #[test]
@@ -202,7 +217,7 @@ mod tests {
         let mut suspects = Suspects::default();
         run(&mut suspects, "a");
         suspects.synced();
-        assert_eq!(suspects.entries.len(), 1);
+        assert!(suspects.first.is_some() && suspects.more.is_empty());
         for _ in 0..4 {
             assert_eq!(suspects.failed(), Some(shape("a")));
             suspects.completed();
@@ -255,9 +270,9 @@ mod tests {
         suspects.sent(Asked::Describe, false);
         suspects.synced();
         send(&mut suspects, Asked::Query, "a");
-        assert_eq!(suspects.failed(), Some(None));
+        assert_eq!(suspects.failed(), Some(Shape::UNKNOWN));
         suspects.ready(false);
-        assert_eq!(suspects.failed(), Some(None));
+        assert_eq!(suspects.failed(), Some(Shape::UNKNOWN));
         suspects.ready(false);
         assert_eq!(suspects.failed(), Some(shape("a")));
     }
@@ -268,8 +283,8 @@ mod tests {
         for number in 0..3 * ENTRIES {
             send(&mut suspects, Asked::Query, &"(".repeat(number % 7));
         }
-        assert!(suspects.entries.len() <= ENTRIES);
-        assert_eq!(suspects.failed(), Some(None));
+        assert!(suspects.more.len() <= ENTRIES);
+        assert_eq!(suspects.failed(), Some(Shape::UNKNOWN));
         suspects.ready(true);
         send(&mut suspects, Asked::Query, "a");
         assert_eq!(suspects.failed(), Some(shape("a")));
@@ -282,7 +297,7 @@ mod tests {
         assert_eq!(suspects.text(shape("a")), b"a");
         suspects.met(shape("b"), &[b'b'; 2 * TEXT]);
         assert_eq!((suspects.text(shape("a")), suspects.text(shape("b"))), (&b""[..], &[b'b'; TEXT][..]));
-        suspects.met(None, b"c");
-        assert_eq!(suspects.text(None), b"");
+        suspects.met(Shape::UNKNOWN, b"c");
+        assert_eq!(suspects.text(Shape::UNKNOWN), b"");
     }
 }

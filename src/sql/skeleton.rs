@@ -9,8 +9,8 @@ use pg_query::protobuf::{KeywordKind, ScanToken, Token};
 
 use super::parse::tokens;
 
-/// Statements of more tokens have none.
-const LONGEST: usize = 1 << 12;
+/// Longer texts have none, in bytes: no more than a policy lets pass by default.
+const LONGEST: usize = 1 << 20;
 
 /// One token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,9 +19,9 @@ pub enum Part {
     Value,
     /// A parameter.
     Parameter,
-    /// A name, folded.
+    /// A name, folded, or a keyword that may be one.
     Name(u32),
-    /// A keyword.
+    /// Another keyword.
     Keyword(i32),
     /// An operator or a sign.
     Sign(u32),
@@ -33,7 +33,12 @@ impl Part {
         self == Part::Sign(code(sign))
     }
 
-    /// Whether it is this keyword.
+    /// Whether it is this name, or this keyword that may be one.
+    pub fn is_name(self, name: &str) -> bool {
+        self == Part::Name(code(name))
+    }
+
+    /// Whether it is this keyword, which may not be a name.
     pub fn is_keyword(self, keyword: Token) -> bool {
         self == Part::Keyword(keyword as i32)
     }
@@ -53,8 +58,7 @@ impl Skeleton {
     /// Of a statement as it came, or of one without its values as [`redacted`](super::redacted) leaves it. `None` where it is
     /// long or the lexer doesn't read it.
     pub fn of(text: &str) -> Option<Skeleton> {
-        // Of the longest that a token may be, no more than that many are in it.
-        let tokens = (text.len() <= LONGEST * 64).then(|| tokens(text)).flatten()?;
+        let tokens = (text.len() <= LONGEST).then(|| tokens(text)).flatten()?;
         let mut skeleton = Skeleton::default();
         for token in &tokens {
             skeleton.add(text, token);
@@ -67,7 +71,7 @@ impl Skeleton {
             skeleton.parts.pop();
             skeleton.places.pop();
         }
-        (!skeleton.parts.is_empty() && skeleton.parts.len() <= LONGEST).then_some(skeleton)
+        (!skeleton.parts.is_empty()).then_some(skeleton)
     }
 
     /// The text of some parts, with the values left out.
@@ -89,6 +93,8 @@ impl Skeleton {
             Token::Ident | Token::Uident => Part::Name(name(word)),
             // What stands for a value in a redacted text reads as an operator, alone or behind another.
             Token::Op if word.contains('?') => return self.operator(word, place),
+            // A column may be called `name` or `type`.
+            _ if token.keyword_kind == KeywordKind::UnreservedKeyword as i32 => Part::Name(name(word)),
             _ if token.keyword_kind != KeywordKind::NoKeyword as i32 => Part::Keyword(token.token),
             _ => Part::Sign(code(word)),
         };

@@ -6,7 +6,7 @@ use super::*;
 use crate::sql::hash_of_unread;
 
 fn shape(number: usize) -> Shape {
-    Some(hash_of_unread(&format!("c{number}")))
+    Shape::of(&hash_of_unread(&format!("c{number}")))
 }
 
 fn pair(user: &str, address: u32) -> Pair {
@@ -47,7 +47,7 @@ fn five_statements_count_twice_each_and_four_never_make_a_burst() {
 fn statements_that_nobody_can_tell_apart_are_one() {
     let (mut pairs, app, now) = (Pairs::default(), pair("app", 1), Instant::now());
     for _ in 0..1000 {
-        assert_eq!(pairs.add(&app, Sign::SyntaxError, None, now), None);
+        assert_eq!(pairs.add(&app, Sign::SyntaxError, Shape::UNKNOWN, now), None);
     }
     assert_eq!(add(&mut pairs, &app, 0..8, now).len(), 1);
 }
