@@ -69,21 +69,22 @@ fn inline(text: &str, tokens: &[ScanToken]) -> u8 {
 
 /// The heaviest weight of a comment that cuts a statement.
 fn truncation(text: &str, tokens: &[ScanToken]) -> u8 {
-    let comments = tokens.iter().enumerate().filter(|(_, token)| token.token() == Token::SqlComment);
-    comments.filter_map(|(place, comment)| cuts(text, tokens.get(..place)?, comment)).max().unwrap_or(0)
+    let mut comments = tokens.iter().filter(|token| token.token() == Token::SqlComment);
+    // A line may have been put in between to hide it: a quote that was to end a value is one on any line.
+    let holds_quote = |comment: &ScanToken| slice(text, comment).is_some_and(ends_a_value);
+    if comments.any(holds_quote) {
+        return 5;
+    }
+    match tokens.split_last() {
+        Some((last, before)) if last.token() == Token::SqlComment => cuts(text, before, last).unwrap_or(0),
+        _ => 0,
+    }
 }
 
-/// The weight of one comment. `None`: it is a remark.
+/// The weight of a comment at the end of the text. `None`: it is a remark.
 fn cuts(text: &str, before: &[ScanToken], comment: &ScanToken) -> Option<u8> {
     let remark = slice(text, comment)?.strip_prefix("--")?;
     let previous = before.iter().rev().find(|t| !matches!(t.token(), Token::SqlComment | Token::CComment))?;
-    // A line may have been put in between to hide it: a quote that was to end a value is one on any line.
-    if ends_a_value(remark) {
-        return Some(5);
-    }
-    if !text.get(end(comment)?..)?.trim().is_empty() {
-        return None;
-    }
     let between = text.get(end(previous)?..start(comment)?)?;
     let first = remark.trim_start_matches(['-', '+', ' ', '\t']).trim_start();
     let statement = text.get(..start(comment)?)?;

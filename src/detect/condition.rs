@@ -100,6 +100,7 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
         return;
     }
     let mut constant = 0;
+    let mut behind_literal = false;
     for (place, arm) in e.args.iter().enumerate() {
         let mut weight = constant_arm(arm, e.location, found).unwrap_or(0);
         if place == 0 && !within_or {
@@ -119,7 +120,7 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
             Some(NodeEnum::BoolExpr(and)) if and.boolop() == BoolExprType::AndExpr => and.args.first().unwrap_or(arm),
             _ => arm,
         };
-        if place > 0 && weight == 0 && e.args.iter().take(place).any(equals_literal) {
+        if weight == 0 && behind_literal {
             if admits_every_row(first) && !is_empty_search(first, e.args.get(..place).unwrap_or_default()) {
                 found.add_on_tables(Technique::ConstantTrue, 3);
             }
@@ -130,6 +131,7 @@ fn or(e: &pb::BoolExpr, within_or: bool, found: &mut Found<'_>) {
                 found.add_on_tables(Technique::UnguardedOr, 3);
             }
         }
+        behind_literal |= equals_literal(arm);
     }
 }
 
@@ -342,11 +344,12 @@ pub(super) fn clauses(select: &pb::SelectStmt, stands: In, found: &mut Found<'_>
     for limit in [&select.limit_count, &select.limit_offset].into_iter().flatten() {
         limited(limit, found);
     }
+    let width = if select.sort_clause.is_empty() { None } else { width(select) };
     for sort in &select.sort_clause {
         if let Some(NodeEnum::SortBy(sort)) = &sort.node
             && let Some(key) = sort.node.as_deref()
         {
-            sorted(key, select, found);
+            sorted(key, width, found);
         }
     }
     for row in &select.values_lists {
@@ -425,10 +428,10 @@ fn width(select: &pb::SelectStmt) -> Option<f64> {
 }
 
 /// What ORDER BY takes: a column or an expression of columns.
-fn sorted(node: &Node, select: &pb::SelectStmt, found: &mut Found<'_>) {
+fn sorted(node: &Node, width: Option<f64>, found: &mut Found<'_>) {
     match &without_casts(node).node {
         // The server refuses it: someone counts the columns.
-        Some(NodeEnum::AConst(_)) if constant::number(node).zip(width(select)).is_some_and(|(n, width)| n > width) => {
+        Some(NodeEnum::AConst(_)) if constant::number(node).zip(width).is_some_and(|(n, width)| n > width) => {
             found.add_on_tables(Technique::ClauseProbe, 5)
         }
         // The server refuses it.

@@ -18,6 +18,10 @@ const LEAST: usize = 4;
 
 /// How many statements of a session are remembered, and of how many parts: 16 KiB at most.
 const MOST_RECENT: usize = 16;
+
+/// Longer texts are laid beside none of them, in bytes: those that load rows would take too long.
+const LONGEST_COMPARED: usize = 16 << 10;
+
 const LONGEST_RECENT: usize = 128;
 
 /// The longest inserted text that is told, in bytes.
@@ -125,7 +129,7 @@ impl Recent {
         text: &str,
         keep: impl FnOnce(Option<Strength>) -> bool,
     ) -> Option<(Strength, Inserted)> {
-        let new = New::of(text)?;
+        let new = (text.len() <= LONGEST_COMPARED).then(|| New::of(text)).flatten()?;
         let parts = new.skeleton.parts.as_slice();
         // It comes again, with other values perhaps.
         if let Some(place) = self.shapes.iter().position(|shape| **shape == *parts) {

@@ -604,6 +604,17 @@ fn deep_and_wide_trees_are_walked() {
         assert_eq!(techniques(&selects), []);
         let arms = format!("SELECT * FROM u WHERE a = 1{}", " OR a = 1".repeat(20_000));
         assert_eq!(techniques(&arms), []);
+        // What would take minutes if the time grew with the square.
+        let ands = format!("SELECT * FROM u WHERE a = $1{}", " OR a = $2 AND b = 1".repeat(20_000));
+        assert_eq!(techniques(&ands), []);
+        let remarks = format!("SELECT a FROM u\n{}", "-- x\n/* y */".repeat(40_000));
+        assert_eq!(techniques(&remarks), []);
+        let sorted = format!("SELECT a{} FROM u ORDER BY 1{}", ", a".repeat(20_000), ", 1".repeat(20_000));
+        assert_eq!(techniques(&sorted), []);
+        let rows = format!("INSERT INTO u VALUES (1, 'x'){}", ", (1, 'x')".repeat(20_000));
+        assert_eq!(techniques(&rows), []);
+        let joined = format!("SELECT * FROM u WHERE a = b{}", " || b".repeat(3000));
+        assert_eq!(techniques(&joined), []);
         // Alternating AND and OR, each within the other.
         let zigzag = format!("SELECT * FROM u WHERE {}1=1{}", "(1=1 AND (1=1 OR ".repeat(800), "))".repeat(800));
         assert_eq!(techniques(&zigzag), [Technique::ConstantTrue]);

@@ -3,6 +3,7 @@
 //! The matches here name the few shapes that are signs; what is not named is no sign, and never more than that: what a
 //! statement may do is judged from its Facts.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use pg_query::protobuf::{self as pb, BoolExprType, SetOperation, Token};
@@ -20,6 +21,10 @@ use crate::sql::relations;
 
 /// From how many rows on `generate_series` in a sub-query is there to take time.
 const HUGE_SERIES: f64 = 1_000_000.0;
+
+/// How often pieces of one text are read once more, and how long they may be, in bytes.
+const MOST_LEXED: u8 = 64;
+const LONGEST_LEXED: usize = 4 << 10;
 
 /// Looks at every statement of a text.
 pub(super) fn look(text: &str, analysis: &Analysis, signals: &mut Signals) {
@@ -89,6 +94,8 @@ pub(super) struct In {
 #[derive(Debug)]
 pub(super) struct Found<'t> {
     text: &'t str,
+    /// How often a piece of it may be read once more.
+    lexed: Cell<u8>,
     always: Signals,
     /// Signs if it reads or writes any relation.
     on_relations: Signals,
@@ -99,13 +106,17 @@ pub(super) struct Found<'t> {
 impl<'t> Found<'t> {
     fn new(text: &'t str) -> Found<'t> {
         let none = Signals::default;
-        Found { text, always: none(), on_relations: none(), on_tables: none() }
+        Found { text, lexed: Cell::new(MOST_LEXED), always: none(), on_relations: none(), on_tables: none() }
     }
 
     /// Whether a parenthesis is opened between two places of the text, in bytes, and stays open.
     pub(super) fn parenthesised(&self, from: i32, to: i32) -> bool {
         let place = |at: i32| usize::try_from(at).unwrap_or(0);
-        let Some(tokens) = self.text.get(place(from)..place(to)).and_then(crate::sql::tokens) else { return true };
+        // It takes time, and a text may ask for it at every word: more than that is no text that somebody wrote.
+        let Some(left) = self.lexed.get().checked_sub(1) else { return true };
+        self.lexed.set(left);
+        let text = self.text.get(place(from)..place(to)).filter(|text| text.len() <= LONGEST_LEXED);
+        let Some(tokens) = text.and_then(crate::sql::tokens) else { return true };
         let mut depth = 0;
         for token in &tokens {
             match token.token() {
