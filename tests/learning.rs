@@ -379,7 +379,11 @@ fn learn_then_replay_refuses_nothing_that_may_be_learned() {
                 // Rules that are wider than a statement may allow some of what was left.
                 assert!(report.newly_refused <= left, "{how:?}: {left} left, {:#?}", report.refused);
                 if how == By::Statement {
-                    assert_eq!(report.newly_refused, left, "{:#?}\n{:#?}", report.refused, policy.unlearned);
+                    // A text of the same hash may have been learned, whose values are no sign of an injection.
+                    let signs = policy.unlearned.iter().filter(|left| left.why == "signs of an injection");
+                    let signs: u64 = signs.map(|left| left.times).sum();
+                    let allowed = left - report.newly_refused;
+                    assert!(allowed <= signs, "{:#?}\n{:#?}", report.refused, policy.unlearned);
                 }
                 refused += report.newly_refused;
                 assert_eq!(policy.set_apart, 0);
