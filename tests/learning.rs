@@ -358,7 +358,7 @@ fn users_get_a_policy_each_or_share_one() {
 fn learn_then_replay_refuses_nothing_that_may_be_learned() {
     let (statements, refused) = on_a_large_stack(|| {
         let mut log = Recording::new();
-        for seed in 0..900 {
+        for seed in 0..1500 {
             let text = statement(&mut Random::new(seed));
             for session in [1, 2] {
                 log.run(session, "app", &text, |run| Run {
