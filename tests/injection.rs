@@ -155,6 +155,25 @@ fn a_weak_sign_is_not_counted_and_what_is_bound_is_none() {
 }
 
 #[test]
+fn ways_around_the_signs_end_at_the_firewall() {
+    let cluster = Cluster::default();
+    let watched = Watched::start(&cluster, vec![("shop.yaml", ALLOWED.to_owned())]);
+    let mut client = watched.firewall.session("app_rw", "shop");
+    for text in [
+        "WITH o AS (SELECT id FROM orders WHERE note = 'x' OR 1=1) SELECT (SELECT count(*) FROM o)",
+        "SELECT id FROM orders WHERE note = 'x' OR '1'='1'\n--' AND id < 10",
+        "PREPARE p AS SELECT id FROM orders WHERE note = 'x' OR NOT NOT 1=1",
+        "EXPLAIN ANALYZE SELECT id FROM orders WHERE note = 'x' OR (SELECT true)",
+    ] {
+        let said = refused(&mut client, text);
+        assert!(said.starts_with("statement refused by policy \"shop\": injection score"), "{said}");
+    }
+    // Columns that fit, of another table: told, and refused by a list alone.
+    client.ask(&query("SELECT id, note FROM orders WHERE id = 1 AND 1=0 UNION SELECT id, password_hash FROM users"));
+    assert_eq!((watched.attempts("union_probe", "allow"), watched.events()), (1.0, 5.0));
+}
+
+#[test]
 fn a_condition_that_is_varied_is_a_burst() {
     let cluster = Cluster::default();
     let watched = Watched::start(&cluster, vec![("shop.yaml", ALLOWED.replace("injection: {block_at: 5}\n", ""))]);

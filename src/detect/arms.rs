@@ -1,8 +1,9 @@
 //! The arms of UNION, INTERSECT and EXCEPT.
 
-use pg_query::protobuf::{self as pb, Node, SetOperation};
+use pg_query::protobuf::{self as pb, BoolExprType, Node, SetOperation};
 use pg_query::{NodeEnum, NodeRef};
 
+use super::constant::{self, Condition};
 use super::tree::{Found, In};
 use super::{Technique, foreign};
 use crate::sql::children::children;
@@ -45,6 +46,10 @@ pub(super) fn set_operation<'a>(
     if !reads_table(first) || reads_catalog(first) {
         return;
     }
+    // What nobody is to see of the first makes room for the second.
+    if root.op() == SetOperation::SetopUnion && is_contradiction(first) {
+        found.add(Technique::UnionProbe, 4);
+    }
     for arm in later {
         if reads_catalog(arm) {
             found.add(Technique::UnionProbe, 5);
@@ -64,6 +69,15 @@ pub(super) fn set_operation<'a>(
             found.add(Technique::UnionProbe, 2);
         }
     }
+}
+
+/// Whether a query's condition holds for no row, whatever the data.
+fn is_contradiction(select: &pb::SelectStmt) -> bool {
+    let fails = |node: &Node| matches!(constant::condition(node), Some(Condition::Fails));
+    select.where_clause.as_deref().is_some_and(|condition| match &condition.node {
+        Some(NodeEnum::BoolExpr(e)) if e.boolop() == BoolExprType::AndExpr => e.args.iter().any(fails),
+        _ => fails(condition),
+    })
 }
 
 /// How many columns an arm has. `None`: it holds a star.

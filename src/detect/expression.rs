@@ -36,7 +36,7 @@ const PIECES: &[&str] = &[
     "unicode",
 ];
 
-/// PostgreSQL's aggregates that stand in HAVING, and the rest of the names are unknown to us only where they are nobody's.
+/// Other functions of one row; whatever isn't named here or above is taken for an aggregate.
 const SCALAR: &[&str] = &["abs", "chr", "coalesce", "concat", "lower", "md5", "upper"];
 
 /// An operator and its sides.

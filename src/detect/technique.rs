@@ -126,8 +126,8 @@ impl Technique {
                 "what must equal a value in the text is compared with another one, too, as where the rest of a statement is kept in use"
             }
             Technique::UnionProbe => {
-                "a query that reads tables is united with a row of constants, with a catalog of the server, or with \
-                 a query of another width"
+                "a query that reads tables is united with a row of constants, with a catalog of the server, or with a \
+                 query of another width, or gives nothing itself"
             }
             Technique::CommentTruncation => {
                 "a comment cuts off the rest of a statement: it holds an unmatched quote or parenthesis, goes on in \

@@ -154,6 +154,7 @@ fn union_probe() {
             "SELECT id, name FROM products WHERE id = 1 UNION SELECT id, password || ':' || 0, 'x' FROM users",
             "SELECT id, name, price FROM products UNION SELECT 1, name, 2 FROM users",
             "SELECT id, name FROM products UNION VALUES (1, 'x')",
+            "SELECT id, name FROM products WHERE id = 1 AND 1=0 UNION SELECT id, password FROM users",
         ],
     );
     nothing(&[

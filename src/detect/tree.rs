@@ -191,7 +191,9 @@ impl<'t> View<'t> {
         let values = matches!(statement, NodeRef::SelectStmt(select)
             if select.from_clause.is_empty() && select.op() == SetOperation::SetopNone && !self.place.behind);
         let mut pending = vec![(statement, In { values, ..In::default() })];
-        while let Some((node, stands)) = pending.pop() {
+        while let Some((node, mut stands)) = pending.pop() {
+            // A query in WITH reads tables, also where the one around it reads none.
+            stands.values &= !matches!(node, NodeRef::SelectStmt(select) if !select.from_clause.is_empty());
             self.node(node, stands);
             if let NodeRef::SelectStmt(select) = node
                 && select.op() != SetOperation::SetopNone

@@ -59,6 +59,21 @@ fn an_optional_filter_is_no_constant_truth() {
 }
 
 #[test]
+fn a_query_without_a_table_hides_none_that_has_one() {
+    for text in [
+        "WITH u AS (SELECT id FROM users WHERE name = '' OR 1=1) SELECT (SELECT count(*) FROM u)",
+        "SELECT EXISTS (SELECT 1 FROM users WHERE name = '' OR 1=1)",
+        "SELECT (SELECT id FROM users WHERE name = 'x' AND 'a' = 'b')",
+        "PREPARE p AS SELECT id FROM users WHERE name = '' OR 1=1",
+        "EXPLAIN ANALYZE SELECT id FROM users WHERE name = '' OR 1=1",
+        "DECLARE c CURSOR FOR SELECT id FROM users WHERE name = '' OR 1=1",
+        "COPY (SELECT id FROM users WHERE name = '' OR 1=1) TO STDOUT",
+    ] {
+        assert!(look(text).score() >= 5, "{text}: {:?}", look(text));
+    }
+}
+
+#[test]
 fn constant_condition() {
     shows(
         Technique::ConstantCondition,
