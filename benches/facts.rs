@@ -89,6 +89,7 @@ fn engine() -> Engine {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication: false,
+        arrival: portcullis::policy::Arrival::default(),
     };
     let session = set.admit(&identity).unwrap();
     let metrics = Arc::new(Metrics::new(&["unknown"], &[]));

@@ -130,6 +130,7 @@ fn main() {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 tls: true,
                 replication: false,
+                arrival: portcullis::policy::Arrival::default(),
             };
             let session = Arc::new(set).admit(&identity).unwrap();
             let (cold, judging) = cost(&session);

@@ -5,6 +5,6 @@ mod event;
 mod log;
 mod told;
 
-pub use event::{AdminCall, Closed, Event, Line, Loaded, Login, Opened, Probing, Run, Text, Who};
+pub use event::{AdminCall, Certificate, Closed, Event, Line, Loaded, Login, Opened, Probing, Run, Text, Who};
 pub use log::{Audit, AuditError, Target};
 pub use told::Told;

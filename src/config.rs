@@ -3,7 +3,9 @@
 //! Every setting is one row of [`KEYS`]: its name is the key in the file, and `PORTCULLIS_` with the name in upper case
 //! is its variable. All values are texts until they are parsed here, once, so that the three layers can't differ.
 
+mod auth;
 mod layers;
+mod listener;
 mod secret;
 mod upstream;
 
@@ -15,15 +17,19 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use auth::{AuthQuery, LoginFailures, Users};
 pub use layers::{KEYS, RunArgs};
+pub use listener::{ClientCert, ClientTlsMode, ListenAt, Listener};
 pub use secret::Secret;
-pub use upstream::{RootCert, SslMode, TlsMinimum, Upstream, UpstreamError};
+pub use upstream::{
+    Host, Keepalives, Place, RootCert, SslMode, TargetSessionAttrs, TlsVersion, Upstream, UpstreamError, crl_files,
+};
 
 /// Everything that `portcullis run` needs to know besides the policies.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where PostgreSQL clients connect.
-    pub listen: SocketAddr,
+    /// Where PostgreSQL clients connect, at least one.
+    pub listeners: Vec<Listener>,
     /// Where the admin HTTP server listens.
     pub admin: SocketAddr,
     /// Bearer token of the admin server. None = no token is asked.
@@ -36,16 +42,28 @@ pub struct Config {
     pub client_tls: Option<ClientTls>,
     /// How clients log in.
     pub auth: Auth,
+    /// Whom the proxy checks itself.
+    pub users: Users,
+    /// How many logins may fail; None = any number.
+    pub login_failures: Option<LoginFailures>,
     /// The floor that settings must not fall below.
     pub profile: Profile,
     /// The weakest `sslmode` that an upstream may have.
     pub minimum_sslmode: SslMode,
     /// From accept to the end of the client's authentication.
     pub handshake_timeout: Duration,
-    /// TCP and TLS to one address of the upstream.
+    /// One address of the upstream, from the first packet to the first answer to the startup packet.
     pub connect_timeout: Duration,
+    /// What ends a session that does nothing.
+    pub timeouts: SessionTimeouts,
+    /// Of TCP sockets, on both legs.
+    pub keepalive: Keepalive,
+    /// After SIGTERM: how long clients are still taken while `/readyz` says no already.
+    pub drain_delay: Duration,
     /// How long sessions may go on after SIGTERM.
     pub drain_timeout: Duration,
+    /// Whether CancelRequests with a key that no session here has go to the upstream.
+    pub cancel_forward_unknown: bool,
     /// How long a user who touched a decoy is shut out at that address; zero = not at all.
     pub quarantine: Duration,
     /// Where what the process is told survives it. None = nothing does.
@@ -68,12 +86,45 @@ pub struct Config {
     pub analysis_bytes: u64,
 }
 
-/// The files of the client leg's certificate chain and private key, both PEM.
+/// How long a session may do nothing; None is as long as it likes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionTimeouts {
+    /// Between transactions.
+    pub idle: Option<Duration>,
+    /// Inside a transaction.
+    pub idle_in_transaction: Option<Duration>,
+    /// That one side takes none of the bytes that are for it.
+    pub write: Option<Duration>,
+}
+
+/// When a peer that is silent is asked whether it is still there (tcp(7)); None is as the system has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    pub idle: Option<Duration>,
+    pub interval: Option<Duration>,
+    pub count: Option<u32>,
+    /// How long what was sent may stay unacknowledged.
+    pub user_timeout: Option<Duration>,
+}
+
+/// The files of the client leg's TLS, all PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientTls {
     /// The end-entity certificate first, then its intermediates.
     pub cert: PathBuf,
     pub key: PathBuf,
+    /// The authorities that sign clients' certificates. None: no client is asked for one.
+    pub authority: Option<PathBuf>,
+    /// What those authorities revoked.
+    pub crl: Option<PathBuf>,
+    pub minimum: TlsVersion,
+}
+
+impl ClientTls {
+    /// A certificate and its key, and nothing asked of clients.
+    pub fn new(cert: PathBuf, key: PathBuf) -> ClientTls {
+        ClientTls { cert, key, authority: None, crl: None, minimum: TlsVersion::V1_2 }
+    }
 }
 
 /// How clients log in. See `docs/authentication.md`.
@@ -85,6 +136,20 @@ pub enum Auth {
     PassthroughWithoutChannelBinding,
     /// The client's password is asked for inside TLS, and the proxy logs in with it.
     Password,
+    /// The proxy is the client's SCRAM server, and logs in with the key that the client's proof gives away.
+    Scram,
+    /// The client's certificate names the user, and the proxy logs in as that user.
+    Certificate,
+}
+
+impl Auth {
+    /// Whether client and server authenticate each other, and the proxy only relays it.
+    pub fn is_passthrough(self) -> bool {
+        match self {
+            Auth::Passthrough | Auth::PassthroughWithoutChannelBinding => true,
+            Auth::Password | Auth::Scram | Auth::Certificate => false,
+        }
+    }
 }
 
 /// A named floor under the settings.
@@ -198,11 +263,24 @@ impl Config {
             None => return Err(ConfigError::NoUpstream),
         };
         let client_tls = match (settings.path("tls_cert"), settings.path("tls_key")) {
-            (Some(cert), Some(key)) => Some(ClientTls { cert, key }),
+            (Some(cert), Some(key)) => Some(ClientTls {
+                authority: settings.path("tls_client_ca"),
+                crl: settings.path("tls_client_crl"),
+                minimum: settings.word(
+                    "tls_min_protocol_version",
+                    &[("TLSv1.2", TlsVersion::V1_2), ("TLSv1.3", TlsVersion::V1_3)],
+                    TlsVersion::V1_2,
+                )?,
+                ..ClientTls::new(cert, key)
+            }),
             (None, None) => None,
             (Some(_), None) => return Err(ConfigError::HalfTls { missing: "tls_key" }),
             (None, Some(_)) => return Err(ConfigError::HalfTls { missing: "tls_cert" }),
         };
+        settings.needs("tls_client_ca", "tls_cert")?;
+        settings.needs("tls_min_protocol_version", "tls_cert")?;
+        settings.needs("tls_client_crl", "tls_client_ca")?;
+        let listeners = listeners(&settings, client_tls.as_ref())?;
         let profile = settings.word(
             "profile",
             &[("default", Profile::Default), ("production", Profile::Production), ("test", Profile::Test)],
@@ -213,26 +291,45 @@ impl Config {
         let (default_sslmode, default_errors) =
             if profile.strict() { (SslMode::Require, Errors::Terse) } else { (SslMode::Disable, Errors::Detailed) };
 
+        let auth = settings.word(
+            "auth",
+            &[
+                ("passthrough", Auth::Passthrough),
+                ("passthrough-without-channel-binding", Auth::PassthroughWithoutChannelBinding),
+                ("password", Auth::Password),
+                ("scram", Auth::Scram),
+                ("certificate", Auth::Certificate),
+            ],
+            Auth::Passthrough,
+        )?;
+
         let config = Config {
-            listen: settings.address("listen", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432))?,
+            listeners,
             admin: settings.address("admin", SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9127))?,
             admin_token: settings.secret("admin_token")?,
             policies: settings.path("policies").unwrap_or_else(|| PathBuf::from("policies")),
             upstream,
             client_tls,
-            auth: settings.word(
-                "auth",
-                &[
-                    ("passthrough", Auth::Passthrough),
-                    ("passthrough-without-channel-binding", Auth::PassthroughWithoutChannelBinding),
-                    ("password", Auth::Password),
-                ],
-                Auth::Passthrough,
-            )?,
+            auth,
+            users: auth::users(&settings, auth)?,
+            login_failures: auth::login_failures(&settings)?,
             profile,
             minimum_sslmode: settings.word("minimum_sslmode", &SslMode::NAMES, default_sslmode)?,
             handshake_timeout: settings.duration("handshake_timeout", Duration::from_secs(10))?,
             connect_timeout: settings.duration("connect_timeout", Duration::from_secs(10))?,
+            timeouts: SessionTimeouts {
+                idle: settings.duration_or_never("idle_session_timeout")?,
+                idle_in_transaction: settings.duration_or_never("idle_in_transaction_session_timeout")?,
+                write: settings.duration_or_never("write_timeout")?,
+            },
+            keepalive: Keepalive {
+                idle: settings.duration_or_never("tcp_keepalives_idle")?,
+                interval: settings.duration_or_never("tcp_keepalives_interval")?,
+                count: settings.number_or_zero("tcp_keepalives_count")?,
+                user_timeout: settings.duration_or_never("tcp_user_timeout")?,
+            },
+            drain_delay: settings.duration_or_zero("drain_delay", Duration::ZERO)?,
+            cancel_forward_unknown: settings.word("cancel_forward_unknown", &[("on", true), ("off", false)], false)?,
             drain_timeout: settings.duration("drain_timeout", Duration::from_secs(30))?,
             quarantine: settings.duration_or_zero("quarantine", Duration::from_secs(15 * 60))?,
             state_dir: settings.path("state_dir"),
@@ -275,11 +372,13 @@ impl Config {
                     self.minimum_sslmode
                 ));
             }
-            if self.client_tls.is_none() && !self.listen.ip().is_loopback() {
-                return below(format!(
-                    "{} is reachable from other machines, so clients need TLS: set `tls_cert` and `tls_key`",
-                    self.listen
-                ));
+            let open = |listener: &&Listener| !listener.at.is_local() && listener.client_tls == ClientTlsMode::Disable;
+            if let Some(listener) = self.listeners.iter().find(open) {
+                let what = match self.client_tls {
+                    None => "set `tls_cert` and `tls_key`",
+                    Some(_) => "take `client_tls: disable` out",
+                };
+                return below(format!("{} is reachable from other machines, so clients need TLS: {what}", listener.at));
             }
             if self.errors == Errors::Detailed {
                 return below("`errors: detailed` tells clients too much, say `errors: terse`".into());
@@ -291,7 +390,8 @@ impl Config {
                 ));
             }
         }
-        if self.upstream.sslmode < self.minimum_sslmode {
+        // A Unix socket never leaves the machine, and PostgreSQL speaks no TLS there.
+        if self.upstream.has_network() && self.upstream.sslmode < self.minimum_sslmode {
             let problem = format!(
                 "the upstream's sslmode={} is weaker than `minimum_sslmode: {}`: write \
                  sslmode=verify-full&sslrootcert=<CA file> in the upstream's URL",
@@ -303,7 +403,34 @@ impl Config {
                 Err(ConfigError::Invalid { origin: "upstream".into(), problem })
             };
         }
-        if self.auth == Auth::Password && self.client_tls.is_none() {
+        let target = self.upstream.target;
+        if target != TargetSessionAttrs::Any {
+            match self.auth {
+                Auth::Passthrough | Auth::PassthroughWithoutChannelBinding => {
+                    return Err(ConfigError::Invalid {
+                        origin: "upstream".into(),
+                        problem: format!(
+                            "target_session_attrs={target} needs a mode in which the proxy logs in itself, such as \
+                             `auth: password`: a server says only after the login whether it is a standby, and under \
+                             `auth: passthrough` a client's login can't be begun again at the next host"
+                        ),
+                    });
+                }
+                Auth::Password | Auth::Scram | Auth::Certificate => {}
+            }
+        }
+        let unusable = |listener: &&Listener| {
+            matches!(listener.at, ListenAt::Tcp(_)) && listener.client_tls == ClientTlsMode::Disable
+        };
+        if self.auth == Auth::Certificate && self.listeners.iter().all(|at| at.client_cert == ClientCert::None) {
+            return Err(ConfigError::Invalid {
+                origin: "auth".into(),
+                problem: "`auth: certificate` needs clients that show certificates: set `tls_cert`, `tls_key` and \
+                          `tls_client_ca`"
+                    .into(),
+            });
+        }
+        if self.auth == Auth::Password && self.listeners.iter().any(|listener| unusable(&listener)) {
             return Err(ConfigError::Invalid {
                 origin: "auth".into(),
                 problem: "`auth: password` takes passwords inside TLS only: set `tls_cert` and `tls_key`".into(),
@@ -314,14 +441,38 @@ impl Config {
 
     /// The certificate, key, authority and revocation files of both legs.
     pub fn tls_files(&self) -> Vec<PathBuf> {
-        let own = self.client_tls.iter().flat_map(|tls| [&tls.cert, &tls.key]);
-        own.chain(self.upstream.files()).cloned().collect()
+        let own = self
+            .client_tls
+            .iter()
+            .flat_map(|tls| [&tls.cert, &tls.key].into_iter().chain(&tls.authority).chain(&tls.crl));
+        own.cloned().chain(self.upstream.files()).collect()
     }
 
     /// Whether a plain session from this address must be refused: the production floor beyond loopback.
     pub fn requires_client_tls(&self, peer: IpAddr) -> bool {
         self.profile.strict() && !peer.to_canonical().is_loopback()
     }
+}
+
+/// Where clients connect, with what the other keys say of it.
+fn listeners(settings: &layers::Layers, client_tls: Option<&ClientTls>) -> Result<Vec<Listener>, ConfigError> {
+    let invalid = |key: &'static str, problem: String| {
+        let origin = settings.get(key).map_or_else(|| key.to_owned(), |value| value.origin.clone());
+        ConfigError::Invalid { origin, problem }
+    };
+    let text = |key: &'static str| settings.get(key).map(|value| value.text.as_str());
+    let defaults = listener::Defaults {
+        client_tls: settings.optional_word("client_tls", &ClientTlsMode::NAMES)?,
+        client_cert: settings.optional_word("client_cert", &ClientCert::NAMES)?,
+        proxy_protocol: listener::networks(text("proxy_protocol").unwrap_or("off"))
+            .map_err(|problem| invalid("proxy_protocol", problem))?,
+        permissions: listener::permissions(text("unix_socket_permissions").unwrap_or("0777"))
+            .map_err(|problem| invalid("unix_socket_permissions", problem))?,
+        has_certificate: client_tls.is_some(),
+        has_authority: client_tls.is_some_and(|tls| tls.authority.is_some()),
+    };
+    let listen = text("listen").map_or_else(|| listener::DEFAULT.to_string(), str::to_owned);
+    listener::parse(&listen, &defaults).map_err(|problem| invalid("listen", problem))
 }
 
 /// Half of the processors: relaying is nearly all system calls, and threads that wake each other cost more than they

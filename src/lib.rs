@@ -68,5 +68,5 @@ pub mod metrics;
 // The proxy's own settings.
 pub mod config;
 
-// Sizes as people write them.
+// Sizes, times and networks as people write them.
 pub mod units;

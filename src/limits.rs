@@ -275,6 +275,7 @@ mod tests {
             address: "127.0.0.1".parse().unwrap(),
             tls: true,
             replication: false,
+            arrival: crate::policy::Arrival::default(),
         };
         Arc::new(set).admit(&identity).unwrap()
     }

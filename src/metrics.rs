@@ -8,6 +8,8 @@
     reason = "the table is constant: what is wrong with it shows at the first start and test"
 )]
 
+mod certificates;
+pub mod label;
 mod table;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +21,9 @@ use prometheus::{
     core::Collector,
 };
 
-use crate::metrics::label::{AdminCall, AdminOutcome, Event, Leg, OpinionLabel, Remembered, VerdictLabel};
+use crate::metrics::certificates::Certificates;
+use crate::metrics::label::{AdminCall, AdminOutcome, CancelLabel, Event, Leg, OpinionLabel, Remembered, VerdictLabel};
+pub use certificates::Expiry;
 pub use table::{Kind, Metric, PROCESS, TABLE};
 
 /// Policies that get a label of their own; the next ones count under [`OTHER`].
@@ -50,194 +54,6 @@ const LIMITS: [&str; 8] = [
     "result_rows",
 ];
 
-/// The closed label values.
-pub mod label {
-    /// `verdict` of statements and injection attempts.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum VerdictLabel {
-        Allow,
-        Refuse,
-        WouldRefuse,
-    }
-
-    impl VerdictLabel {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [VerdictLabel; 3] = [VerdictLabel::Allow, VerdictLabel::Refuse, VerdictLabel::WouldRefuse];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                VerdictLabel::Allow => "allow",
-                VerdictLabel::Refuse => "refuse",
-                VerdictLabel::WouldRefuse => "would_refuse",
-            }
-        }
-    }
-
-    /// `event_type` of security events.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Event {
-        SqlInjectionAttempt,
-        AuthenticationFailure,
-        ProtocolViolation,
-        GuardedSetting,
-        ParserDisagreement,
-        DecoyTouched,
-    }
-
-    impl Event {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [Event; 6] = [
-            Event::SqlInjectionAttempt,
-            Event::AuthenticationFailure,
-            Event::ProtocolViolation,
-            Event::GuardedSetting,
-            Event::ParserDisagreement,
-            Event::DecoyTouched,
-        ];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                Event::SqlInjectionAttempt => "sql_injection_attempt",
-                Event::AuthenticationFailure => "authentication_failure",
-                Event::ProtocolViolation => "protocol_violation",
-                Event::GuardedSetting => "guarded_setting",
-                Event::ParserDisagreement => "parser_disagreement",
-                Event::DecoyTouched => "decoy_touched",
-            }
-        }
-    }
-
-    /// `opinion` of the second parser.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum OpinionLabel {
-        Agrees,
-        None,
-        Disagrees,
-    }
-
-    impl OpinionLabel {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [OpinionLabel; 3] = [OpinionLabel::Agrees, OpinionLabel::None, OpinionLabel::Disagrees];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                OpinionLabel::Agrees => "agrees",
-                OpinionLabel::None => "none",
-                OpinionLabel::Disagrees => "disagrees",
-            }
-        }
-    }
-
-    /// `remembered` of texts that are judged.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Remembered {
-        /// The verdict.
-        Verdict,
-        /// What the text does: it was judged again.
-        Facts,
-        /// It was read.
-        Nothing,
-    }
-
-    impl Remembered {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [Remembered; 3] = [Remembered::Verdict, Remembered::Facts, Remembered::Nothing];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                Remembered::Verdict => "verdict",
-                Remembered::Facts => "facts",
-                Remembered::Nothing => "nothing",
-            }
-        }
-    }
-
-    /// `call` of administrative calls.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum AdminCall {
-        /// A block was to be made.
-        Block,
-        /// One was to be lifted.
-        Lift,
-        /// They were asked for.
-        List,
-        /// One ended by itself.
-        Expire,
-    }
-
-    impl AdminCall {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [AdminCall; 4] = [AdminCall::Block, AdminCall::Lift, AdminCall::List, AdminCall::Expire];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                AdminCall::Block => "block",
-                AdminCall::Lift => "lift",
-                AdminCall::List => "list",
-                AdminCall::Expire => "expire",
-            }
-        }
-    }
-
-    /// `outcome` of administrative calls.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum AdminOutcome {
-        Done,
-        /// Who called may not.
-        Refused,
-        /// It can't be understood.
-        Invalid,
-        /// There is no such block.
-        NotFound,
-        /// There is no room, or the disk failed.
-        Failed,
-    }
-
-    impl AdminOutcome {
-        /// Every value; a value's place is `self as usize`.
-        pub const ALL: [AdminOutcome; 5] = [
-            AdminOutcome::Done,
-            AdminOutcome::Refused,
-            AdminOutcome::Invalid,
-            AdminOutcome::NotFound,
-            AdminOutcome::Failed,
-        ];
-
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                AdminOutcome::Done => "done",
-                AdminOutcome::Refused => "refused",
-                AdminOutcome::Invalid => "invalid",
-                AdminOutcome::NotFound => "not_found",
-                AdminOutcome::Failed => "failed",
-            }
-        }
-    }
-
-    /// `leg` of TLS sessions.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Leg {
-        Client,
-        Upstream,
-    }
-
-    impl Leg {
-        /// The value as Prometheus sees it.
-        pub fn as_str(self) -> &'static str {
-            match self {
-                Leg::Client => "client",
-                Leg::Upstream => "upstream",
-            }
-        }
-    }
-}
-
 /// A loaded policy, for `portcullis_policy_info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyInfo {
@@ -259,8 +75,10 @@ pub struct Metrics {
     events: [IntCounter; 6],
     injections: IntCounterVec,
     authentication_failures: IntCounter,
+    logins_throttled: IntCounter,
     upstream_failures: IntCounter,
     upstream_up: IntGauge,
+    upstream_host_up: IntGaugeVec,
     sessions: IntGauge,
     quarantined: IntGauge,
     blocks: IntGaugeVec,
@@ -269,6 +87,8 @@ pub struct Metrics {
     session_panics: IntCounter,
     accept_errors: IntCounter,
     handshakes_dropped: IntCounter,
+    tasks: IntGauge,
+    cancel_requests: [IntCounter; CancelLabel::ALL.len()],
     judge: Histogram,
     policy_info: IntGaugeVec,
     policy_set_info: IntGaugeVec,
@@ -277,6 +97,8 @@ pub struct Metrics {
     policy_age: IntGauge,
     policy_reload_failed: IntGauge,
     tls_reload_failed: IntGauge,
+    users_reload_failed: IntGauge,
+    certificates: Certificates,
     unparsed: IntCounter,
     opinions: [IntCounter; 3],
     remembered: [IntCounter; 3],
@@ -336,6 +158,7 @@ impl Metrics {
             limits.with_label_values(&[limit]);
         }
         let remembered = counters(&registry, &table::REMEMBERED);
+        let cancel_requests = counters(&registry, &table::CANCEL_REQUESTS);
         let session_tls = counters(&registry, &table::SESSION_TLS);
         for leg in [Leg::Client, Leg::Upstream] {
             for version in TLS_VERSIONS {
@@ -360,8 +183,10 @@ impl Metrics {
             events: Event::ALL.map(|event| events.with_label_values(&[event.as_str()])),
             injections: counters(&registry, &table::INJECTION_ATTEMPTS),
             authentication_failures: counter(&registry, &table::AUTHENTICATION_FAILURES),
+            logins_throttled: counter(&registry, &table::LOGINS_THROTTLED),
             upstream_failures: counter(&registry, &table::UPSTREAM_FAILURES),
             upstream_up: gauge(&registry, &table::UPSTREAM_UP),
+            upstream_host_up: gauges(&registry, &table::UPSTREAM_HOST_UP),
             sessions: gauge(&registry, &table::SESSIONS),
             quarantined: gauge(&registry, &table::QUARANTINED),
             blocks,
@@ -370,6 +195,8 @@ impl Metrics {
             session_panics: counter(&registry, &table::SESSION_PANICS),
             accept_errors: counter(&registry, &table::ACCEPT_ERRORS),
             handshakes_dropped: counter(&registry, &table::HANDSHAKES_DROPPED),
+            tasks: gauge(&registry, &table::TASKS),
+            cancel_requests: CancelLabel::ALL.map(|outcome| cancel_requests.with_label_values(&[outcome.as_str()])),
             judge: histogram(&registry, &table::JUDGE_SECONDS, &JUDGE_BUCKETS),
             policy_info: gauges(&registry, &table::POLICY_INFO),
             policy_set_info: gauges(&registry, &table::POLICY_SET_INFO),
@@ -378,6 +205,8 @@ impl Metrics {
             policy_reload_failed: gauge(&registry, &table::POLICY_RELOAD_FAILED),
             tls_reload_failed: gauge(&registry, &table::TLS_RELOAD_FAILED),
             selftest_open: gauges(&registry, &table::SELFTEST_OPEN),
+            users_reload_failed: gauge(&registry, &table::USERS_RELOAD_FAILED),
+            certificates: Certificates::new(gauges(&registry, &table::CERTIFICATE_EXPIRY)),
             unparsed: counter(&registry, &table::UNPARSED),
             opinions: OpinionLabel::ALL.map(|opinion| opinions.with_label_values(&[opinion.as_str()])),
             remembered: Remembered::ALL.map(|what| remembered.with_label_values(&[what.as_str()])),
@@ -481,6 +310,16 @@ impl Metrics {
         self.injections.with_label_values(&[technique, policy, verdict.as_str()]).inc();
     }
 
+    /// A login was refused because too many before it failed.
+    pub fn login_throttled(&self) {
+        self.logins_throttled.inc();
+    }
+
+    /// Whether files of users that were to be reloaded can't be used.
+    pub fn users_reload_failed(&self, failed: bool) {
+        self.users_reload_failed.set(i64::from(failed));
+    }
+
     /// Counts `portcullis_authentication_failures_total` and its event.
     pub fn authentication_failure(&self) {
         self.authentication_failures.inc();
@@ -492,9 +331,19 @@ impl Metrics {
         self.upstream_failures.inc();
     }
 
-    /// What the last probe of the server said.
+    /// Whether the last probe reached any host of the upstream.
     pub fn upstream_up(&self, up: bool) {
         self.upstream_up.set(i64::from(up));
+    }
+
+    /// Whether it reached this one, by its name in the upstream's URL.
+    pub fn upstream_host_up(&self, host: &str, up: bool) {
+        self.upstream_host_up.with_label_values(&[host]).set(i64::from(up));
+    }
+
+    /// When the certificates in force end.
+    pub fn certificates(&self, certificates: Vec<Expiry>) {
+        self.certificates.set(certificates);
     }
 
     /// Counts a text that PostgreSQL's grammar could not read.
@@ -559,6 +408,18 @@ impl Metrics {
         self.accept_errors.inc();
     }
 
+    /// How many tasks are alive.
+    pub fn tasks(&self, alive: usize) {
+        self.tasks.set(i64::try_from(alive).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a CancelRequest.
+    pub fn cancel_request(&self, outcome: CancelLabel) {
+        if let Some(counter) = self.cancel_requests.get(outcome as usize) {
+            counter.inc();
+        }
+    }
+
     /// Counts a connection closed unheard, because too many handshakes were under way.
     pub fn handshake_dropped(&self) {
         self.handshakes_dropped.inc();
@@ -612,6 +473,7 @@ impl Metrics {
         let loaded = self.policy_loaded.get();
         let age = if loaded == 0 { 0 } else { unix_seconds(now).saturating_sub(loaded) };
         self.policy_age.set(age);
+        self.certificates.reckon(unix_seconds(now));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 }

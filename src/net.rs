@@ -1,28 +1,40 @@
 //! Streams: plain or TLS, towards clients ([`accept`]) and towards the server ([`connect`]).
 
 pub mod accept;
-mod certificate;
+pub mod certificate;
 pub mod connect;
+mod held;
 mod legs;
+pub mod listen;
+pub mod resolve;
+mod socket;
 mod verifier;
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
+use crate::config::Keepalive;
 pub use accept::{Acceptor, TlsFileError};
-pub use connect::{ConnectError, Connected, Connector, Leg, TlsInfo};
+pub use certificate::not_after;
+pub(crate) use connect::late_alert;
+pub use connect::{
+    CertificateProblem, ConnectError, Connected, Connector, Destination, Ends, Leg, Probed, TlsInfo, Ways,
+};
 pub use legs::Legs;
+pub use listen::Listening;
+pub use socket::{Endpoint, Origin, Socket};
 
 /// One leg of a session.
 #[derive(Debug)]
 pub enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Stream {
@@ -39,8 +51,24 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
+    /// The names in the certificate that the other side showed, if it did. It was verified in the handshake.
+    pub fn peer_names(&self) -> Option<certificate::Names> {
+        match self {
+            Stream::Plain(_) => None,
+            Stream::Tls(stream) => stream.get_ref().1.peer_certificates()?.first().map(certificate::names),
+        }
+    }
+
+    /// Whether both sides agreed in the TLS handshake that PostgreSQL is spoken (ALPN).
+    pub fn agreed_on_postgresql(&self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(accept::ALPN),
+        }
+    }
+
     /// The socket below, for its addresses and options.
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         match self {
             Stream::Plain(socket) => socket,
             Stream::Tls(stream) => stream.get_ref().0,
@@ -56,13 +84,44 @@ fn version_label(version: Option<rustls::ProtocolVersion>) -> &'static str {
     }
 }
 
+/// Asks a silent peer as these settings say.
+///
+/// # Errors
+/// The socket is gone.
+pub fn keep_alive(socket: &Socket, settings: &Keepalive) -> io::Result<()> {
+    let Socket::Tcp(socket) = socket else { return Ok(()) };
+    ask_silent(socket, settings)
+}
+
+fn ask_silent(socket: impl AsFd, settings: &Keepalive) -> io::Result<()> {
+    if let Some(idle) = settings.idle {
+        sockopt::set_tcp_keepidle(&socket, idle)?;
+    }
+    if let Some(interval) = settings.interval {
+        sockopt::set_tcp_keepintvl(&socket, interval)?;
+    }
+    if let Some(count) = settings.count {
+        sockopt::set_tcp_keepcnt(&socket, count)?;
+    }
+    if let Some(timeout) = settings.user_timeout {
+        sockopt::set_tcp_user_timeout(&socket, u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX))?;
+    }
+    Ok(())
+}
+
 /// Small messages go out at once, and a peer that vanished without a word is noticed.
 ///
 /// # Errors
 /// The socket is gone.
-pub fn tune(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    rustix::net::sockopt::set_socket_keepalive(socket, true)?;
+pub fn tune(socket: &Socket) -> io::Result<()> {
+    match socket {
+        Socket::Tcp(socket) => {
+            socket.set_nodelay(true)?;
+            sockopt::set_socket_keepalive(socket, true)?;
+        }
+        // Both sides are on this machine: its kernel knows when one is gone.
+        Socket::Unix(_) => {}
+    }
     Ok(())
 }
 

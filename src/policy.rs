@@ -15,11 +15,11 @@ mod document;
 mod glob;
 mod hint;
 mod hours;
+mod identity;
 mod limits;
 mod load;
 mod lonely;
 mod names;
-mod network;
 mod quota;
 mod reader;
 mod rule;
@@ -43,7 +43,6 @@ mod yaml;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,6 +63,7 @@ pub use decide::Lack;
 pub use diff::{Diff, PolicyDiff};
 pub use digest::Digest;
 pub(crate) use glob::Glob;
+pub use identity::{Arrival, ClientCertificate, Identity};
 pub use limits::Limit;
 pub use load::{Files, Loaded, check, policy_files, read};
 pub use quota::{Period, Quotas, Rate};
@@ -78,17 +78,6 @@ pub(crate) use wording::yaml;
 
 /// From this score on the signs of an injection are an attempt, where no policy says otherwise.
 const OBSERVE_AT: u32 = 3;
-
-/// Who a session is, as the server normalises its startup packet, and how it came.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    pub user: String,
-    pub database: String,
-    pub address: IpAddr,
-    pub tls: bool,
-    /// A walsender session (`replication` is true or `database`).
-    pub replication: bool,
-}
 
 /// When and how a message is judged.
 #[derive(Debug, Clone, Copy)]

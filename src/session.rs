@@ -4,6 +4,7 @@ pub mod auth;
 pub mod cache;
 pub mod cancel;
 pub mod engine;
+pub mod greeting;
 pub mod handshake;
 pub mod held;
 pub mod judge;
@@ -19,14 +20,12 @@ mod suspects;
 pub mod tell;
 mod withheld;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Semaphore, watch};
 
 use crate::audit::{self, Audit, Event};
@@ -36,18 +35,18 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::net::Legs;
 use crate::policy::Store;
+use crate::session::auth::directory::Directory;
+use crate::session::auth::throttle::Throttle;
 use crate::session::cache::Cache;
-use crate::session::cancel::{Cancels, Destination, Key};
+use crate::session::cancel::Cancels;
 use crate::session::engine::Engine;
+use crate::session::greeting::Client;
 use crate::session::handshake::{Established, Opened};
 use crate::session::probing::Probing;
 use crate::session::quarantine::{Quarantine, Watch};
-use crate::session::relay::Closed;
+use crate::session::relay::{Closed, Ending, Until, asked};
 use crate::session::tell::Teller;
-use crate::wire::startup::{CancelKey, encode_cancel};
-
-/// How long the server may take to close the connection of a CancelRequest.
-const CANCEL: Duration = Duration::from_secs(10);
+use crate::wire::startup::CancelKey;
 
 /// What all sessions of a process have in common.
 #[derive(Debug)]
@@ -67,51 +66,57 @@ pub struct Shared {
     pub probing: Arc<Probing>,
     /// What is counted over time and over sessions.
     pub limits: Arc<Limits>,
+    /// Whom the proxy checks itself.
+    pub directory: Arc<Directory>,
+    /// Whose logins fail too often.
+    pub throttle: Arc<Throttle>,
     pub audit: Audit,
     /// What is blocked for now.
     pub blocks: Arc<Blocks>,
     /// Numbers the sessions, for the log.
     pub sessions: AtomicU64,
-    /// True once the sessions that are left are to end.
-    pub ending: watch::Receiver<bool>,
+    /// What is asked of sessions when the proxy stops.
+    pub ending: watch::Receiver<Ending>,
     /// One permit for each handshake under way: clients that don't log in can't pile up.
     pub handshakes: Semaphore,
 }
 
 /// Serves one client from accept to close.
-pub async fn run(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+pub async fn run(client: Client, shared: Arc<Shared>) {
+    let peer = client.origin;
     let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
     let Ok(handshake) = shared.handshakes.try_acquire() else {
         shared.metrics.handshake_dropped();
         tracing::debug!(session = number, %peer, "connection closed: too many handshakes are under way");
         return;
     };
-    match handshake::establish(socket, peer, &shared).await {
+    match handshake::establish(client, &shared).await {
         Ok(Opened::Session(established)) => {
             drop(handshake);
-            relay(*established, peer, number, &shared).await;
+            relay(*established, number, &shared).await;
         }
-        Ok(Opened::Cancel { key, client }) => {
-            forward_cancel(&key, &shared).await;
-            // The client's connection closes only after the server closed its own: libpq takes that for "done".
-            drop(client);
+        Ok(Opened::Cancel { key, mut client }) => {
+            cancel::forward(&key, &shared).await;
+            // The client's connection closes only after the server closed its own: libpq takes that for "done". Inside TLS the
+            // close must be said, as the server does: without close_notify libpq 17 reports that the cancel failed.
+            let _ = tokio::time::timeout(Duration::from_secs(1), client.shutdown()).await;
         }
         Err(end) => {
-            end.log(peer, number);
+            end.log(number);
             end.audit(&shared.audit, number);
         }
     }
 }
 
-async fn relay(established: Established, peer: SocketAddr, number: u64, shared: &Arc<Shared>) {
+async fn relay(established: Established, number: u64, shared: &Arc<Shared>) {
     let Established {
         client,
         client_buffer,
         mut upstream,
         upstream_buffer,
-        upstream_address,
-        upstream_leg,
+        destination,
         identity,
+        origin: peer,
         policy,
         seat,
     } = established;
@@ -122,9 +127,12 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
         database = ?identity.database,
         %peer,
         policy = %policy.policy().name(),
+        listener = %identity.arrival.listener,
+        certificate = identity.arrival.certificate.as_ref().map(|certificate| tracing::field::debug(&certificate.cn)),
+        os_user = identity.arrival.os_user.as_ref().map(tracing::field::debug),
         client_tls = client.tls_version(),
         upstream_tls = upstream.tls_version(),
-        upstream = %upstream_address,
+        upstream = %destination.address,
         "session opened"
     );
     let who = tell::who(&identity, number);
@@ -144,8 +152,15 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
             policy,
             client_tls: client.tls_version().to_owned(),
             upstream_tls: upstream.tls_version().to_owned(),
-            upstream: upstream_address.to_string(),
+            upstream: destination.address.to_string(),
             replication: identity.replication,
+            listener: identity.arrival.listener.to_string(),
+            client_cert: identity
+                .arrival
+                .certificate
+                .as_ref()
+                .map(|shown| audit::Certificate { cn: shown.cn.clone(), san: shown.san.clone() }),
+            os_user: identity.arrival.os_user.as_ref().map(ToString::to_string),
         }));
     }
     let tell = Teller::new(Arc::clone(&shared.metrics), &identity, number).with_audit(shared.audit.clone());
@@ -158,12 +173,12 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     let mut registered = None;
     let mut own_key = None;
     let on_key = |pid, key: Box<[u8]>| {
-        let destination = Destination { address: upstream_address, leg: upstream_leg };
         own_key = Some(CancelKey { pid, key: key.clone().into() });
-        registered = Some(shared.cancels.register((pid, key), destination));
+        registered = Some(shared.cancels.register((pid, key), destination.clone()));
     };
-    let ended = ending(shared.ending.clone());
-    let closed = relay::run(client, &client_buffer, &mut upstream, &upstream_buffer, &mut engine, on_key, ended).await;
+    let until = Until { ending: shared.ending.clone(), timeouts: shared.config.timeouts };
+    let ended = relay::run(client, &client_buffer, &mut upstream, &upstream_buffer, &mut engine, on_key, until);
+    let closed = ended.await;
     engine.end();
     drop(engine);
     if shared.audit.is_on() {
@@ -174,55 +189,14 @@ async fn relay(established: Established, peer: SocketAddr, number: u64, shared: 
     if seat.is_counted() && !matches!(closed, Closed::Server | Closed::ServerBroke(_)) {
         let cancel = async {
             if let Some(key) = &own_key {
-                forward_cancel(key, shared).await;
+                cancel::forward(key, shared).await;
             }
         };
         tokio::select! {
             () = leftover::outlast(upstream, cancel) => {}
-            () = ending(shared.ending.clone()) => {}
+            () = asked(shared.ending.clone(), Ending::Now) => {}
         }
     }
     drop(registered);
     drop(seat);
-}
-
-/// Until the sessions that are left are to end.
-async fn ending(mut ending: watch::Receiver<bool>) {
-    // An error means that whoever could say so is gone: then nobody asks for the end.
-    if ending.wait_for(|ending| *ending).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Sends a CancelRequest to the very server of its session, by the session's own mode of connection. A key that no session
-/// here has is dropped.
-async fn forward_cancel(cancel: &CancelKey, shared: &Shared) {
-    let key: Key = (cancel.pid, cancel.key.to_vec().into());
-    let Some(Destination { address, leg }) = shared.cancels.find(&key) else {
-        tracing::info!("cancel request with an unknown key dropped");
-        return;
-    };
-    let forward = async {
-        let legs = shared.legs.load_full();
-        let mut connected = match legs.connector.connect_to(address, leg).await {
-            Ok(connected) => connected,
-            Err(error) => {
-                shared.metrics.upstream_connection_failure();
-                tracing::warn!(%address, "cancel request not delivered: {error}");
-                return;
-            }
-        };
-        let sent = connected.stream.write_all(&encode_cancel(cancel)).await;
-        let flushed = connected.stream.flush().await;
-        if let Err(error) = sent.and(flushed) {
-            tracing::warn!(%address, "cancel request not delivered: {error}");
-            return;
-        }
-        // The server answers nothing and closes when the signal is sent.
-        let mut nothing = [0; 16];
-        while matches!(connected.stream.read(&mut nothing).await, Ok(n) if n > 0) {}
-    };
-    if tokio::time::timeout(CANCEL, forward).await.is_err() {
-        tracing::warn!(%address, "cancel request: the server did not close the connection");
-    }
 }

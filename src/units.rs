@@ -1,6 +1,10 @@
-//! Sizes and times as people write them.
+//! Sizes, times and networks as people write them.
+
+mod network;
 
 use std::time::Duration;
+
+pub use network::Network;
 
 /// A number of bytes with a unit: `64KiB`, `1MiB`, `32 MB`, `0`, `65536`. `None` where it is none, or too large to count.
 pub fn bytes(text: &str) -> Option<u64> {

@@ -66,6 +66,7 @@ fn engine() -> Engine {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication: false,
+        arrival: portcullis::policy::Arrival::default(),
     };
     let session = set.admit(&identity).unwrap();
     let groups: &'static [&'static str] = Vec::leak(Group::ALL.iter().map(|group| group.as_str()).collect());

@@ -166,8 +166,8 @@ fn a_broken_policy_is_told_with_file_line_and_suggestion() {
             &["shop.yaml:4", "selct", "select"],
         ),
         (
-            "policy: shop\napplies_to: {users: [a]}\nrequire: {client_cert: {cn: x}}\n",
-            &["shop.yaml:3", "client_cert", "later"],
+            "policy: shop\napplies_to: {users: [a]}\nrequire: {client_cert: {on: x}}\n",
+            &["shop.yaml:3", "client_cert", "cn"],
         ),
         ("", &["polic"]),
     ] {

@@ -48,6 +48,9 @@ impl Recording {
             upstream_tls: "none".into(),
             upstream: "127.0.0.1:5432".into(),
             replication: false,
+            listener: String::new(),
+            client_cert: None,
+            os_user: None,
         }));
     }
 

@@ -66,7 +66,14 @@ fn on_a_large_stack<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
 }
 
 fn identity() -> Identity {
-    Identity { user: "u".into(), database: "d".into(), address: [127, 0, 0, 1].into(), tls: true, replication: false }
+    Identity {
+        user: "u".into(),
+        database: "d".into(),
+        address: [127, 0, 0, 1].into(),
+        tls: true,
+        replication: false,
+        arrival: portcullis::policy::Arrival::default(),
+    }
 }
 
 fn moment() -> Moment<'static> {

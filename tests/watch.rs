@@ -12,7 +12,7 @@ use common::tools::{portcullis, run};
 use common::wire::{Client, error, query, startup};
 use common::{Cluster, Firewall, firewall};
 use portcullis::config::Upstream;
-use portcullis::net::{Connector, Leg, Stream};
+use portcullis::net::{Connector, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
@@ -295,7 +295,7 @@ impl Secure {
         let runtime = Runtime::new().unwrap();
         let url = format!("postgres://127.0.0.1:{port}?sslmode=require");
         let connector = Connector::new(&Upstream::parse(&url).unwrap(), Duration::from_secs(10)).unwrap();
-        let connected = runtime.block_on(connector.connect(Leg::Tls)).unwrap();
+        let connected = runtime.block_on(connector.ways().connect()).unwrap();
         let certificate = connected.tls.unwrap().certificate.to_vec();
         let mut session = Secure { runtime, stream: connected.stream, certificate };
         let answer = session.ask(&startup(&[("user", user), ("database", "shop")]));

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::admin::readiness::Readiness;
+use crate::metrics::Expiry;
 
 const MIB: u64 = 1 << 20;
 
@@ -12,6 +13,8 @@ const MIB: u64 = 1 << 20;
 const DISK_FAILS: u64 = 32 * MIB;
 /// Less memory than this fails: the next deep statement may get the process killed.
 const MEMORY_FAILS: u64 = 32 * MIB;
+/// A certificate that ends within so many seconds (14 days) is worth a warning.
+const CERTIFICATE_WARNS: i64 = 14 * 24 * 60 * 60;
 /// Less than this share of the whole, in percent, is worth a warning.
 const WARN_PERCENT: u64 = 5;
 
@@ -59,7 +62,7 @@ pub(super) fn report(readiness: &Readiness, policies: &Path) -> Report {
         services: [
             ("database", database(readiness)),
             ("policies", loaded(readiness.policies())),
-            ("tls", tls(readiness.tls_failed())),
+            ("tls", tls(readiness.tls_failed(), readiness.first_to_end(), jiff::Timestamp::now().as_second())),
             ("disk_space", disk(policies)),
             ("memory", memory(&read)),
         ],
@@ -113,12 +116,32 @@ fn loaded((count, digest, reload_failed): (usize, String, bool)) -> Service {
     Service { status, detail: detail.into(), figures, digest: Some(digest).filter(|_| count > 0) }
 }
 
-fn tls(reload_failed: bool) -> Service {
-    let (status, detail) = match reload_failed {
-        true => (Status::Warn, "the last reload of certificate files failed, older ones are in force"),
-        false => (Status::Ok, "loaded"),
-    };
-    Service { status, detail: detail.into(), figures: vec![], digest: None }
+/// `now` in seconds since 1970.
+fn tls(reload_failed: bool, first: Option<Expiry>, now: i64) -> Service {
+    const DAY: i64 = 24 * 60 * 60;
+    let left = first.as_ref().map(|first| first.at.saturating_sub(now));
+    let mut problems = Vec::new();
+    if reload_failed {
+        problems.push("the last reload of certificate files failed, older ones are in force".to_owned());
+    }
+    if let (Some(Expiry { leg, kind, .. }), Some(left)) = (first, left.filter(|left| *left < CERTIFICATE_WARNS)) {
+        let of = match (leg, kind) {
+            ("client", "certificate") => "the certificate in tls_cert",
+            ("client", "authority") => "an authority of client certificates",
+            ("upstream", "certificate") => "the certificate in sslcert",
+            ("upstream", "authority") => "an authority in sslrootcert",
+            ("upstream", "server") => "the certificate that the upstream shows",
+            _ => "a revocation list",
+        };
+        problems.push(match left {
+            0.. => format!("{of} ends in {} days", left / DAY),
+            _ => format!("{of} ended {} days ago", left.saturating_neg() / DAY),
+        });
+    }
+    let status = if problems.is_empty() { Status::Ok } else { Status::Warn };
+    let detail = if problems.is_empty() { "loaded".to_owned() } else { problems.join("; ") };
+    let figures = left.map(|left| ("first_expiry_seconds", u64::try_from(left).unwrap_or(0)));
+    Service { status, detail, figures: figures.into_iter().collect(), digest: None }
 }
 
 /// The file system that holds the policies.
@@ -253,6 +276,21 @@ mod tests {
         ]);
         assert_eq!(memory(&unlimited).status, Status::Ok);
         assert_eq!(memory(&files(&[])).detail, "not known on this system");
+    }
+
+    #[test]
+    fn a_certificate_that_ends_soon_warns() {
+        const DAY: i64 = 24 * 60 * 60;
+        let of = |leg, kind, at| Some(Expiry { leg, kind, at });
+        let far = tls(false, of("client", "certificate", 1_000 + 15 * DAY), 1_000);
+        assert_eq!((far.status, figure(&far, "first_expiry_seconds")), (Status::Ok, Some(15 * 24 * 60 * 60)));
+        let near = tls(false, of("upstream", "server", 1_000 + 13 * DAY), 1_000);
+        assert_eq!(near.status, Status::Warn);
+        assert_eq!(near.detail, "the certificate that the upstream shows ends in 13 days");
+        let over = tls(true, of("upstream", "authority", 1_000), 1_000 + 2 * DAY);
+        assert!(over.detail.ends_with("in force; an authority in sslrootcert ended 2 days ago"), "{}", over.detail);
+        assert_eq!(figure(&over, "first_expiry_seconds"), Some(0));
+        assert_eq!(tls(false, None, 1_000).figures, []);
     }
 
     #[test]

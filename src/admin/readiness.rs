@@ -3,6 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::metrics::Expiry;
+
 /// A probe older than this says nothing any more: the task that probes every 5 s hangs or is gone.
 pub const PROBE_STALE: Duration = Duration::from_secs(30);
 
@@ -17,6 +19,7 @@ struct Known {
     digest: String,
     reload_failed: bool,
     tls_reload_failed: bool,
+    certificates: Vec<Expiry>,
     draining: bool,
 }
 
@@ -70,6 +73,11 @@ impl Readiness {
         self.lock().tls_reload_failed = failed;
     }
 
+    /// When the certificates in force end.
+    pub fn certificates(&self, certificates: &[Expiry]) {
+        self.lock().certificates = certificates.to_vec();
+    }
+
     /// The proxy stops: no new clients.
     pub fn drain(&self) {
         self.lock().draining = true;
@@ -109,6 +117,11 @@ impl Readiness {
     /// Whether the last reload of certificate files failed.
     pub(super) fn tls_failed(&self) -> bool {
         self.lock().tls_reload_failed
+    }
+
+    /// What ends first of the certificates in force.
+    pub(super) fn first_to_end(&self) -> Option<Expiry> {
+        self.lock().certificates.iter().min_by_key(|certificate| certificate.at).cloned()
     }
 
     /// The data is whole at every step, so a panic elsewhere does not spoil it.

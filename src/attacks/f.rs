@@ -113,7 +113,7 @@ pub const ATTACKS: &[Attack] = &[
         seen: Seen::Build(&[
             "tests/tls.rs::plaintext_behind_an_ssl_request_closes_the_session",
             "src/session/handshake/tests.rs::words_in_the_clear_behind_an_ssl_request_are_never_read_as_said_inside_tls",
-            "src/net/tests.rs::from_require_up_only_tls_opens_the_way",
+            "src/session/handshake/reach/tests.rs::every_cell_comes_out_as_the_table_says",
         ]),
     },
     Attack {
@@ -149,8 +149,8 @@ pub const ATTACKS: &[Attack] = &[
         title: "somebody between firewall and server says that there is no TLS",
         stopped_by: "sslmode to the letter: from require up nothing else opens the way (net/connect.rs)",
         seen: Seen::Build(&[
-            "src/net/tests.rs::from_require_up_only_tls_opens_the_way",
-            "src/net/tests.rs::certificates_are_checked_as_the_mode_says",
+            "src/session/handshake/reach/tests.rs::every_cell_comes_out_as_the_table_says",
+            "src/session/handshake/reach/tests.rs::libpq_makes_the_same_of_every_cell",
             "src/net/tests.rs::a_cancel_of_a_tls_session_never_goes_plain",
             "src/session/handshake/tests.rs::under_prefer_and_allow_an_error_at_once_means_the_other_way",
             "tests/tls.rs::a_server_that_is_not_who_it_should_be_gets_no_session",
@@ -260,7 +260,7 @@ pub const ATTACKS: &[Attack] = &[
         seen: Seen::Build(&[
             "src/session/engine/tests/framing.rs::no_bytes_of_either_side_make_it_panic",
             "src/session/engine/tests/framing.rs::an_error_without_fields_passes",
-            "src/session/handshake/tests.rs::a_login_that_ends_in_broken_messages_ends",
+            "src/session/handshake/tests/logins.rs::a_login_that_ends_in_broken_messages_ends",
             "src/session/relay/tests.rs::a_server_that_talks_nonsense_is_left",
             "src/wire/frontend.rs::views_never_panic",
             "src/wire/startup/tests.rs::no_bytes_make_it_panic",

@@ -145,6 +145,24 @@ pub struct Opened {
     pub upstream: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replication: bool,
+    /// The name of the listener.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub listener: String,
+    /// Whether the client showed a TLS certificate, and the names in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<Certificate>,
+    /// The operating system's user at the other end of a Unix socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub os_user: Option<String>,
+}
+
+/// A client's certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cn: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub san: Vec<String>,
 }
 
 /// A session ended.

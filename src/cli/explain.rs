@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::policy::diagnostic::{Severity, render};
-use crate::policy::{self, Identity, Loaded, PolicySet};
+use crate::policy::{self, ClientCertificate, Identity, Loaded, PolicySet};
 use crate::sql;
 use coming::{Coming, Protocol};
 
@@ -56,6 +56,18 @@ pub struct Args {
     /// Where the session comes from
     #[arg(long)]
     address: Option<IpAddr>,
+    /// The listener by which the session comes
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
+    /// The common name in the client's TLS certificate
+    #[arg(long, value_name = "NAME", conflicts_with = "no_tls")]
+    client_cn: Option<String>,
+    /// A subjectAltName in the client's TLS certificate; once for each
+    #[arg(long, value_name = "NAME", conflicts_with = "no_tls")]
+    client_san: Vec<String>,
+    /// The session comes over a Unix socket, from this user of the operating system
+    #[arg(long, value_name = "NAME")]
+    os_user: Option<String>,
     /// The session comes without TLS
     #[arg(long)]
     no_tls: bool,
@@ -197,7 +209,21 @@ fn identity(args: &Args, policies: &PolicySet) -> Identity {
     let user = args.user.clone().or(test.as_ref().map(|t| t.user.clone())).unwrap_or_else(|| "postgres".into());
     let database = args.database.clone().or(test.as_ref().map(|t| t.database.clone())).unwrap_or_else(|| user.clone());
     let address = args.address.or(test.as_ref().map(|t| t.address)).unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    Identity { user, database, address, tls: !args.no_tls, replication: false }
+    let mut arrival = test.map(|test| test.arrival).unwrap_or_default();
+    if let Some(listener) = &args.listener {
+        arrival.listener = listener.as_str().into();
+    }
+    if args.client_cn.is_some() || !args.client_san.is_empty() {
+        let shown = ClientCertificate { cn: args.client_cn.clone(), san: args.client_san.clone() };
+        arrival.certificate = Some(Arc::new(shown));
+    }
+    if args.no_tls {
+        arrival.certificate = None;
+    }
+    if let Some(user) = &args.os_user {
+        arrival.os_user = Some(user.as_str().into());
+    }
+    Identity { user, database, address, tls: !args.no_tls, replication: false, arrival }
 }
 
 #[cfg(test)]

@@ -59,9 +59,9 @@ fn start(args: &RunArgs) -> Result<(), String> {
         attack(server.reload().current());
         let hangup = signal(SignalKind::hangup()).map_err(|error| format!("can't listen for signals: {error}"))?;
         tokio::spawn(server.reload().follow(hangup, attack));
-        let address = server.address().map_err(|error| error.to_string())?;
+        let sockets = server.sockets();
         let admin = server.admin_address().map_err(|error| error.to_string())?;
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), %address, %admin, "listening");
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), address = sockets, %admin, "listening");
         server.run(shutdown).await.map_err(|error| error.to_string())
     });
     // A statement that is being analysed is not waited for.

@@ -1,29 +1,63 @@
 //! File under environment under flags: where each setting's text comes from.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{ConfigError, Secret, suggest};
+use crate::config::{ConfigError, Secret, listener, suggest};
 use crate::units;
 
 /// Every key of the configuration file, with what it is. `PORTCULLIS_<KEY>` is the variable of the same setting.
 pub const KEYS: &[(&str, &str)] = &[
-    ("listen", "address where PostgreSQL clients connect (127.0.0.1:6432)"),
+    ("listen", "addresses and Unix sockets where PostgreSQL clients connect (127.0.0.1:6432)"),
+    ("client_tls", "disable, allow or require: whether clients use TLS (allow where there is a tls_cert)"),
+    (
+        "client_cert",
+        "none, optional or required: whether clients show certificates (optional where there is a tls_client_ca)",
+    ),
+    ("proxy_protocol", "networks whose clients begin with a PROXY protocol header (off)"),
+    ("unix_socket_permissions", "of Unix sockets' files (0777)"),
     ("admin", "address of the admin HTTP server (127.0.0.1:9127)"),
     ("admin_token", "bearer token of the admin server; write ${VARIABLE}, or use admin_token_file"),
     ("admin_token_file", "file that holds the admin token"),
     ("policies", "directory of the policies (policies)"),
-    ("upstream", "postgres://host:port?sslmode=…&sslrootcert=…"),
+    ("upstream", "postgres://host:port,host:port?sslmode=…&sslrootcert=…, or postgres:///?host=/run/postgresql"),
     ("tls_cert", "certificate chain shown to clients, PEM"),
     ("tls_key", "its private key, PEM"),
-    ("auth", "passthrough, passthrough-without-channel-binding or password (passthrough)"),
+    ("tls_client_ca", "authorities that sign clients' certificates, PEM"),
+    ("tls_client_crl", "revocation lists of those authorities, PEM"),
+    ("tls_min_protocol_version", "TLSv1.2 or TLSv1.3: the oldest that clients may speak (TLSv1.2)"),
+    ("auth", "passthrough, passthrough-without-channel-binding, password, scram or certificate (passthrough)"),
+    (
+        "auth_file",
+        "users whom the proxy checks itself, with their SCRAM verifiers (or passwords): PgBouncer's userlist.txt",
+    ),
+    ("auth_map", "which client certificates may log in as whom, in the format of pg_ident.conf (auth: certificate)"),
+    ("auth_user", "role that asks the server for the verifiers of users who are not in auth_file (auth: scram)"),
+    ("auth_password", "its password; write ${VARIABLE}, or use auth_password_file"),
+    ("auth_password_file", "file that holds that password"),
+    ("auth_database", "database that it connects to (postgres)"),
+    ("auth_query", "what it asks, with the user as $1 (rolname, rolpassword and rolvaliduntil of pg_authid)"),
+    ("scram_max_iterations", "the most iterations that a SCRAM verifier may ask for (100000)"),
+    (
+        "login_failures",
+        "failed logins of a user from an address until no more are taken, as 10/minute (10/minute); 0 takes all",
+    ),
     ("profile", "default, production or test (default)"),
     ("minimum_sslmode", "the weakest sslmode the upstream may have (disable; require under profile production)"),
     ("handshake_timeout", "from accept to the end of authentication (10s)"),
-    ("connect_timeout", "TCP and TLS to one address of the upstream (10s)"),
+    ("connect_timeout", "one address of the upstream, up to its first answer (10s)"),
+    ("idle_session_timeout", "ends sessions that are idle outside of transactions for so long (0: never)"),
+    ("idle_in_transaction_session_timeout", "ends sessions that are idle in a transaction for so long (0: never)"),
+    ("write_timeout", "ends sessions one of whose sides takes no bytes for so long (0: never)"),
+    ("tcp_keepalives_idle", "silence after which a TCP peer is asked whether it is there (0: as the system has it)"),
+    ("tcp_keepalives_interval", "time between such questions (0: as the system has it)"),
+    ("tcp_keepalives_count", "questions without an answer that end a connection (0: as the system has it)"),
+    ("tcp_user_timeout", "how long sent bytes may stay unacknowledged (0: as the system has it)"),
+    ("cancel_forward_unknown", "on or off: send cancel requests of other replicas' sessions to the upstream (off)"),
+    ("drain_delay", "how long clients are still taken after SIGTERM, while /readyz says no already (0)"),
     ("drain_timeout", "how long sessions may go on after SIGTERM (30s)"),
     ("quarantine", "how long a user who touched a decoy is shut out at that address (15m); 0 only raises the alarm"),
     ("state_dir", "directory that keeps the emergency blocks over a restart (none: they end with the process)"),
@@ -46,7 +80,7 @@ pub struct RunArgs {
     /// Configuration file (YAML); also PORTCULLIS_CONFIG
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address where PostgreSQL clients connect [default: 127.0.0.1:6432]
+    /// Where PostgreSQL clients connect: addresses and Unix sockets, separated by commas [default: 127.0.0.1:6432]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
     /// Address of the admin HTTP server [default: 127.0.0.1:9127]
@@ -55,7 +89,7 @@ pub struct RunArgs {
     /// Directory of the policies [default: policies]
     #[arg(long, value_name = "DIR")]
     pub policies: Option<String>,
-    /// The database server: postgres://host:port?sslmode=verify-full&sslrootcert=ca.crt
+    /// The database server: postgres://host:port?sslmode=verify-full&sslrootcert=ca.crt; several with commas
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
     /// Certificate chain shown to clients (PEM)
@@ -64,7 +98,7 @@ pub struct RunArgs {
     /// Private key of --tls-cert (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<String>,
-    /// passthrough, passthrough-without-channel-binding or password [default: passthrough]
+    /// passthrough, passthrough-without-channel-binding, password, scram or certificate [default: passthrough]
     #[arg(long, value_name = "MODE")]
     pub auth: Option<String>,
     /// default, production or test: the floor under the settings [default: default]
@@ -149,9 +183,14 @@ impl Layers {
 
     /// One of a list of words.
     pub fn word<T: Copy>(&self, key: &'static str, words: &[(&str, T)], default: T) -> Result<T, ConfigError> {
-        let Some(value) = self.get(key) else { return Ok(default) };
+        Ok(self.optional_word(key, words)?.unwrap_or(default))
+    }
+
+    /// The same, where nothing else is the default.
+    pub fn optional_word<T: Copy>(&self, key: &'static str, words: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == value.text) {
-            return Ok(*meaning);
+            return Ok(Some(*meaning));
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let guess = suggest(&value.text, names.iter().copied());
@@ -169,6 +208,13 @@ impl Layers {
         value.text.parse().map_err(|_| value.invalid(format!("`{}` is not a number from 1 on", value.text)))
     }
 
+    /// The same, up to 2147483647.
+    pub fn count32(&self, key: &'static str, default: u32) -> Result<u32, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(default) };
+        let number = value.text.parse().ok().filter(|number| (1..=i32::MAX as u32).contains(number));
+        number.ok_or_else(|| value.invalid(format!("`{}` is not a number from 1 to {}", value.text, i32::MAX)))
+    }
+
     /// `10s`, `500ms`, `2m`, `1h`.
     pub fn duration(&self, key: &'static str, default: Duration) -> Result<Duration, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(default) };
@@ -184,6 +230,26 @@ impl Layers {
         }
     }
 
+    /// A duration; None for `0`, and where nothing is written.
+    pub fn duration_or_never(&self, key: &'static str) -> Result<Option<Duration>, ConfigError> {
+        Ok(Some(self.duration_or_zero(key, Duration::ZERO)?).filter(|duration| !duration.is_zero()))
+    }
+
+    /// A whole number; None for `0`, and where nothing is written.
+    pub fn number_or_zero(&self, key: &'static str) -> Result<Option<u32>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let number: u32 = value.text.parse().map_err(|_| value.invalid(format!("`{}` is not a number", value.text)))?;
+        Ok(Some(number).filter(|number| *number > 0))
+    }
+
+    /// Whether a key is written without another one that it makes no sense without.
+    pub fn needs(&self, key: &'static str, other: &'static str) -> Result<(), ConfigError> {
+        match (self.get(key), self.get(other)) {
+            (Some(value), None) => Err(value.invalid(format!("it needs `{other}`"))),
+            (Some(_), Some(_)) | (None, _) => Ok(()),
+        }
+    }
+
     /// `32MiB`, `64KiB`, `0`.
     pub fn bytes(&self, key: &'static str, default: u64) -> Result<u64, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(default) };
@@ -193,25 +259,19 @@ impl Layers {
 
     pub fn address(&self, key: &'static str, default: SocketAddr) -> Result<SocketAddr, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(default) };
-        if let Ok(address) = value.text.parse::<SocketAddr>() {
-            return Ok(address);
-        }
-        match value.text.strip_prefix("localhost:").and_then(|port| port.parse::<u16>().ok()) {
-            Some(port) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
-            None => Err(value.invalid(format!(
+        listener::tcp(&value.text).ok_or_else(|| {
+            value.invalid(format!(
                 "`{}` is not an address and port like 127.0.0.1:6432, 0.0.0.0:6432 or [::1]:6432",
                 value.text
-            ))),
-        }
+            ))
+        })
     }
 
     /// The secret of `key`, or what the file named by `<key>_file` holds without its last line end.
     pub fn secret(&self, key: &'static str) -> Result<Option<Secret>, ConfigError> {
         let (text, origin) = if let Some(value) = self.get(key) {
             (value.text.clone(), &value.origin)
-        } else if let Some((_, value)) =
-            self.0.iter().find(|(k, _)| k.strip_suffix("_file").is_some_and(|stem| stem == key))
-        {
+        } else if let Some((_, value)) = self.0.iter().find(|(k, _)| stem(k) == key) {
             let path = PathBuf::from(&value.text);
             let mut text = std::fs::read_to_string(&path).map_err(|source| ConfigError::SecretFile {
                 origin: value.origin.clone(),
@@ -231,15 +291,22 @@ impl Layers {
 }
 
 impl Value {
-    fn invalid(&self, problem: String) -> ConfigError {
+    pub fn invalid(&self, problem: String) -> ConfigError {
         ConfigError::Invalid { origin: self.origin.clone(), problem }
     }
 }
 
+/// The settings that may stand in a file of their own.
+const SECRETS: [&str; 2] = ["admin_token", "auth_password"];
+
+/// The setting that a key is about: `admin_token` for `admin_token_file`, too. (`auth_file` is about itself.)
+fn stem(key: &str) -> &str {
+    key.strip_suffix("_file").filter(|stem| SECRETS.contains(stem)).unwrap_or(key)
+}
+
 /// Later layers win; a secret and its `_file` form are one setting.
 fn supersede(settings: &mut BTreeMap<&'static str, Value>, key: &'static str, value: Value) {
-    let stem = key.strip_suffix("_file").unwrap_or(key);
-    settings.retain(|k, _| k.strip_suffix("_file").unwrap_or(k) != stem);
+    settings.retain(|k, _| stem(k) != stem(key));
     settings.insert(key, value);
 }
 
@@ -261,7 +328,7 @@ fn read_file(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<BTreeM
             });
         };
         let origin = format!("{}:{line}: {key}", path.display());
-        if let Some(twin) = settings.keys().find(|k| Some(**k) == key.strip_suffix("_file")) {
+        if let Some(twin) = settings.keys().find(|other| stem(other) == stem(key)) {
             return Err(ConfigError::Invalid { origin, problem: format!("`{twin}` is set too: keep one of them") });
         }
         let text =

@@ -22,13 +22,18 @@ fn error(yaml: &str, env: &[(&str, &str)], args: RunArgs) -> String {
     load(yaml, env, args).expect_err("refused").to_string()
 }
 
+fn hosts(config: &Config) -> String {
+    config.upstream.hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn an_upstream_is_all_that_must_be_said() {
     let config = load("", &[], flags()).unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:6432");
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].at.to_string(), "127.0.0.1:6432");
     assert_eq!(config.admin.to_string(), "127.0.0.1:9127");
     assert_eq!(config.policies.to_str(), Some("policies"));
-    assert_eq!((config.upstream.host.as_str(), config.upstream.port), ("db", 5432));
+    assert_eq!(hosts(&config), "db:5432");
     assert_eq!(config.upstream.sslmode, SslMode::Prefer);
     assert_eq!((config.auth, config.profile, config.errors), (Auth::Passthrough, Profile::Default, Errors::Detailed));
     assert_eq!(config.handshake_timeout, Duration::from_secs(10));
@@ -36,6 +41,38 @@ fn an_upstream_is_all_that_must_be_said() {
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.quarantine, Duration::from_secs(900));
     assert!(error("", &[], RunArgs::default()).contains("--upstream"));
+}
+
+#[test]
+fn the_listeners_of_the_manual_load() {
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md")).unwrap();
+    let block = manual.split("## Listeners").nth(1).unwrap().split("```yaml\n").nth(1).unwrap();
+    let config = load(block.split("```").next().unwrap(), &[], flags()).unwrap();
+    let names: Vec<&str> = config.listeners.iter().map(|listener| &*listener.name).collect();
+    assert_eq!(names, ["0.0.0.0:6432", "inside", "behind-haproxy", "/run/portcullis/.s.PGSQL.6432"]);
+    assert_eq!(config.listeners[1].client_cert, ClientCert::Required);
+    assert_eq!(config.listeners[2].proxy_protocol.len(), 2);
+}
+
+#[test]
+fn what_belongs_together_is_said() {
+    for (yaml, told) in [
+        ("tls_client_ca: ca.crt\n", "it needs `tls_cert`"),
+        ("tls_client_crl: crl.pem\n", "it needs `tls_client_ca`"),
+        ("client_tls: require\n", "tls_cert"),
+        ("client_cert: optional\ntls_cert: a\ntls_key: b\n", "tls_client_ca"),
+        ("unix_socket_permissions: 1777\n", "octal"),
+        ("proxy_protocol: lb.internal\n", "names of hosts are not looked up"),
+        (
+            "listen: 0.0.0.0:6432\nclient_tls: disable\ntls_cert: a\ntls_key: b\nprofile: production\n",
+            "take `client_tls: disable` out",
+        ),
+        ("idle_session_timeout: soon\n", "10s"),
+        ("tcp_keepalives_count: many\n", "not a number"),
+    ] {
+        let error = error(yaml, &[], flags());
+        assert!(error.contains(told), "{yaml}: {error}");
+    }
 }
 
 #[test]
@@ -52,8 +89,8 @@ fn later_layers_win() {
     let env = [("PORTCULLIS_LISTEN", "127.0.0.1:2"), ("PORTCULLIS_ADMIN", "127.0.0.1:2"), ("PORTCULLIS_POLICIES", "")];
     let args = RunArgs { listen: Some("127.0.0.1:3".into()), ..RunArgs::default() };
     let config = load(yaml, &env, args).unwrap();
-    assert_eq!((config.listen.port(), config.admin.port()), (3, 2));
-    assert_eq!((config.upstream.host.as_str(), config.drain_timeout), ("file", Duration::from_secs(1)));
+    assert_eq!((config.listeners[0].at.to_string().as_str(), config.admin.port()), ("127.0.0.1:3", 2));
+    assert_eq!((hosts(&config).as_str(), config.drain_timeout), ("file:5432", Duration::from_secs(1)));
     assert_eq!(config.policies.to_str(), Some("policies"), "an empty variable is no setting");
 }
 
@@ -63,7 +100,7 @@ fn the_file_may_be_named_by_a_variable() {
     std::fs::write(file.path(), "upstream: postgres://file\n").unwrap();
     let path = file.path().to_str().unwrap().to_owned();
     let env = |name: &str| (name == "PORTCULLIS_CONFIG").then(|| path.clone());
-    assert_eq!(Config::load(&RunArgs::default(), &env).unwrap().upstream.host, "file");
+    assert_eq!(hosts(&Config::load(&RunArgs::default(), &env).unwrap()), "file:5432");
 }
 
 #[test]
@@ -159,58 +196,23 @@ fn production_refuses_what_is_weaker() {
 }
 
 #[test]
-fn an_upstream_reads_as_libpq_reads_it() {
-    let parse = |text: &str| Upstream::parse(text).unwrap();
-    assert_eq!(parse("postgresql://db.internal:6000/").port, 6000);
-    assert_eq!(parse("postgres://[::1]:5433").host, "::1");
-    assert_eq!(parse("postgres://10.1.2.3").host, "10.1.2.3");
-    assert_eq!(parse("postgres://db?sslmode=require").sslmode, SslMode::Require);
-    assert_eq!(parse("postgres://db?sslmode=require&sslrootcert=ca.crt").sslmode, SslMode::VerifyCa);
-    let system = parse("postgres://db?sslrootcert=system");
-    assert_eq!((system.sslmode, system.root), (SslMode::VerifyFull, Some(RootCert::System)));
-    let all = parse(
-        "postgres://db?sslmode=verify-ca&sslrootcert=/a%20b/ca.crt&sslcert=c.crt&sslkey=c.key&sslcrl=l.crl\
-         &ssl_min_protocol_version=TLSv1.3&connect_timeout=3&sslnegotiation=postgres&gssencmode=disable",
-    );
-    assert_eq!(all.root, Some(RootCert::File("/a b/ca.crt".into())));
-    assert_eq!(all.client_cert, Some(("c.crt".into(), "c.key".into())));
-    assert_eq!((all.crl, all.tls_minimum), (Some("l.crl".into()), TlsMinimum::V1_3));
-    assert_eq!(all.connect_timeout, Some(Duration::from_secs(3)));
+fn a_unix_socket_is_above_every_floor() {
+    let floor = "profile: production\nminimum_sslmode: verify-full\n";
+    let upstream = |url: &str| load(&format!("{floor}upstream: {url}\n"), &[], RunArgs::default());
+    upstream("postgres:///?host=/run/postgresql").unwrap();
+    let said = upstream("postgres://%2Frun%2Fpostgresql,db").expect_err("a way over the network").to_string();
+    assert!(said.contains("sslmode=prefer is weaker"), "{said}");
 }
 
 #[test]
-fn a_wrong_upstream_says_what_to_change() {
-    for (text, expected) in [
-        ("db:5432", "postgres://"),
-        ("mysql://db", "write postgres://"),
-        ("postgres:///", "names no host"),
-        ("postgres://%2Fvar%2Frun", "Unix sockets"),
-        ("postgres://a,b", "several hosts"),
-        ("postgres://a:1,b:2", "several hosts"),
-        ("postgres://shop@db", "has a user"),
-        ("postgres://shop:hunter2@db", "has a password"),
-        ("postgres://db/shop", "has a database"),
-        ("postgres://db?user=shop", "has a user"),
-        ("postgres://db?password=hunter2", "has a password"),
-        ("postgres://db?dbname=shop", "has a database"),
-        ("postgres://db?sslmod=require", "did you mean `sslmode`?"),
-        ("postgres://db?sslmode=full", "verify-full"),
-        ("postgres://db?sslmode=require&sslmode=disable", "written twice"),
-        ("postgres://db?sslmode=verify-full", "needs sslrootcert"),
-        ("postgres://db?sslmode=verify-ca", "needs sslrootcert"),
-        ("postgres://db?sslmode=verify-ca&sslrootcert=system", "needs sslmode=verify-full"),
-        ("postgres://db?sslcert=c.crt", "`sslkey` is missing"),
-        ("postgres://db?sslnegotiation=direct", "later release"),
-        ("postgres://db?target_session_attrs=primary", "later release"),
-        ("postgres://db?application_name=x", "clients send it"),
-        ("postgres://db?options=-crole%3Dx", "clients send it"),
-        ("postgres://db?ssl_min_protocol_version=SSLv3", "TLSv1.2 or TLSv1.3"),
-        ("postgres://db?connect_timeout=soon", "number of seconds"),
-    ] {
-        let said = Upstream::parse(text).expect_err(text).to_string();
-        assert!(said.contains(expected), "{text}: {said}");
-        assert!(!said.contains("hunter2"), "{said}");
+fn the_kind_of_server_is_chosen_where_the_proxy_logs_in() {
+    let upstream = "upstream: postgres://a,b?target_session_attrs=primary\ntls_cert: c\ntls_key: k\n";
+    for auth in ["passthrough", "passthrough-without-channel-binding"] {
+        let said = error(&format!("{upstream}auth: {auth}\n"), &[], RunArgs::default());
+        assert!(said.contains("target_session_attrs=primary needs a mode in which the proxy logs in itself"), "{said}");
     }
+    let config = load(&format!("{upstream}auth: password\n"), &[], RunArgs::default()).unwrap();
+    assert_eq!(config.upstream.target, TargetSessionAttrs::Primary);
 }
 
 #[test]
@@ -219,4 +221,31 @@ fn the_manual_has_every_key() {
     for (key, _) in KEYS {
         assert!(manual.contains(&format!("`{key}`")), "docs/configuration.md lacks `{key}`");
     }
+}
+
+#[test]
+fn who_checks_clients_needs_users_and_who_does_not_has_none() {
+    let auth = |auth: &str, more: &[(&str, &str)]| {
+        let env: Vec<_> = [("PORTCULLIS_AUTH", auth)].into_iter().chain(more.iter().copied()).collect();
+        load("", &env, flags()).map(|config| config.users).map_err(|error| error.to_string())
+    };
+    let file = ("PORTCULLIS_AUTH_FILE", "users.txt");
+    let user = ("PORTCULLIS_AUTH_USER", "asker");
+    assert!(auth("scram", &[]).unwrap_err().contains("set `auth_file`, or `auth_user`"));
+    assert!(auth("passthrough", &[file]).unwrap_err().contains("PORTCULLIS_AUTH_FILE: it has no meaning but with"));
+    assert!(auth("passthrough", &[user]).unwrap_err().contains("auth: scram"));
+    assert!(auth("certificate", &[user]).unwrap_err().contains("auth: scram"));
+    assert!(auth("certificate", &[file]).unwrap_err().contains("set `tls_cert`, `tls_key` and `tls_client_ca`"));
+    assert!(auth("scram", &[file, ("PORTCULLIS_AUTH_MAP", "map")]).unwrap_err().contains("auth: certificate"));
+    assert!(auth("scram", &[file, ("PORTCULLIS_AUTH_QUERY", "x")]).unwrap_err().contains("`auth_user` is missing"));
+    assert!(
+        auth("scram", &[file, ("PORTCULLIS_SCRAM_MAX_ITERATIONS", "0")]).unwrap_err().contains("from 1 to 2147483647")
+    );
+    let users = auth("scram", &[file]).unwrap();
+    assert_eq!((users.file.as_deref(), users.query.is_none()), (Some(std::path::Path::new("users.txt")), true));
+    let query = auth("scram", &[user, ("PORTCULLIS_AUTH_PASSWORD", "hunter2")]).unwrap().query.unwrap();
+    assert!(query.sql.contains("pg_catalog.pg_authid") && query.database == "postgres");
+    assert!(!format!("{query:?}").contains("hunter2"));
+    let error = error("", &[("PORTCULLIS_LOGIN_FAILURES", "10/day")], flags());
+    assert!(error.contains("write 10/minute"), "{error}");
 }

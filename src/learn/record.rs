@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::audit::Certificate;
 use crate::detect::{Signal, Signals, Technique};
+use crate::policy::{Arrival, ClientCertificate};
 use crate::sql::settings::holds_secrets;
 use crate::sql::{Facts, Object, Operand, SettingValue, StatementHash};
 
@@ -56,6 +58,12 @@ pub struct Record<'a> {
     pub client_tls: Cow<'a, str>,
     #[serde(default)]
     pub replication: bool,
+    #[serde(borrow, default)]
+    pub listener: Cow<'a, str>,
+    #[serde(default)]
+    pub client_cert: Option<Certificate>,
+    #[serde(borrow, default)]
+    pub os_user: Option<Cow<'a, str>>,
 }
 
 impl<'a> Record<'a> {
@@ -177,18 +185,26 @@ pub struct Sessions {
 }
 
 /// What the log told when a session began.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Opened {
     /// `None`: it didn't.
     pub tls: Option<bool>,
     pub replication: bool,
+    pub arrival: Arrival,
 }
 
 impl Sessions {
     /// A session began in a log (of this number, from 0).
     pub fn open(&mut self, log: usize, record: &Record<'_>) -> usize {
         let tls = Some(!matches!(&*record.client_tls, "none" | ""));
-        self.opened.push(Opened { tls, replication: record.replication });
+        let shown = record.client_cert.as_ref();
+        let arrival = Arrival {
+            listener: (*record.listener).into(),
+            certificate: shown
+                .map(|names| Arc::new(ClientCertificate { cn: names.cn.clone(), san: names.san.clone() })),
+            os_user: record.os_user.as_deref().map(Into::into),
+        };
+        self.opened.push(Opened { tls, replication: record.replication, arrival });
         let number = self.opened.len() - 1;
         self.known.insert((log, record.session), number);
         number
@@ -205,6 +221,6 @@ impl Sessions {
 
     /// What is known of a session.
     pub fn get(&self, number: usize) -> Opened {
-        self.opened.get(number).copied().unwrap_or_default()
+        self.opened.get(number).cloned().unwrap_or_default()
     }
 }

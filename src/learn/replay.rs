@@ -11,7 +11,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::learn::record::{Opened, Record, Sessions, Texts, one_line};
-use crate::policy::{Identity, Judgement, Moment, NOT_ADMITTED, Parameters, PolicySet, Refusal, SessionPolicy};
+use crate::policy::{
+    Arrival, Identity, Judgement, Moment, NOT_ADMITTED, Parameters, PolicySet, Refusal, SessionPolicy,
+};
 use crate::sql::Unparsed;
 
 /// Examples that are kept of what one rule does.
@@ -52,6 +54,7 @@ struct Person {
     address: std::net::IpAddr,
     tls: bool,
     replication: bool,
+    arrival: Arrival,
 }
 
 /// Everything that a verdict depends on, the time apart.
@@ -198,8 +201,8 @@ impl Side {
 
     fn session(&mut self, number: usize, person: &Person) -> &Result<SessionPolicy, Refusal> {
         self.sessions.entry(number).or_insert_with(|| {
-            let Person { user, database, address, tls, replication } = person.clone();
-            self.set.admit(&Identity { user, database, address, tls, replication })
+            let Person { user, database, address, tls, replication, arrival } = person.clone();
+            self.set.admit(&Identity { user, database, address, tls, replication, arrival })
         })
     }
 
@@ -325,7 +328,7 @@ impl Replay {
     }
 
     fn person(&mut self, record: &Record<'_>, session: usize) -> (usize, Person) {
-        let Opened { tls, replication } = self.sessions.get(session);
+        let Opened { tls, replication, arrival } = self.sessions.get(session);
         self.report.tls_assumed |= tls.is_none();
         let person = Person {
             user: record.user.to_string(),
@@ -333,6 +336,7 @@ impl Replay {
             address: record.ip(),
             tls: tls.unwrap_or(true),
             replication,
+            arrival,
         };
         let next = self.people.len();
         (*self.people.entry(person.clone()).or_insert(next), person)

@@ -10,8 +10,8 @@ use crate::learn::gather::{Gathering, SUSPICIOUS, Seen, User};
 use crate::learn::list::{Entry, List};
 use crate::learn::record::one_line;
 use crate::policy::{
-    self, Breadth, Glob, Identity, LIST_ENDING, Lack, Moment, NewRule, Parameters, SessionPolicy, Stands, Traced,
-    is_reserved, may_be_learned, writes_catalog, yaml,
+    self, Arrival, Breadth, Glob, Identity, LIST_ENDING, Lack, Moment, NewRule, Parameters, SessionPolicy, Stands,
+    Traced, is_reserved, may_be_learned, writes_catalog, yaml,
 };
 use crate::sql::{Facts, Group, Object};
 
@@ -185,7 +185,14 @@ fn never(facts: &Facts, traced: &Traced) -> Option<String> {
 }
 
 fn identity(user: &str, database: &str, address: IpAddr) -> Identity {
-    Identity { user: user.to_owned(), database: database.to_owned(), address, tls: true, replication: false }
+    Identity {
+        user: user.to_owned(),
+        database: database.to_owned(),
+        address,
+        tls: true,
+        replication: false,
+        arrival: Arrival::default(),
+    }
 }
 
 /// Nothing that is learned depends on the time.

@@ -48,12 +48,20 @@ table! {
         "Attempts at an injection, by technique; a statement with several techniques counts once for each, a burst of errors once as probing.";
     AUTHENTICATION_FAILURES = Counter "portcullis_authentication_failures_total" []
         "Logins that failed, at the proxy or at the server.";
+    CANCEL_REQUESTS = Counter "portcullis_cancel_requests_total" ["outcome"]
+        "Cancel requests by what became of them; the key of an unknown one belongs to no session here.";
+    LOGINS_THROTTLED = Counter "portcullis_logins_throttled_total" []
+        "Logins refused because too many before them failed (login_failures).";
     UPSTREAM_FAILURES = Counter "portcullis_upstream_connection_failures_total" []
         "Sessions that could not be connected to the server.";
     UPSTREAM_UP = Gauge "portcullis_upstream_up" []
-        "1 while the last probe reached the server, else 0.";
+        "1 while the last probe reached the server, any of several, else 0.";
+    UPSTREAM_HOST_UP = Gauge "portcullis_upstream_host_up" ["host"]
+        "1 while the last probe reached this host of the upstream, else 0.";
     SESSIONS = Gauge "portcullis_sessions" []
         "Client sessions that are open now.";
+    TASKS = Gauge "portcullis_tasks" []
+        "Tasks of the process that are alive: one for each connection, and a few of its own; looked at once a second.";
     QUARANTINED = Gauge "portcullis_quarantined" []
         "Pairs of user and address that are shut out now because they touched a decoy.";
     BLOCKS = Gauge "portcullis_blocks" ["kind"]
@@ -82,6 +90,10 @@ table! {
         "1 while policy files that were to be reloaded are bad and older ones stay in force, else 0.";
     TLS_RELOAD_FAILED = Gauge "portcullis_tls_reload_failed" []
         "1 while certificate files that were to be reloaded can't be used and older ones stay in force, else 0.";
+    USERS_RELOAD_FAILED = Gauge "portcullis_users_reload_failed" []
+        "1 while auth_file or auth_map, which were to be reloaded, can't be used and older ones stay in force, else 0.";
+    CERTIFICATE_EXPIRY = Gauge "portcullis_certificate_expiry_seconds" ["leg", "kind"]
+        "Seconds until a certificate ends, or a revocation list must have been replaced; negative afterwards.";
     SELFTEST_OPEN = Gauge "portcullis_selftest_open" ["policy"]
         "Attacks of the catalogue that a policy in force does not stop, as judged when it was loaded.";
     UNPARSED = Counter "portcullis_unparsed_total" []

@@ -63,6 +63,9 @@ fn what_is_exported_is_what_the_table_says() {
     metrics.policies_loaded(&[info], "5d", SystemTime::now());
     metrics.selftest(&[("shop".to_owned(), 0)]);
     metrics.alert("shop", "freeze", "high", VerdictLabel::Allow);
+    metrics.upstream_host_up("db:5432", true);
+    metrics.certificates(vec![Expiry { leg: "client", kind: "certificate", at: 0 }]);
+    metrics.encode(SystemTime::now()).unwrap();
     let families = metrics.registry.gather();
     let exported: BTreeSet<&str> = families.iter().map(|f| f.name()).collect();
     let mut expected: BTreeSet<&str> = TABLE.iter().map(|m| m.name).collect();
@@ -206,4 +209,20 @@ fn names_can_not_break_the_text_format() {
     let metrics = metrics();
     metrics.refusal("a\"b\nc\\d", "default");
     has(&metrics, "portcullis_refusals_total{policy=\"a\\\"b\\nc\\\\d\",rule=\"default\"} 1");
+}
+
+#[test]
+fn certificates_are_reckoned_when_somebody_asks_and_go_when_they_are_gone() {
+    let metrics = metrics();
+    let at = |kind, at| Expiry { leg: "upstream", kind, at };
+    let told = |seconds| {
+        let text = metrics.encode(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("portcullis_certificate_expiry_seconds"));
+        lines.map(|line| line.rsplit_once("kind=").unwrap().1.to_owned()).collect::<Vec<_>>()
+    };
+    metrics.certificates(vec![at("authority", 1_000), at("server", 500)]);
+    assert_eq!(told(400), [r#""authority",leg="upstream"} 600"#, r#""server",leg="upstream"} 100"#]);
+    assert_eq!(told(600), [r#""authority",leg="upstream"} 400"#, r#""server",leg="upstream"} -100"#]);
+    metrics.certificates(vec![at("authority", 2_000)]);
+    assert_eq!(told(600), [r#""authority",leg="upstream"} 1400"#]);
 }

@@ -4,14 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use sha2::{Digest, Sha256};
-use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
+use zeroize::Zeroizing;
 
-use crate::config::ClientTls;
-use crate::net::Stream;
+use crate::config::{ClientCert, ClientTls, TlsVersion};
+use crate::net::certificate::{next_update, not_after, server_end_point};
+use crate::net::{Ends, Socket, Stream};
 
 /// The protocol name of PostgreSQL in TLS (ALPN), which libpq sends since 17.
 pub(super) const ALPN: &[u8] = b"postgresql";
@@ -29,6 +34,16 @@ pub enum TlsFileError {
         "the operating system has no certificate authorities: install ca-certificates, or name a file in sslrootcert"
     )]
     NoSystemRoots,
+    #[error(
+        "the private key {} is encrypted, and nobody is there to type its password: write it without one (openssl pkey -in \
+         {} -out new.key) into a file that only this user may read", .0.display(), .0.display()
+    )]
+    EncryptedKey(PathBuf),
+    #[error(
+        "others may read the private key {} (mode {mode:04o}): it must be a regular file of mode 0600 or less, or 0640 or less \
+         where root owns it (chmod; in a Kubernetes Secret defaultMode)", path.display()
+    )]
+    OpenKey { path: PathBuf, mode: u32 },
     #[error("can't use the certificate authorities in {}: {problem}", path.display())]
     Roots { path: PathBuf, problem: String },
     #[error("can't use the revocation lists in {}: {problem}", path.display())]
@@ -42,8 +57,18 @@ pub enum TlsFileError {
 /// Accepts TLS with one certificate.
 #[derive(Clone)]
 pub struct Acceptor {
-    tls: TlsAcceptor,
+    /// Asks clients for nothing.
+    anybody: TlsAcceptor,
+    /// Ask for a certificate, or demand one. None: no authority is trusted.
+    asking: Option<Asking>,
     certificate: CertificateDer<'static>,
+    ends: Ends,
+}
+
+#[derive(Clone)]
+struct Asking {
+    optional: TlsAcceptor,
+    required: TlsAcceptor,
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -60,18 +85,56 @@ impl Acceptor {
     pub fn new(files: &ClientTls) -> Result<Acceptor, TlsFileError> {
         let chain = certificates("the certificate", &files.cert)?;
         let certificate = chain.first().cloned().ok_or_else(|| TlsFileError::NoCertificate(files.cert.clone()))?;
-        let mut config = rustls::ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, private_key(&files.key)?)
-            .map_err(|source| TlsFileError::Pair { cert: files.cert.clone(), key: files.key.clone(), source })?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Acceptor { tls: TlsAcceptor::from(Arc::new(config)), certificate })
+        let key = private_key(&files.key)?;
+        let provider = provider();
+        let versions: &[&rustls::SupportedProtocolVersion] = match files.minimum {
+            TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            TlsVersion::V1_3 => &[&rustls::version::TLS13],
+        };
+        let acceptor = |verifier: Option<Arc<dyn ClientCertVerifier>>| {
+            let builder =
+                rustls::ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(versions)?;
+            let builder = match verifier {
+                None => builder.with_no_client_auth(),
+                Some(verifier) => builder.with_client_cert_verifier(verifier),
+            };
+            let mut config = builder
+                .with_single_cert(chain.clone(), key.clone_key())
+                .map_err(|source| TlsFileError::Pair { cert: files.cert.clone(), key: files.key.clone(), source })?;
+            config.alpn_protocols = vec![ALPN.to_vec()];
+            // As PostgreSQL: every session begins with a whole handshake. One that is resumed would bring a client's
+            // certificate back without looking at its dates and revocation again.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            Ok::<_, TlsFileError>(TlsAcceptor::from(Arc::new(config)))
+        };
+        let mut ends = Ends { certificate: chain.iter().filter_map(not_after).min(), ..Ends::default() };
+        let asking = match &files.authority {
+            None => None,
+            Some(path) => {
+                ends.roots = certificates("tls_client_ca", path)?.iter().filter_map(not_after).min();
+                let lists = files.crl.as_deref().map(revocation_lists).transpose()?;
+                ends.revocations = lists.iter().flatten().filter_map(next_update).min();
+                let verifier = |demand| client_verifier(path, files.crl.as_deref(), demand, &provider);
+                Some(Asking { optional: acceptor(Some(verifier(false)?))?, required: acceptor(Some(verifier(true)?))? })
+            }
+        };
+        Ok(Acceptor { anybody: acceptor(None)?, asking, certificate, ends })
     }
 
     /// The end-entity certificate that clients see.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate
+    }
+
+    /// `tls-server-end-point` of that certificate, for SCRAM-SHA-256-PLUS; None where its signature defines none.
+    pub fn server_end_point(&self) -> Option<Vec<u8>> {
+        server_end_point(&self.certificate)
+    }
+
+    /// When its files end: `tls_cert`, `tls_client_ca`, the lists of `tls_client_crl`.
+    pub fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// The SHA-256 of that certificate, as `openssl x509 -fingerprint -sha256` shows it but for its colons and its case.
@@ -83,14 +146,59 @@ impl Acceptor {
     ///
     /// # Errors
     /// The handshake failed, or the client went away.
-    pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
-        let stream = self.tls.accept(socket).await?;
+    pub async fn accept(&self, socket: Socket, client_cert: ClientCert) -> io::Result<Stream> {
+        let acceptor = match (client_cert, &self.asking) {
+            (ClientCert::None, _) => &self.anybody,
+            (ClientCert::Optional, Some(asking)) => &asking.optional,
+            (ClientCert::Required, Some(asking)) => &asking.required,
+            // `Config` lets no such listener through.
+            (ClientCert::Optional | ClientCert::Required, None) => {
+                return Err(io::Error::other("no authority for clients' certificates"));
+            }
+        };
+        let stream = acceptor.accept(socket).await?;
         Ok(Stream::Tls(Box::new(TlsStream::Server(stream))))
     }
 }
 
+/// Verifies clients' certificates; `demand` refuses those that have none.
+fn client_verifier(
+    authority: &Path,
+    crl: Option<&Path>,
+    demand: bool,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsFileError> {
+    let problem = |problem: String| TlsFileError::Roots { path: authority.to_owned(), problem };
+    let mut store = RootCertStore::empty();
+    for certificate in certificates("tls_client_ca", authority)? {
+        store.add(certificate).map_err(|error| problem(error.to_string()))?;
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider.clone());
+    if let Some(crl) = crl {
+        builder = builder.with_crls(revocation_lists(crl)?).enforce_revocation_expiration();
+    }
+    if !demand {
+        builder = builder.allow_unauthenticated();
+    }
+    builder.build().map_err(|error| problem(error.to_string()))
+}
+
+/// All revocation lists of a PEM file, at least one.
+pub(super) fn revocation_lists(crl: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFileError> {
+    let problem =
+        |error: &dyn std::fmt::Display| TlsFileError::Crl { path: crl.to_owned(), problem: error.to_string() };
+    let lists = CertificateRevocationListDer::pem_file_iter(crl)
+        .map_err(|error| problem(&error))?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| problem(&error))?;
+    if lists.is_empty() {
+        return Err(problem(&"no list in it (PEM, -----BEGIN X509 CRL-----)"));
+    }
+    Ok(lists)
+}
+
 /// The cryptography, named here and passed explicitly: no process-wide default.
-pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -105,9 +213,13 @@ pub(super) fn certificates(what: &'static str, path: &Path) -> Result<Vec<Certif
 }
 
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsFileError::Pem {
-        what: "the private key",
-        path: path.to_owned(),
-        source,
+    PrivateKeyDer::from_pem_file(path).map_err(|source| {
+        // PKCS#8 says so in its first line, the older format in its second. What can't be read twice keeps its first error.
+        let text = std::fs::read(path).map(Zeroizing::new);
+        let says = |words: &[u8]| text.as_ref().is_ok_and(|text| text.windows(words.len()).any(|part| part == words));
+        if says(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || says(b"Proc-Type: 4,ENCRYPTED") {
+            return TlsFileError::EncryptedKey(path.to_owned());
+        }
+        TlsFileError::Pem { what: "the private key", path: path.to_owned(), source }
     })
 }

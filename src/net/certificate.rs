@@ -1,8 +1,10 @@
 //! What is read from certificates besides what rustls verifies.
 
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, SubjectPublicKeyInfoDer, UnixTime};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 
 /// `tls-server-end-point` (RFC 5929 §4.1): the certificate's hash by the hash of its own signature, SHA-256 in place of
@@ -34,6 +36,74 @@ pub(super) fn server_end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u
         }
         _ => None,
     }
+}
+
+/// The names in a certificate.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The subject's common name. None where there is none, or where there are several: nobody could say which is meant.
+    pub cn: Option<String>,
+    /// The subjectAltNames that are texts or addresses.
+    pub san: Vec<String>,
+}
+
+/// Reads the names. What can't be read names nobody.
+pub(super) fn names(certificate: &CertificateDer<'_>) -> Names {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Names::default() };
+    let readable = |name: &str| !name.contains(char::is_control);
+    let mut common = parsed.subject().iter_common_name();
+    let cn = match (common.next(), common.next()) {
+        (Some(name), None) => name.as_str().ok().filter(|name| readable(name)).map(str::to_owned),
+        (_, _) => None,
+    };
+    let alternatives = parsed.subject_alternative_name().ok().flatten();
+    let general = alternatives.iter().flat_map(|names| &names.value.general_names);
+    let san = general.filter_map(|name| match name {
+        GeneralName::DNSName(name) | GeneralName::RFC822Name(name) | GeneralName::URI(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => match **bytes {
+            [a, b, c, d] => Some(std::net::Ipv4Addr::new(a, b, c, d).to_string()),
+            _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| std::net::Ipv6Addr::from(bytes).to_string()),
+        },
+        GeneralName::OtherName(..)
+        | GeneralName::X400Address(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(..) => None,
+    });
+    Names { cn, san: san.filter(|name| readable(name)).collect() }
+}
+
+/// When a certificate ends, in seconds since 1970.
+pub fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
+}
+
+/// When a revocation list must have been replaced by its authority's next one, in seconds since 1970.
+pub(super) fn next_update(list: &CertificateRevocationListDer<'_>) -> Option<i64> {
+    let (_, parsed) = CertificateRevocationList::from_der(list).ok()?;
+    Some(parsed.next_update()?.timestamp())
+}
+
+/// Whether it names itself as its issuer.
+pub(super) fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| parsed.subject() == parsed.issuer())
+}
+
+/// The bits of its key, where that is RSA.
+pub(super) fn rsa_bits(certificate: &CertificateDer<'_>) -> Option<usize> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    match parsed.public_key().parsed().ok()? {
+        PublicKey::RSA(key) => Some(key.key_size()),
+        _ => None,
+    }
+}
+
+/// Its public key (SubjectPublicKeyInfo).
+pub(super) fn public_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(SubjectPublicKeyInfoDer::from(parsed.public_key().raw.to_vec()))
 }
 
 /// How a time stands to a certificate's validity.

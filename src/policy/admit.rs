@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::compile::Policy;
+use crate::policy::compile::{CertificatePattern, Policy};
 use crate::policy::decide::Bench;
 use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
@@ -12,7 +12,7 @@ use crate::policy::rule::Rule;
 use crate::policy::rules::Rules;
 use crate::policy::settings::same_text;
 use crate::policy::verdict::{Refusal, RuleRef};
-use crate::policy::{Identity, PolicySet, SessionPolicy};
+use crate::policy::{ClientCertificate, Identity, PolicySet, SessionPolicy};
 use crate::sql::ActionName;
 
 /// The policies that hold together for a kind of session, ready to judge: nothing in it depends on who exactly came.
@@ -68,6 +68,7 @@ impl Policy {
     pub fn applies_to(&self, identity: &Identity) -> bool {
         self.users.iter().any(|user| user.matches(&identity.user))
             && (self.databases.is_empty() || self.databases.iter().any(|d| d.matches(&identity.database)))
+            && (self.listeners.is_empty() || self.listeners.iter().any(|l| l.matches(&identity.arrival.listener)))
             && (!identity.replication || self.replication)
     }
 
@@ -77,9 +78,34 @@ impl Policy {
             return Some("TLS is required".to_owned());
         }
         if !self.networks.is_empty() && !self.networks.iter().any(|network| network.contains(identity.address)) {
-            return Some(format!("connections from {} are not admitted", identity.address.to_canonical()));
+            return Some(format!("connections from {} are not admitted", identity.origin()));
         }
-        None
+        if !self.os_users.is_empty() {
+            match &identity.arrival.os_user {
+                None => return Some("a connection over the Unix socket is required".to_owned()),
+                Some(user) if !self.os_users.iter().any(|pattern| pattern.matches(user)) => {
+                    return Some(format!("the operating system's user \"{user}\" is not admitted"));
+                }
+                Some(_) => {}
+            }
+        }
+        self.client_cert.as_ref()?.unmet(identity.arrival.certificate.as_deref())
+    }
+}
+
+impl CertificatePattern {
+    /// What is missing, if anything.
+    fn unmet(&self, certificate: Option<&ClientCertificate>) -> Option<String> {
+        let Some(certificate) = certificate else {
+            return Some("a TLS client certificate is required".to_owned());
+        };
+        let met = |patterns: &[Glob], names: &[String]| {
+            patterns.is_empty() || patterns.iter().any(|pattern| names.iter().any(|name| pattern.matches(name)))
+        };
+        if met(&self.cn, certificate.cn.as_slice()) && met(&self.san, &certificate.san) {
+            return None;
+        }
+        Some("the names in the client's certificate are not admitted".to_owned())
     }
 }
 
@@ -205,7 +231,7 @@ fn narrower(old: &Bench, new: &Bench) -> bool {
 /// Worded like pg_hba's refusal.
 fn nobody(identity: &Identity) -> Refusal {
     let encryption = if identity.tls { "SSL encryption" } else { "no encryption" };
-    let address = identity.address.to_canonical();
+    let address = identity.origin();
     let reason = match identity.replication {
         true => format!(
             "no policy admits replication connections from host \"{address}\", user \"{}\", {encryption}",

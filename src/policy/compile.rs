@@ -16,13 +16,13 @@ use crate::policy::document::{self, Document, Injection, Test, Tests};
 use crate::policy::glob::Glob;
 use crate::policy::limits::Limits;
 use crate::policy::lonely::Mention;
-use crate::policy::network::Network;
 use crate::policy::quota::Quotas;
 use crate::policy::reader::{At, Reader};
 use crate::policy::rule::Rule;
 use crate::policy::settings::{Pin, is_read_only, same_text};
 use crate::policy::words::List;
 use crate::policy::yaml;
+use crate::units::Network;
 pub(crate) use settings::allowable;
 
 /// One compiled policy.
@@ -34,10 +34,16 @@ pub(crate) struct Policy {
     pub users: Vec<Glob>,
     /// Empty: every database.
     pub databases: Vec<Glob>,
+    /// Empty: every listener.
+    pub listeners: Vec<Glob>,
     pub replication: bool,
     /// Empty: from anywhere.
     pub networks: Vec<Network>,
     pub tls: bool,
+    /// None: with or without one.
+    pub client_cert: Option<CertificatePattern>,
+    /// Empty: over TCP, too.
+    pub os_users: Vec<Glob>,
     pub enforce: bool,
     pub unlisted_observe: Option<bool>,
     pub refuse_disagreement: bool,
@@ -55,6 +61,13 @@ pub(crate) struct Policy {
     pub tests: Vec<Test>,
     /// The literal names in it.
     pub mentions: Vec<Mention>,
+}
+
+/// Which client certificates will do; what is empty demands nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct CertificatePattern {
+    pub cn: Vec<Glob>,
+    pub san: Vec<Glob>,
 }
 
 /// Reads a file that a policy names: a list of statements.
@@ -142,6 +155,12 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
         .collect();
     let users = compiler.globs(&document.applies_to.users, "users");
     let databases = compiler.globs(&document.applies_to.databases, "databases");
+    let listeners = compiler.globs(&document.applies_to.listeners, "listeners");
+    let os_users = compiler.globs(&document.require.os_users, "os_users");
+    let client_cert = document.require.client_cert.as_ref().map(|names| CertificatePattern {
+        cn: compiler.globs(&names.cn, "cn"),
+        san: compiler.globs(&names.san, "san"),
+    });
     compiler.allowed_decoys(&decoys, &document.decoys, &allow, search_path.as_deref());
     let mentions = compiler.mentions;
     Policy {
@@ -150,9 +169,12 @@ fn policy(reader: &mut Reader<'_>, document: Document, read: &mut ReadFile<'_>) 
         place: document.name.place,
         users,
         databases,
+        listeners,
         replication: document.applies_to.replication,
         networks,
         tls: document.require.tls,
+        client_cert,
+        os_users,
         enforce: !document.observe,
         unlisted_observe: document.unlisted_observe.map(|at| at.value),
         refuse_disagreement: document.refuse_disagreement,

@@ -48,6 +48,7 @@ pub(crate) struct Document {
 pub(crate) struct AppliesTo {
     pub users: Vec<At<String>>,
     pub databases: Vec<At<String>>,
+    pub listeners: Vec<At<String>>,
     pub replication: bool,
 }
 
@@ -56,6 +57,15 @@ pub(crate) struct AppliesTo {
 pub(crate) struct Require {
     pub networks: Vec<At<String>>,
     pub tls: bool,
+    pub client_cert: Option<ClientCert>,
+    pub os_users: Vec<At<String>>,
+}
+
+/// What a client's certificate must say.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCert {
+    pub cn: Vec<At<String>>,
+    pub san: Vec<At<String>>,
 }
 
 /// One rule of `allow` or `deny`.
@@ -124,6 +134,10 @@ pub(crate) struct TestIdentity {
     pub address: Option<std::net::IpAddr>,
     pub tls: Option<bool>,
     pub replication: bool,
+    pub listener: Option<String>,
+    pub client_cn: Option<String>,
+    pub client_san: Option<String>,
+    pub os_user: Option<String>,
     pub simple: bool,
     pub application_name: String,
     pub at: Option<jiff::Timestamp>,
@@ -212,6 +226,7 @@ fn applies_to(reader: &mut Reader<'_>, node: &Node) -> AppliesTo {
     AppliesTo {
         users: users.unwrap_or_default(),
         databases: fields.take("databases").map(|n| reader.some_texts(n, "databases")).unwrap_or_default(),
+        listeners: fields.take("listeners").map(|n| reader.some_texts(n, "listeners")).unwrap_or_default(),
         replication: truth(reader, fields.take("replication"), "replication").unwrap_or_default(),
     }
 }
@@ -221,7 +236,19 @@ fn require(reader: &mut Reader<'_>, node: &Node) -> Require {
     Require {
         networks: fields.take("networks").map(|n| reader.some_texts(n, "networks")).unwrap_or_default(),
         tls: truth(reader, fields.take("tls"), "tls").unwrap_or_default(),
+        client_cert: fields.take("client_cert").map(|n| client_cert(reader, n)),
+        os_users: fields.take("os_users").map(|n| reader.some_texts(n, "os_users")).unwrap_or_default(),
     }
+}
+
+fn client_cert(reader: &mut Reader<'_>, node: &Node) -> ClientCert {
+    let Some(mut fields) = reader.mapping(node, &keys::CLIENT_CERT) else { return ClientCert::default() };
+    let mut names = |reader: &mut Reader<'_>, key: &str| match fields.take(key) {
+        None => Vec::new(),
+        Some(node) if matches!(node.value, Value::Seq(_)) => reader.some_texts(node, key),
+        Some(node) => reader.text(node, key).into_iter().collect(),
+    };
+    ClientCert { cn: names(reader, "cn"), san: names(reader, "san") }
 }
 
 fn injection(reader: &mut Reader<'_>, node: &Node) -> Injection {

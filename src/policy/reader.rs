@@ -91,13 +91,6 @@ impl<'a> Reader<'a> {
         for (key, value) in entries {
             if known.names().any(|name| name == key.name) {
                 fields.entries.push((key, value));
-            } else if let Some((name, meaning)) = known.later.iter().find(|(name, _)| *name == key.name) {
-                self.help(
-                    Code::LaterKey,
-                    key.place,
-                    format!("`{name}` comes with a later release"),
-                    format!("take it out for now: without it, {meaning}"),
-                );
             } else {
                 fields.meant.extend(self.unknown_key(key, entries, known));
             }

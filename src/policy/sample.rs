@@ -32,6 +32,9 @@ impl PolicySet {
         for policy in &mut self.policies {
             policy.networks.clear();
             policy.tls = false;
+            policy.client_cert = None;
+            policy.os_users.clear();
+            policy.listeners.clear();
             policy.quotas = Quotas::default();
         }
         self

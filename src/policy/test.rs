@@ -9,7 +9,7 @@ use crate::policy::diagnostic::{Code, Diagnostic, Place, Source};
 use crate::policy::document::{Step, Test, TestIdentity, Tried};
 use crate::policy::glob::Glob;
 use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
-use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName};
+use crate::policy::{Arrival, ClientCertificate, Identity, Moment, Parameters, PolicySet, SessionPolicy, UnknownName};
 use crate::sql::{self, NameUse, second_opinion};
 
 /// How one step of a test went.
@@ -157,7 +157,25 @@ pub(super) fn identity(policy: &Policy, who: &TestIdentity) -> Identity {
         address: who.address.unwrap_or_else(|| policy.networks.first().map_or(loopback, |n| n.first())),
         tls: who.tls.unwrap_or(true),
         replication: who.replication,
+        arrival: arrival(policy, who),
         user,
+    }
+}
+
+/// As the policy demands it, with what `as` overrides.
+fn arrival(policy: &Policy, who: &TestIdentity) -> Arrival {
+    let demanded = |globs: &[Glob]| globs.first().map(Glob::sample);
+    let pattern = policy.client_cert.as_ref();
+    let cn = who.client_cn.clone().or_else(|| pattern.and_then(|pattern| demanded(&pattern.cn)));
+    let san = who.client_san.clone().or_else(|| pattern.and_then(|pattern| demanded(&pattern.san)));
+    let shows_one = pattern.is_some() || cn.is_some() || san.is_some();
+    let certificate = shows_one.then(|| ClientCertificate { cn, san: san.into_iter().collect() });
+    let listener = who.listener.clone().or_else(|| demanded(&policy.listeners)).unwrap_or_default();
+    let os_user = who.os_user.clone().or_else(|| demanded(&policy.os_users));
+    Arrival {
+        listener: listener.into(),
+        certificate: certificate.filter(|_| who.tls != Some(false)).map(Arc::new),
+        os_user: os_user.map(Into::into),
     }
 }
 

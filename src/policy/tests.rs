@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use crate::policy::diagnostic::{Severity, Source};
 use crate::policy::verdict::{Judgement, Refusal, RuleRef, Verdict};
-use crate::policy::{Identity, Limit, Moment, Parameters, PolicySet, SessionPolicy, UnknownName, compile, load};
+use crate::policy::{
+    Arrival, Identity, Limit, Moment, Parameters, PolicySet, SessionPolicy, UnknownName, compile, load,
+};
 use crate::sql::{Access, Action, ActionName, Facts, Name, Object, Operand, SettingValue, Statement, Unparsed};
 
 /// What is found in some files.
@@ -50,6 +52,7 @@ fn who(user: &str) -> Identity {
         address: "10.0.0.1".parse().unwrap(),
         tls: true,
         replication: false,
+        arrival: Arrival::default(),
     }
 }
 
@@ -540,7 +543,7 @@ fn alarms_ring_for_guards_and_pins_only() {
 fn every_mistake_of_every_file_is_told_with_its_place() {
     let a = "policy: a\napplies_to: {users: [x]}\nallow:\n  - rule: r\n    actions: [selct, insert]\n    tabels: [t]\n\
              limits: {sessions: 0}\nmode: watch\n";
-    let b = "policy: b\napplies_to: {users: [y]}\nrequire: {client_cert: {cn: x}}\npin: {work_men: 4MB, seed: 1}\n\
+    let b = "policy: b\napplies_to: {users: [y]}\nrequire: {client_cert: {on: x}}\npin: {work_men: 4MB, seed: 1}\n\
              search_path: [\"$user\"]\ndeny: [{rule: d, when: {hours: x}}]\n";
     let c = "policy: [\n";
     let told = findings(&[a, b, c]);
@@ -549,7 +552,7 @@ fn every_mistake_of_every_file_is_told_with_its_place() {
         "0.yaml:6:5: unknown key \"tabels\" in a rule, did you mean \"tables\"?",
         "0.yaml:7:20: sessions is a number from 1 on, not \"0\"",
         "0.yaml:8:7: mode is enforce or observe, not \"watch\"",
-        "1.yaml:3:11: `client_cert` comes with a later release",
+        "1.yaml:3:25: unknown key \"on\" in client_cert, did you mean \"cn\"?",
         "1.yaml:4:7: the server has no setting \"work_men\"",
         "1.yaml:4:22: seed does nothing at session start",
         "1.yaml:5:15: \"$user\" can't stand in search_path: what a name means would depend on who asks",

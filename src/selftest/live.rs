@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use crate::attacks::{Fence, Harm, Step, Target, Way};
-use crate::config::{Config, ConfigError, RunArgs, SslMode, Upstream};
+use crate::config::{Config, ConfigError, Place, RunArgs, SslMode, Upstream};
 use crate::metrics::Metrics;
 use crate::policy::{self, PolicySet};
 use crate::selftest::Outcome;
@@ -33,14 +33,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it is reached without TLS, if that is how.
+    /// Where it is reached without TLS, if that is how: one host, over TCP.
     fn plain_address(&self) -> Result<Option<SocketAddr>, LiveError> {
         let upstream = Upstream::parse(&self.upstream)
             .map_err(|source| ConfigError::Upstream { origin: "--upstream".to_owned(), source })?;
         if upstream.sslmode != SslMode::Disable {
             return Ok(None);
         }
-        let addresses = (upstream.host.as_str(), upstream.port).to_socket_addrs();
+        let [host] = upstream.hosts.as_slice() else { return Ok(None) };
+        let addresses = match &host.place {
+            Place::Name(name) => (name.as_str(), host.port).to_socket_addrs(),
+            Place::Address { address, .. } => return Ok(Some((*address, host.port).into())),
+            Place::Unix(_) => return Ok(None),
+        };
         Ok(addresses.map_err(|error| LiveError::Stage(ClientError::Io(error).into()))?.next())
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::attacks::{OWN_USER, Target};
-use crate::policy::{Identity, Moment, Parameters, PolicySet, SessionPolicy, Verdict};
+use crate::policy::{Arrival, Identity, Moment, Parameters, PolicySet, SessionPolicy, Verdict};
 use crate::selftest::OWN_POLICY;
 use crate::sql;
 
@@ -75,6 +75,7 @@ pub fn own_subject() -> Subject {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication: false,
+        arrival: Arrival::default(),
     };
     Subject { policy: OWN_POLICY.into(), file: OWN_POLICY.into(), enforces: true, identity, target }
 }

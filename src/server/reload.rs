@@ -1,4 +1,4 @@
-//! Other policies and other certificates in place of those in force, without a session lost over it (POLICY 13).
+//! Other policies, other certificates and other users in place of those in force, without a session lost over it (POLICY 13).
 //!
 //! One load runs at a time. What asks for another one meanwhile (a signal, a file that changes) gets one more afterwards.
 
@@ -17,6 +17,7 @@ use crate::policy::{Digest, Files, PolicySet};
 use crate::server::told::{Load, Source, Told};
 use crate::server::watched::{Quiet, Stamps};
 use crate::session::Shared;
+use crate::session::auth::directory::Directory;
 use crate::session::auth::{Fit, fit};
 
 /// A certificate that the server doesn't show yet is tried again this often.
@@ -47,7 +48,9 @@ struct State {
     certificates: [u8; 32],
     /// What is wrong with those.
     problems: Vec<String>,
-    /// When to try them again although they did not change.
+    /// The files of users, likewise.
+    users: [u8; 32],
+    /// When to try the certificates again although they did not change.
     again: Option<Instant>,
 }
 
@@ -55,15 +58,16 @@ struct State {
 type ReadLegs = (Result<Option<Acceptor>, TlsFileError>, Result<Connector, TlsFileError>);
 
 impl Reload {
-    /// For a proxy that starts. `certificates` is the [`fingerprint`] of the files before they were read.
-    pub(super) fn new(shared: Arc<Shared>, told: Told, certificates: [u8; 32]) -> Reload {
+    /// For a proxy that starts. `files` are the fingerprints of its files before they were read.
+    pub(super) fn new(shared: Arc<Shared>, told: Told, files: Fingerprints) -> Reload {
         let set = shared.policies.current();
         told.tell(Source::Start, &Load::Policies { set: &set, diff: None });
         if has_certificates(&shared.config) {
             let client = shared.legs.load().acceptor.as_ref().map(Acceptor::fingerprint);
             told.tell(Source::Start, &Load::Tls { client: client.as_deref() });
         }
-        let state = State { policies: Some(set.digest()), certificates, problems: Vec::new(), again: None };
+        let Fingerprints { certificates, users } = files;
+        let state = State { policies: Some(set.digest()), certificates, problems: Vec::new(), users, again: None };
         Reload { shared, told, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -109,6 +113,9 @@ impl Reload {
         if has_certificates(&self.shared.config) {
             self.certificates(&mut state, source).await;
         }
+        if !self.shared.config.users.files().is_empty() {
+            self.users(&mut state, source).await;
+        }
         replaced
     }
 
@@ -124,10 +131,13 @@ impl Reload {
     /// Looks at the files, and reads what changed once it is quiet. True where a set of policies came into force.
     async fn look(&self, eyes: &mut Eyes) -> bool {
         let config = Arc::clone(&self.shared.config);
-        let stamps =
-            off_the_worker(move || (Stamps::of_policies(&config.policies), Stamps::of(&config.tls_files()))).await;
-        let Some((policies, certificates)) = stamps else { return false };
+        let stamps = off_the_worker(move || {
+            let (certificates, users) = (Stamps::of(&config.tls_files()), Stamps::of(&config.users.files()));
+            (Stamps::of_policies(&config.policies), certificates, users)
+        });
+        let Some((policies, certificates, users)) = stamps.await else { return false };
         let now = Instant::now();
+        let users = eyes.users.look(now, users);
         let (policies, certificates) = (eyes.policies.look(now, policies), eyes.certificates.look(now, certificates));
         let mut replaced = false;
         if policies {
@@ -140,9 +150,17 @@ impl Reload {
         if certificates {
             let mut state = self.state.lock().await;
             let config = Arc::clone(&self.shared.config);
-            let found = off_the_worker(move || fingerprint(&config)).await;
-            if found.is_some_and(|found| found != state.certificates) {
+            let found = off_the_worker(move || Fingerprints::read(&config)).await;
+            if found.is_some_and(|found| found.certificates != state.certificates) {
                 self.certificates(&mut state, Source::Watch).await;
+            }
+        }
+        if users {
+            let mut state = self.state.lock().await;
+            let config = Arc::clone(&self.shared.config);
+            let found = off_the_worker(move || Fingerprints::read(&config)).await;
+            if found.is_some_and(|found| found.users != state.users) {
+                self.users(&mut state, Source::Watch).await;
             }
         }
         replaced
@@ -198,7 +216,7 @@ impl Reload {
         let config = Arc::clone(&self.shared.config);
         let read = off_the_worker(move || {
             // In this order: files that change in between are read once more.
-            let found = fingerprint(&config);
+            let found = Fingerprints::read(&config).certificates;
             let legs: ReadLegs = (Legs::acceptor(&config), Legs::connector(&config));
             (found, legs)
         });
@@ -231,7 +249,26 @@ impl Reload {
             };
             self.told.tell(source, &load);
         }
-        *state = State { policies: state.policies, certificates: found, problems, again };
+        *state = State { policies: state.policies, certificates: found, problems, users: state.users, again };
+    }
+
+    /// Reads the files of users again. Both are good, or the older of both stay: a map is written for its users.
+    async fn users(&self, state: &mut State, source: Source) {
+        let config = Arc::clone(&self.shared.config);
+        let read = off_the_worker(move || {
+            // In this order: files that change in between are read once more.
+            let found = Fingerprints::read(&config).users;
+            (found, Directory::read(&config))
+        });
+        let Some((found, read)) = read.await else { return };
+        state.users = found;
+        match read {
+            Ok(read) => {
+                self.shared.directory.replace(read);
+                self.told.tell(source, &Load::Users { count: self.shared.directory.len() });
+            }
+            Err(error) => self.told.tell(source, &Load::UsersFailed { problem: &error.to_string() }),
+        }
     }
 
     /// Why clients could not log in with this certificate, or nobody knows whether they could.
@@ -255,11 +292,12 @@ impl Reload {
 struct Eyes {
     policies: Quiet<Stamps>,
     certificates: Quiet<Stamps>,
+    users: Quiet<Stamps>,
 }
 
 impl Eyes {
     fn pause(&self) -> Duration {
-        self.policies.pause().min(self.certificates.pause())
+        self.policies.pause().min(self.certificates.pause()).min(self.users.pause())
     }
 }
 
@@ -293,11 +331,22 @@ fn has_certificates(config: &Config) -> bool {
     !config.tls_files().is_empty() || config.upstream.root == Some(RootCert::System)
 }
 
-/// Of the bytes of all certificate files, keys included: it stays in memory.
-pub(super) fn fingerprint(config: &Config) -> [u8; 32] {
+/// What the files held that are read again when they change. Of their bytes, secrets included: it stays in memory.
+pub(super) struct Fingerprints {
+    certificates: [u8; 32],
+    users: [u8; 32],
+}
+
+impl Fingerprints {
+    pub fn read(config: &Config) -> Fingerprints {
+        Fingerprints { certificates: fingerprint(&config.tls_files()), users: fingerprint(&config.users.files()) }
+    }
+}
+
+fn fingerprint(files: &[PathBuf]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for file in config.tls_files() {
-        match std::fs::read(&file).map(Zeroizing::new) {
+    for file in files {
+        match std::fs::read(file).map(Zeroizing::new) {
             Ok(bytes) => hash.update(Sha256::digest(&*bytes)),
             Err(error) => hash.update(error.to_string()),
         }

@@ -2,15 +2,15 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::metrics::Metrics;
+use crate::net::{Listening, Origin, Socket, listen};
 use crate::server::Phase;
+use crate::session::relay::Ending;
 
 /// After an error of `accept` that will not go away by itself at once (too many open files, no memory).
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -19,27 +19,28 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 /// Sessions that are told to end have this long to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Accepts clients, one task each, until the process is told to stop. No error ends it.
+/// Accepts clients, one task each, until `stop`, and closes the sockets. No error ends it.
 pub(super) async fn accept<Serve, Session>(
-    listener: TcpListener,
+    listening: Vec<Listening>,
     serve: Serve,
     metrics: &Metrics,
     sessions: &mut JoinSet<()>,
-    shutdown: &mut watch::Receiver<Phase>,
+    stop: impl Future<Output = ()>,
 ) where
-    Serve: Fn(TcpStream, SocketAddr) -> Session,
+    Serve: Fn(Socket, Origin, usize) -> Session,
     Session: Future<Output = ()> + Send + 'static,
 {
     let mut logged: Option<Instant> = None;
-    let mut stop = std::pin::pin!(reached(shutdown, Phase::Draining));
+    let mut turn = 0;
+    let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => return,
             Some(ended) = sessions.join_next() => note(ended, metrics),
-            accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => {
-                    sessions.spawn(serve(socket, peer));
+            accepted = listen::accept(&listening, &mut turn) => match accepted {
+                Ok((socket, origin, number)) => {
+                    sessions.spawn(serve(socket, origin, number));
                 }
                 Err(error) => {
                     metrics.accept_error();
@@ -56,19 +57,20 @@ pub(super) async fn accept<Serve, Session>(
     }
 }
 
-/// Waits for the sessions: as long as `timeout`, or until the process is told to close. Those that are left are told to
-/// end and given a moment, and then ended; when the process is told to close, at once.
+/// Ends the sessions: those that are idle at once, the others at the end of their transaction. Those that are left after
+/// `timeout` are told to end and given a moment, and then ended; when the process is told to close, at once.
 pub(super) async fn drain(
     sessions: &mut JoinSet<()>,
     timeout: Duration,
     shutdown: &mut watch::Receiver<Phase>,
-    ending: &watch::Sender<bool>,
+    ending: &watch::Sender<Ending>,
     metrics: &Metrics,
 ) {
+    ending.send_replace(Ending::WhenIdle);
     let gracefully = async {
         if tokio::time::timeout(timeout, all_ended(sessions, metrics)).await.is_err() {
             tracing::warn!(sessions = sessions.len(), "ending the sessions that are left");
-            ending.send_replace(true);
+            ending.send_replace(Ending::Now);
             let _ = tokio::time::timeout(GOODBYE, all_ended(sessions, metrics)).await;
         }
     };
@@ -102,7 +104,7 @@ fn is_about_one_client(error: &io::Error) -> bool {
 }
 
 /// Until the process is told at least this. Where nobody is left to tell: never.
-async fn reached(shutdown: &mut watch::Receiver<Phase>, phase: Phase) {
+pub(super) async fn reached(shutdown: &mut watch::Receiver<Phase>, phase: Phase) {
     if shutdown.wait_for(|now| *now >= phase).await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -113,7 +115,10 @@ mod tests {
     use std::sync::Arc;
     use std::time::SystemTime;
 
+    use std::net::SocketAddr;
+
     use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -133,23 +138,30 @@ mod tests {
         serve: S,
         metrics: Arc<Metrics>,
         timeout: Duration,
-    ) -> (watch::Sender<Phase>, watch::Receiver<bool>, tokio::task::JoinHandle<()>)
+    ) -> (watch::Sender<Phase>, watch::Receiver<Ending>, tokio::task::JoinHandle<()>)
     where
-        S: Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+        S: Fn(Socket, Origin, usize) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (tell, mut shutdown) = watch::channel(Phase::Running);
-        let (ending, told) = watch::channel(false);
+        let (ending, told) = watch::channel(Ending::No);
         let task = tokio::spawn(async move {
             let mut sessions = JoinSet::new();
-            accept(listener, serve, &metrics, &mut sessions, &mut shutdown).await;
+            accept(
+                vec![Listening::Tcp(listener)],
+                serve,
+                &metrics,
+                &mut sessions,
+                reached(&mut shutdown, Phase::Draining),
+            )
+            .await;
             drain(&mut sessions, timeout, &mut shutdown, &ending, &metrics).await;
         });
         (tell, told, task)
     }
 
     /// A session that lasts as long as its client.
-    async fn until_closed(mut socket: TcpStream, _: SocketAddr) {
+    async fn until_closed(mut socket: Socket, _: Origin, _: usize) {
         let _ = socket.read_to_end(&mut Vec::new()).await;
     }
 
@@ -161,7 +173,7 @@ mod tests {
     async fn a_panic_is_contained_and_counted() {
         let (listener, address) = listen().await;
         let metrics = metrics();
-        let bug = |_: TcpStream, _: SocketAddr| async { panic!("a bug") };
+        let bug = |_: Socket, _: Origin, _: usize| async { panic!("a bug") };
         let (tell, _ending, server) = start(listener, bug, metrics.clone(), Duration::ZERO);
         for _ in 0..2 {
             let mut client = TcpStream::connect(address).await.expect("still accepts");
@@ -182,7 +194,7 @@ mod tests {
         tell.send_replace(Phase::Draining);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
-        assert!(!server.is_finished() && !*ending.borrow(), "waits for the session");
+        assert!(!server.is_finished() && *ending.borrow() == Ending::WhenIdle, "waits for the session");
         drop(client);
         soon(server).await.expect("ends with its last session");
     }
@@ -196,7 +208,7 @@ mod tests {
         tell.send_replace(Phase::Draining);
         let began = Instant::now();
         let _ = soon(client.read_to_end(&mut Vec::new())).await;
-        assert!(*ending.borrow(), "it was told first");
+        assert_eq!(*ending.borrow(), Ending::Now, "it was told first");
         assert!(began.elapsed() >= GOODBYE, "and had time to say goodbye");
         soon(server).await.expect("ends");
     }

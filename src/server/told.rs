@@ -1,4 +1,4 @@
-//! Every load of policies and of certificates is told here, once, whatever it came to: to the log, the metrics and the admin
+//! Every load of policies, of certificates and of users is told here, once, whatever it came to: to the log, the metrics and the admin
 //! server. Who else wants to know (an audit log) is told here, too.
 
 use std::sync::Arc;
@@ -45,6 +45,10 @@ pub enum Load<'a> {
     Tls { client: Option<&'a str> },
     /// Of some of the certificate files the older ones stay in force.
     TlsFailed { problems: &'a [String] },
+    /// `auth_file` and `auth_map` were read.
+    Users { count: usize },
+    /// One of them can't be used: the older ones stay in force.
+    UsersFailed { problem: &'a str },
 }
 
 /// Who is told.
@@ -117,6 +121,16 @@ impl Told {
                     "certificates not reloaded, the old ones stay in force: {}",
                     problems.join("; ")
                 );
+            }
+            Load::Users { count } => {
+                audit_load(audit, from, "loaded", None, format!("users; auth_file has {count}"));
+                metrics.users_reload_failed(false);
+                tracing::info!(users = count, source = from, "users reloaded");
+            }
+            Load::UsersFailed { problem } => {
+                audit_load(audit, from, "failed", None, format!("users: {problem}"));
+                metrics.users_reload_failed(true);
+                tracing::error!(source = from, "users not reloaded, the old ones stay in force: {problem}");
             }
         }
     }

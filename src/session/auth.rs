@@ -1,14 +1,32 @@
 //! Logging in: what is common to relaying the authentication and to doing it.
 
+pub mod certificate;
+mod control;
+pub mod directory;
 pub mod passthrough;
-pub mod password;
+mod password;
 mod peer;
+mod prove;
+pub mod scram;
+pub mod throttle;
+pub mod upstream;
+pub mod users;
 
 #[cfg(test)]
 mod tests;
 
+use std::time::Instant;
+
+use bytes::{BufMut, BytesMut};
+use tokio::time::timeout;
+
 use crate::config::{Auth, Config};
-use crate::net::{Acceptor, ConnectError, Connector, Legs, TlsInfo};
+use crate::net::{Acceptor, ConnectError, Legs, Probed, TlsInfo};
+use crate::policy::ClientCertificate;
+use crate::session::auth::directory::{Directory, Found};
+use crate::session::auth::scram::server::Exchange;
+use crate::session::auth::throttle::{Attempt, Guess, Throttled};
+use crate::session::auth::upstream::{Credential, Upstream};
 use crate::wire::{backend, frame, sqlstate};
 
 pub use peer::{Frame, Peer, PeerError};
@@ -43,12 +61,25 @@ pub async fn fit(config: &Config, legs: &Legs) -> Fit {
     if config.auth != Auth::Passthrough || acceptor.is_none() {
         return Fit::Fits;
     }
-    match connector.probe().await {
-        Ok(tls) => match same_certificates(config.auth, acceptor.as_ref(), tls.as_ref(), connector) {
-            Ok(()) => Fit::Fits,
-            Err(different) => Fit::Different(different),
-        },
-        Err(error) => Fit::Unreachable(error),
+    let mut unreachable = Vec::new();
+    let mut reached = false;
+    // Each host shows a certificate of its own, and a session may come to any.
+    for Probed { host, outcome } in connector.probe().await {
+        match outcome {
+            Ok(tls) => match same_certificates(config.auth, acceptor.as_ref(), tls.as_ref(), &host) {
+                Ok(()) => reached = true,
+                Err(different) => return Fit::Different(different),
+            },
+            Err(error) => unreachable.push(error),
+        }
+    }
+    match (reached, unreachable.pop()) {
+        (true, _) | (false, None) => Fit::Fits,
+        (false, Some(only)) if unreachable.is_empty() => Fit::Unreachable(only),
+        (false, Some(last)) => {
+            unreachable.push(last);
+            Fit::Unreachable(ConnectError::Each(unreachable))
+        }
     }
 }
 
@@ -78,11 +109,11 @@ pub(super) fn same_certificates(
     auth: Auth,
     acceptor: Option<&Acceptor>,
     tls: Option<&TlsInfo>,
-    connector: &Connector,
+    server: &str,
 ) -> Result<(), DifferentCertificates> {
     match (auth, acceptor, tls) {
         (Auth::Passthrough, Some(ours), Some(theirs)) if *ours.certificate() != theirs.certificate => {
-            Err(DifferentCertificates { server: connector.target() })
+            Err(DifferentCertificates { server: server.to_owned() })
         }
         _ => Ok(()),
     }
@@ -99,13 +130,57 @@ pub enum LoginEnd {
     #[error("the server refused the login: {message} ({sqlstate})")]
     Refused { sqlstate: String, message: String },
     /// The client must still be told.
-    #[error("{message}")]
-    Fatal { sqlstate: &'static str, message: String, hint: Option<&'static str> },
+    #[error("{0}")]
+    Fatal(Box<Fatal>),
+    /// The client must still be told, after a while.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
+}
+
+/// What a client is told.
+#[derive(Debug)]
+pub struct Fatal {
+    pub sqlstate: &'static str,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<&'static str>,
+    /// For the log only.
+    pub log: Option<String>,
+}
+
+impl std::fmt::Display for Fatal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)?;
+        for more in self.detail.iter().chain(&self.log) {
+            write!(f, ": {more}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Fatal {
+    pub(super) fn new(sqlstate: &'static str, message: impl Into<String>) -> Fatal {
+        Fatal { sqlstate, message: message.into(), detail: None, hint: None, log: None }
+    }
+
+    fn hint(self, hint: &'static str) -> Fatal {
+        Fatal { hint: Some(hint), ..self }
+    }
+
+    fn log(self, log: impl Into<String>) -> Fatal {
+        Fatal { log: Some(log.into()), ..self }
+    }
+}
+
+impl From<Fatal> for LoginEnd {
+    fn from(fatal: Fatal) -> LoginEnd {
+        LoginEnd::Fatal(Box::new(fatal))
+    }
 }
 
 impl LoginEnd {
     fn fatal(sqlstate: &'static str, message: impl Into<String>, hint: Option<&'static str>) -> LoginEnd {
-        LoginEnd::Fatal { sqlstate, message: message.into(), hint }
+        Fatal { hint, ..Fatal::new(sqlstate, message) }.into()
     }
 
     fn unexpected_from_server(frame: &Frame) -> LoginEnd {
@@ -116,12 +191,10 @@ impl LoginEnd {
         )
     }
 
-    fn unexpected_from_client(frame: &Frame) -> LoginEnd {
-        LoginEnd::fatal(
-            sqlstate::PROTOCOL_VIOLATION,
-            format!("expected password response, got message type {:#04x}", frame.kind),
-            None,
-        )
+    /// In the server's words. `what`: password, SASL.
+    fn unexpected_from_client(frame: &Frame, what: &str) -> LoginEnd {
+        let message = format!("expected {what} response, got message type {}", frame.kind);
+        LoginEnd::fatal(sqlstate::PROTOCOL_VIOLATION, message, None)
     }
 
     /// From an ErrorResponse that is being relayed.
@@ -132,12 +205,60 @@ impl LoginEnd {
         };
         LoginEnd::Refused { sqlstate: field(b'C'), message: field(b'M') }
     }
+
+    /// Whether the client is not who it says it is, by the word of the server or by ours.
+    pub fn is_authentication_failure(&self) -> bool {
+        match self {
+            LoginEnd::Refused { sqlstate, .. } => sqlstate.starts_with("28"),
+            LoginEnd::Fatal(fatal) => fatal.sqlstate == sqlstate::INVALID_PASSWORD,
+            LoginEnd::Client(_) | LoginEnd::Server(_) | LoginEnd::Throttled(_) => false,
+        }
+    }
+
+    /// Whether somebody may have guessed, and wrongly. Where the proxy itself has checked the client, what the server then
+    /// says is not about a guess.
+    fn is_wrong_guess(&self, auth: Auth) -> bool {
+        match (self, auth) {
+            (LoginEnd::Refused { .. }, Auth::Scram | Auth::Certificate) => false,
+            (LoginEnd::Refused { .. }, Auth::Passthrough | Auth::PassthroughWithoutChannelBinding | Auth::Password)
+            | (LoginEnd::Client(_) | LoginEnd::Server(_) | LoginEnd::Fatal(_) | LoginEnd::Throttled(_), _) => {
+                self.is_authentication_failure()
+            }
+        }
+    }
+}
+
+/// A client that logs in.
+#[derive(Debug)]
+pub struct Client<'a> {
+    pub peer: &'a mut Peer,
+    pub attempt: &'a Attempt,
+    /// Held while a guess of it is being checked.
+    pub guess: Option<Guess>,
+}
+
+impl<'a> Client<'a> {
+    /// Lets a client begin, unless too many before it failed.
+    ///
+    /// # Errors
+    /// [`Throttled`].
+    pub fn begin(peer: &'a mut Peer, attempt: &'a Attempt, now: Instant) -> Result<Client<'a>, Throttled> {
+        attempt.check(now)?;
+        Ok(Client { peer, attempt, guess: None })
+    }
+
+    /// Counts what came of it, and lets the next one try.
+    pub fn end(self, auth: Auth, end: Option<&LoginEnd>, now: Instant) {
+        if end.is_some_and(|end| end.is_wrong_guess(auth)) {
+            self.attempt.failed(now);
+        }
+    }
 }
 
 /// What a login runs between.
 #[derive(Debug)]
-pub struct Login<'a> {
-    pub client: &'a mut Peer,
+pub struct Login<'a, 'c> {
+    pub client: &'a mut Client<'c>,
     pub server: &'a mut Peer,
     /// As the startup packet names it: md5 hashes it.
     pub user: &'a str,
@@ -147,6 +268,81 @@ pub struct Login<'a> {
     pub client_leg_is_private: bool,
     /// TLS of the server leg.
     pub server_tls: Option<&'a TlsInfo>,
+}
+
+/// What the proxy checks a client with.
+#[derive(Debug)]
+pub struct Check<'a> {
+    pub config: &'a Config,
+    pub directory: &'a Directory,
+    pub legs: &'a Legs,
+    pub user: &'a str,
+    /// The client leg has TLS.
+    pub tls: bool,
+    /// The client's, where it showed one.
+    pub certificate: Option<&'a ClientCertificate>,
+}
+
+impl Check<'_> {
+    /// Has the client prove who it is, where that is the proxy's affair, before anything goes upstream. Gives what the proxy
+    /// then logs in with; `None` where the server is who asks.
+    ///
+    /// # Errors
+    /// [`LoginEnd`].
+    pub async fn run(&self, client: &mut Client<'_>) -> Result<Option<Credential>, LoginEnd> {
+        match self.config.auth {
+            Auth::Passthrough | Auth::PassthroughWithoutChannelBinding => Ok(None),
+            Auth::Password => Ok(Some(Credential::OfClient(None))),
+            Auth::Scram => {
+                let limit = self.config.handshake_timeout;
+                let found = timeout(limit, self.directory.find(self.user, self.legs, limit));
+                let found = found.await.map_err(|_| format!("auth_query took longer than {limit:?}"));
+                let Found { secret, why_not } =
+                    found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|why| {
+                        Fatal::new(sqlstate::CONNECTION_FAILURE, "could not look up the user's password")
+                            .hint("The proxy's log says more.")
+                            .log(why)
+                    })?;
+                let acceptor = self.legs.acceptor.as_ref().filter(|_| self.tls);
+                let exchange = Exchange::new(secret, acceptor.and_then(Acceptor::server_end_point));
+                Ok(Some(Credential::Keys(prove::run(client, exchange, self.user, why_not).await?)))
+            }
+            Auth::Certificate => Ok(Some(certificate::credential(self)?)),
+        }
+    }
+}
+
+/// Logs in at the server, up to AuthenticationOk. Where it is relayed the client has that already; else it is what is returned,
+/// and nobody has got it yet. `first` is the server's first frame.
+///
+/// # Errors
+/// [`LoginEnd`].
+pub async fn log_in(
+    login: &mut Login<'_, '_>,
+    config: &Config,
+    credential: Option<&mut Credential>,
+    first: Frame,
+) -> Result<Option<Frame>, LoginEnd> {
+    let Some(credential) = credential else { return passthrough::run(login, first).await.map(|()| None) };
+    let max_iterations = config.users.max_iterations;
+    let mut upstream = Upstream { server: login.server, user: login.user, tls: login.server_tls, max_iterations };
+    upstream.log_in(Some(login.client), credential, first).await.map(Some)
+}
+
+/// AuthenticationSASL.
+fn sasl_offer(mechanisms: &[&[u8]]) -> BytesMut {
+    let body: usize = mechanisms.iter().map(|mechanism| mechanism.len() + 1).sum();
+    let mut out = BytesMut::with_capacity(body + 10);
+    out.put_u8(b'R');
+    // The length word, the code and the last NUL: a frame is at most 64 KiB here.
+    out.put_u32(u32::try_from(body + 9).unwrap_or(u32::MAX));
+    out.put_u32(10);
+    for mechanism in mechanisms {
+        out.put_slice(mechanism);
+        out.put_u8(0);
+    }
+    out.put_u8(0);
+    out
 }
 
 /// What an `R` frame asks or says (PostgreSQL manual, "Message Formats", the Authentication… messages).

@@ -1,26 +1,47 @@
-//! Which server a cancel key belongs to. Keys pass untouched; a known one goes to the very address of its session.
+//! CancelRequests: which server a key belongs to, and the way there. Keys pass untouched. A known one goes to the very address
+//! of its session; another one is dropped, or goes to the upstream where replicas of the proxy stand beside each other.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crate::net::Leg;
+use governor::DefaultDirectRateLimiter;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+
+use crate::metrics::label::CancelLabel;
+use crate::net::{ConnectError, Connected, Destination};
+use crate::session::Shared;
+use crate::wire::startup::{CancelKey, encode_cancel};
+
+/// How long the server may take to close the connection of a CancelRequest.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Requests with unknown keys on their way at once, and a second: whoever connects can send them.
+const UNKNOWN_AT_ONCE: usize = 64;
+const UNKNOWN_A_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
 /// Process id and secret key, as the server gave them.
 pub type Key = (u32, Box<[u8]>);
 
-/// Where a CancelRequest for a session goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Destination {
-    pub address: SocketAddr,
-    /// The session's own mode of connection.
-    pub leg: Leg,
-}
-
 /// The keys of all sessions of this process. Touched at login, at the end of a session and by a cancel, never in between.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cancels {
     sessions: Mutex<HashMap<Key, Destination>>,
+    unknown_at_once: Semaphore,
+    unknown_rate: DefaultDirectRateLimiter,
+}
+
+impl Default for Cancels {
+    fn default() -> Cancels {
+        Cancels {
+            sessions: Mutex::default(),
+            unknown_at_once: Semaphore::new(UNKNOWN_AT_ONCE),
+            unknown_rate: DefaultDirectRateLimiter::direct(governor::Quota::per_second(UNKNOWN_A_SECOND)),
+        }
+    }
 }
 
 impl Cancels {
@@ -32,7 +53,7 @@ impl Cancels {
 
     /// Where the session with this key is; `None` for keys that no session here has.
     pub fn find(&self, key: &Key) -> Option<Destination> {
-        self.lock().get(key).copied()
+        self.lock().get(key).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Destination>> {
@@ -51,5 +72,69 @@ pub struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.cancels.lock().remove(&self.key);
+    }
+}
+
+/// Sends a CancelRequest where it belongs, and waits until the server closes its connection. What became of it is counted and
+/// logged; the client never learns, as with a server.
+pub async fn forward(cancel: &CancelKey, shared: &Shared) {
+    let outcome = match tokio::time::timeout(PATIENCE, deliver(cancel, shared)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => {
+            shared.metrics.upstream_connection_failure();
+            tracing::warn!("cancel request not delivered: {error}");
+            CancelLabel::Failed
+        }
+        Err(_) => {
+            tracing::warn!("cancel request: the server did not close the connection within {PATIENCE:?}");
+            CancelLabel::Failed
+        }
+    };
+    shared.metrics.cancel_request(outcome);
+}
+
+async fn deliver(cancel: &CancelKey, shared: &Shared) -> Result<CancelLabel, ConnectError> {
+    let key: Key = (cancel.pid, cancel.key.to_vec().into());
+    let legs = shared.legs.load_full();
+    if let Some(destination) = shared.cancels.find(&key) {
+        send(legs.connector.connect_to(&destination).await?, cancel).await;
+        return Ok(CancelLabel::Delivered);
+    }
+    if !shared.config.cancel_forward_unknown {
+        tracing::info!("cancel request with an unknown key dropped");
+        return Ok(CancelLabel::Unknown);
+    }
+    let (Ok(_), Ok(_place)) = (shared.cancels.unknown_rate.check(), shared.cancels.unknown_at_once.try_acquire())
+    else {
+        tracing::warn!("cancel request with an unknown key dropped: too many of them");
+        return Ok(CancelLabel::Unknown);
+    };
+    // It may be a session of another replica, at any address: a server knows its own keys, and drops the others.
+    let mut failed = Vec::new();
+    let mut delivered = false;
+    for mut ways in legs.connector.everywhere().await? {
+        match ways.connect().await {
+            Ok(connected) => {
+                send(connected, cancel).await;
+                delivered = true;
+            }
+            Err(error) => failed.push(error),
+        }
+    }
+    if delivered { Ok(CancelLabel::ForwardedUnknown) } else { Err(ConnectError::Each(failed)) }
+}
+
+async fn send(mut server: Connected, cancel: &CancelKey) {
+    // A server that closes before it has read it has not lost it: it ends, or can't take any more connections.
+    let sent = async {
+        server.stream.write_all(&encode_cancel(cancel)).await?;
+        server.stream.flush().await?;
+        // The server answers nothing and closes when the signal is sent.
+        let mut nothing = [0; 16];
+        while server.stream.read(&mut nothing).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    if let Err(error) = sent.await {
+        tracing::debug!(address = %server.destination.address, "the connection of a cancel request broke: {error}");
     }
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod counting;
+mod end;
 mod outcome;
 mod probing;
 mod renew;
@@ -33,8 +34,8 @@ use crate::session::tell::{Asked, Teller};
 use crate::sql::encoding::Encoding;
 use crate::wire::frame::{HEADER, ImpossibleLength, cstring, header};
 use crate::wire::frontend::{self, Frontend, Target};
-use crate::wire::reply::{self, Severity};
 use crate::wire::sqlstate;
+pub use end::{End, Standing};
 
 /// What a Query or Parse may hold besides its text: longer than this and the limit of the text together, it is refused unread.
 const BESIDES: usize = 1 << 10;
@@ -62,39 +63,6 @@ pub enum Then {
     Replace { skip: usize },
     /// The session ends.
     End(End),
-}
-
-/// Why the proxy ends a session.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum End {
-    /// The stream can't be followed any further: both sides are closed without a word, as the server does it.
-    #[error("{0}")]
-    ImpossibleLength(#[from] ImpossibleLength),
-    /// The client is told so, and both sides are closed.
-    #[error("{message}")]
-    Fatal { sqlstate: &'static str, message: String, detail: Option<String>, hint: Option<String> },
-}
-
-impl End {
-    /// The proxy itself is ending.
-    pub fn shut_down() -> End {
-        End::Fatal {
-            sqlstate: sqlstate::ADMIN_SHUTDOWN,
-            message: "terminating connection due to administrator command".to_owned(),
-            detail: None,
-            hint: None,
-        }
-    }
-
-    /// The ErrorResponse to send before closing, where there is one.
-    pub fn farewell(&self) -> Option<bytes::BytesMut> {
-        match self {
-            End::ImpossibleLength(_) => None,
-            End::Fatal { sqlstate, message, detail, hint } => {
-                Some(reply::error(Severity::Fatal, sqlstate, message, detail.as_deref(), hint.as_deref()))
-            }
-        }
-    }
 }
 
 /// Bytes on their way to the server.
@@ -311,6 +279,16 @@ impl Engine {
     #[inline]
     pub fn take_hold(&mut self) -> Option<Duration> {
         self.hold.take()
+    }
+
+    /// What the session does.
+    pub fn standing(&self) -> Standing {
+        let waits = self.ready && self.requests == self.answered && !self.extended && self.client_remaining == 0;
+        match (waits, self.idle) {
+            (false, _) => Standing::Busy,
+            (true, true) => Standing::Idle,
+            (true, false) => Standing::IdleInTransaction,
+        }
     }
 
     /// Whether the bytes to the client are between two frames: only there can a farewell be inserted.

@@ -1,30 +1,35 @@
 //! From an accepted socket to a session: who comes, whether policies admit them, the way to the server, the login.
 //! Nothing goes upstream before a policy said yes.
 
-use std::net::SocketAddr;
+mod enter;
+pub(in crate::session) mod reach;
+mod target;
+
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::audit::{self, Audit};
 use crate::config::{Auth, Errors};
-use crate::limits::{Entry, Seat};
+use crate::limits::Seat;
 use crate::metrics::label::{Event, Leg as LegLabel, VerdictLabel};
-use crate::net::{Acceptor, ConnectError, Connector, Leg, Legs, Stream, TlsInfo, tune};
-use crate::policy::{Admission, Identity, Limit, Refusal, RuleRef};
+use crate::net::{ConnectError, Destination, Legs, Origin, Stream};
+use crate::policy::{Admission, Identity, Refusal, RuleRef};
 use crate::session::Shared;
-use crate::session::auth::{self, DifferentCertificates, Frame, Login, LoginEnd, Peer, PeerError};
+use crate::session::auth::{DifferentCertificates, LoginEnd, Peer, PeerError};
+use crate::session::greeting::{self, Came, Client, Greeted};
+use crate::session::handshake::enter::Entered;
 use crate::session::refusal::Reference;
 use crate::session::tell::who as whose;
 use crate::sql::Group;
+use crate::wire::proxy_header::ProxyHeaderError;
 use crate::wire::reply::{self, Severity};
+use crate::wire::sqlstate;
 use crate::wire::startup::{
-    self, CancelKey, FirstPacket, MAX_STARTUP_PACKET_LENGTH, NEWEST_MINOR, Negotiation, Startup, StartupError,
+    self, CancelKey, MAX_STARTUP_PACKET_LENGTH, NEWEST_MINOR, Negotiation, Startup, StartupError,
 };
-use crate::wire::{backend, sqlstate};
 
 /// What a socket came to be.
 #[derive(Debug)]
@@ -45,9 +50,9 @@ pub struct Established {
     /// Read from the server after AuthenticationOk.
     pub upstream_buffer: BytesMut,
     /// For cancels: the very server.
-    pub upstream_address: SocketAddr,
-    pub upstream_leg: Leg,
+    pub destination: Destination,
     pub identity: Identity,
+    pub origin: Origin,
     pub policy: Admission,
     /// Its place among the sessions that are counted.
     pub seat: Seat,
@@ -59,6 +64,8 @@ pub struct Established {
 pub struct HandshakeEnd {
     /// Who it was, as far as it was known.
     pub identity: Option<Identity>,
+    /// Where it came from.
+    pub origin: Origin,
     pub why: Why,
 }
 
@@ -76,6 +83,10 @@ pub enum Why {
     Startup(#[from] StartupError),
     #[error("the client's TLS handshake failed: {0}")]
     ClientTls(std::io::Error),
+    #[error("the client began with TLS without naming PostgreSQL as the protocol (ALPN `postgresql`)")]
+    NoAlpn,
+    #[error("the client is in a network of `proxy_protocol`, and {0}")]
+    ProxyHeader(#[from] ProxyHeaderError),
     #[error("{0}")]
     Insecure(&'static str),
     #[error("login refused by policy \"{}\" ({}), event {}: {}", refusal.policy, place(&refusal.rule),
@@ -125,10 +136,11 @@ impl HandshakeEnd {
     }
 
     /// One line in the log, with what a refused statement's line has. A load balancer's check is worth none.
-    pub fn log(&self, peer: SocketAddr, session: u64) {
+    pub fn log(&self, session: u64) {
+        let peer = self.origin;
         let user = self.identity.as_ref().map(|who| tracing::field::debug(&who.user));
         let database = self.identity.as_ref().map(|who| tracing::field::debug(&who.database));
-        let address = peer.ip().to_canonical();
+        let address = peer.ip();
         let said = self.why.to_string();
         let said = said.escape_debug();
         match &self.why {
@@ -153,6 +165,8 @@ impl HandshakeEnd {
             Why::Timeout(_)
             | Why::Startup(_)
             | Why::ClientTls(_)
+            | Why::NoAlpn
+            | Why::ProxyHeader(_)
             | Why::Insecure(_)
             | Why::Unreachable { .. }
             | Why::ServerGone(_)
@@ -172,31 +186,34 @@ fn place(rule: &RuleRef) -> String {
 ///
 /// # Errors
 /// [`HandshakeEnd`]; the client was told, counters were counted, the caller logs.
-pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> Result<Opened, HandshakeEnd> {
+pub async fn establish(client: Client, shared: &Shared) -> Result<Opened, HandshakeEnd> {
     let limit = shared.config.handshake_timeout;
-    let nobody = |why| HandshakeEnd { identity: None, why };
+    let accepted = client.origin;
+    let nobody = |origin, why| HandshakeEnd { identity: None, origin, why };
     // The same certificates from here to the login, whatever is put in force meanwhile.
     let legs = shared.legs.load_full();
-    let greeted = match timeout(limit, greet(socket, legs.acceptor.as_ref())).await {
+    let greeted = match timeout(limit, greeting::greet(client, legs.acceptor.as_ref(), &shared.config.keepalive)).await
+    {
         Ok(greeted) => greeted,
         Err(_) => Err(Why::Timeout(limit)),
     };
-    let (client, startup) = match greeted {
-        Ok(Greeted::Startup(client, startup)) => (client, startup),
-        Ok(Greeted::Cancel(key, client)) => return Ok(Opened::Cancel { key, client }),
-        Ok(Greeted::Closed) => return Err(nobody(Why::PortCheck)),
+    let (client, startup, came) = match greeted {
+        Ok(Greeted::Startup { stream, startup, came }) => (stream, startup, came),
+        Ok(Greeted::Cancel { stream, key }) => return Ok(Opened::Cancel { key, client: stream }),
+        Ok(Greeted::Closed) => return Err(nobody(accepted, Why::PortCheck)),
         Err(why) => {
-            if matches!(why, Why::Startup(_)) {
+            if matches!(why, Why::Startup(_) | Why::ProxyHeader(_)) {
                 shared.metrics.event(Event::ProtocolViolation);
             }
-            return Err(nobody(why));
+            return Err(nobody(accepted, why));
         }
     };
 
+    let origin = came.origin;
     let mut client = Peer::new(client);
     let mut identity = None;
-    match open(&mut client, &startup, peer, shared, &legs, &mut identity).await {
-        Ok(Logged { server, address, tls, policy, identity, seat }) => {
+    match open(&mut client, &startup, came, shared, &legs, &mut identity).await {
+        Ok(Logged { server, destination, policy, identity, seat }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
             Ok(Opened::Session(Box::new(Established {
@@ -204,90 +221,29 @@ pub async fn establish(socket: TcpStream, peer: SocketAddr, shared: &Shared) -> 
                 client_buffer: client.buffer,
                 upstream: server.stream,
                 upstream_buffer: server.buffer,
-                upstream_address: address,
-                upstream_leg: if tls.is_some() { Leg::Tls } else { Leg::Plain },
+                destination,
                 identity,
+                origin,
                 policy,
                 seat,
             })))
         }
         Err(why) => {
             count(&why, shared);
+            if matches!(why, Why::Login(LoginEnd::Throttled(_))) {
+                shared.throttle.delay().await;
+            }
             if let Some(error) = farewell(&why, shared) {
                 tell(&mut client.stream, &error).await;
             }
-            Err(HandshakeEnd { identity, why })
+            Err(HandshakeEnd { identity, origin, why })
         }
     }
-}
-
-enum Greeted {
-    Startup(Stream, Startup),
-    Cancel(CancelKey, Stream),
-    Closed,
-}
-
-/// Reads first packets until one is not about encryption. Every read takes exactly one packet, so nothing that a client
-/// (or somebody before it) sent in the clear behind an SSLRequest can be taken for something said inside TLS: it stays in
-/// the socket and breaks the TLS handshake (CVE-2021-23214).
-async fn greet(socket: TcpStream, acceptor: Option<&Acceptor>) -> Result<Greeted, Why> {
-    tune(&socket).map_err(Why::ClientGone)?;
-    let mut stream = Stream::Plain(socket);
-    let (mut tls_answered, mut gss_answered) = (false, false);
-    loop {
-        let body = match packet(&mut stream).await {
-            Ok(Some(body)) => body,
-            Ok(None) => return Ok(Greeted::Closed),
-            Err(Why::Startup(error)) => return refuse_startup(stream, error).await,
-            Err(why) => return Err(why),
-        };
-        // As in the server, each kind of encryption is asked for once, and none inside another.
-        match startup::parse(&body) {
-            Ok(FirstPacket::SslRequest) if !tls_answered => {
-                tls_answered = true;
-                stream = match (stream, acceptor) {
-                    (Stream::Plain(mut socket), Some(acceptor)) => {
-                        gss_answered = true;
-                        socket.write_all(b"S").await.map_err(Why::ClientGone)?;
-                        acceptor.accept(socket).await.map_err(Why::ClientTls)?
-                    }
-                    (mut stream, _) => {
-                        stream.write_all(b"N").await.map_err(Why::ClientGone)?;
-                        stream
-                    }
-                };
-            }
-            Ok(FirstPacket::GssEncRequest) if !gss_answered => {
-                gss_answered = true;
-                stream.write_all(b"N").await.map_err(Why::ClientGone)?;
-            }
-            // The second time the server reads the code as a version, 1234.5679 or 1234.5680.
-            Ok(FirstPacket::SslRequest) => {
-                return refuse_startup(stream, StartupError::Version { major: 1234, minor: 5679 }).await;
-            }
-            Ok(FirstPacket::GssEncRequest) => {
-                return refuse_startup(stream, StartupError::Version { major: 1234, minor: 5680 }).await;
-            }
-            Ok(FirstPacket::Cancel(key)) => return Ok(Greeted::Cancel(key, stream)),
-            Ok(FirstPacket::Startup(startup)) => return Ok(Greeted::Startup(stream, startup)),
-            Err(error) => return refuse_startup(stream, error).await,
-        }
-    }
-}
-
-/// Says why where the server would, and ends; without a word where the server has none.
-async fn refuse_startup(mut stream: Stream, error: StartupError) -> Result<Greeted, Why> {
-    let words = error
-        .sqlstate()
-        .map(|sqlstate| reply::error(Severity::Fatal, sqlstate, &error.to_string(), None, error.hint()))
-        .unwrap_or_default();
-    tell(&mut stream, &words).await;
-    Err(Why::Startup(error))
 }
 
 /// Last words. What the client sent ahead is read and dropped, because a socket that is closed over unread bytes resets the
 /// connection, which can take the words with it. Whether they arrive is the client's affair.
-async fn tell(stream: &mut Stream, words: &[u8]) {
+pub(super) async fn tell(stream: &mut Stream, words: &[u8]) {
     let _ = timeout(Duration::from_secs(1), async {
         stream.write_all(words).await?;
         stream.shutdown().await?;
@@ -298,25 +254,10 @@ async fn tell(stream: &mut Stream, words: &[u8]) {
     .await;
 }
 
-/// Reads one first packet, no byte more; `None` if the client closed before its first byte.
-async fn packet(stream: &mut Stream) -> Result<Option<Vec<u8>>, Why> {
-    let mut word = [0u8; 4];
-    let (first, rest) = word.split_at_mut(1);
-    if stream.read(first).await.map_err(Why::ClientGone)? == 0 {
-        return Ok(None);
-    }
-    stream.read_exact(rest).await.map_err(Why::ClientGone)?;
-    // At most MAX_STARTUP_PACKET_LENGTH bytes, so that the declared length may be trusted with memory.
-    let mut body = vec![0u8; startup::body_length(word)?];
-    stream.read_exact(&mut body).await.map_err(Why::ClientGone)?;
-    Ok(Some(body))
-}
-
 /// Everything that a session needs besides the client's stream.
 struct Logged {
     server: Peer,
-    address: SocketAddr,
-    tls: Option<TlsInfo>,
+    destination: Destination,
     policy: Admission,
     identity: Identity,
     seat: Seat,
@@ -326,7 +267,7 @@ struct Logged {
 async fn open(
     client: &mut Peer,
     startup: &Startup,
-    peer: SocketAddr,
+    Came { origin, arrival, demands_tls }: Came,
     shared: &Shared,
     legs: &Legs,
     known: &mut Option<Identity>,
@@ -336,23 +277,22 @@ async fn open(
     let identity = Identity {
         user: claimed.user,
         database: claimed.database,
-        address: peer.ip().to_canonical(),
+        address: origin.ip(),
         tls: client.stream.is_tls(),
         replication: claimed.replication,
+        arrival,
     };
     *known = Some(identity.clone());
 
-    if !identity.tls && config.requires_client_tls(identity.address) {
+    // A Unix socket never leaves the machine.
+    let private = identity.tls || origin == Origin::Unix;
+    if !private && (demands_tls || config.requires_client_tls(identity.address)) {
         return Err(Why::Insecure("this server takes encrypted connections only"));
     }
-    if !identity.tls && config.auth == Auth::Password {
+    if !private && config.auth == Auth::Password {
         return Err(Why::Insecure("this server takes passwords inside TLS only"));
     }
 
-    let refused = |refusal| Why::Refused {
-        refusal: Box::new(refusal),
-        reference: Reference::new(jiff::Timestamp::now(), rand::random()),
-    };
     let mut policy = shared.policies.admit(&identity).map_err(refused)?;
     if policy.policy().enforces() && shared.quarantine.holds(&identity, Instant::now()) {
         return Err(refused(policy.policy().quarantined(sqlstate::INVALID_AUTHORIZATION)));
@@ -363,14 +303,6 @@ async fn open(
             return Err(refused(refusal));
         }
         observed(&refusal, &identity, shared);
-    }
-    let Entry { seat, would } = shared.limits.login(policy.policy(), &identity.user).map_err(|refusal| {
-        shared.metrics.limit_exceeded(refusal.rule.limit().map_or("", Limit::as_str));
-        refused(refusal)
-    })?;
-    if let Some(would) = would {
-        shared.metrics.limit_exceeded(would.rule.limit().map_or("", Limit::as_str));
-        observed(&would, &identity, shared);
     }
     // Options of the protocol that nobody here knows could change what the bytes after them mean.
     let (removed, kept): (Vec<_>, Vec<_>) = startup
@@ -388,33 +320,21 @@ async fn open(
         return Err(StartupError::Length(u32::try_from(packet.len()).unwrap_or(u32::MAX)).into());
     }
 
-    let Answered { mut server, address, tls, negotiation, first } =
-        reach(&legs.connector, config.handshake_timeout, &packet).await?;
-    let client_acceptor = if identity.tls { legs.acceptor.as_ref() } else { None };
-    auth::same_certificates(config.auth, client_acceptor, tls.as_ref(), &legs.connector)?;
-
-    if let Some(negotiation) = negotiate(negotiation, startup.minor, asked, removed) {
-        client.send(&negotiation.encode()).await.map_err(LoginEnd::Client)?;
-    }
-
-    let limit = config.handshake_timeout;
-    let mut login = Login {
-        client,
-        server: &mut server,
-        user: &identity.user,
-        // `same_certificates` has seen to it that both are one.
-        relay_channel_binding: identity.tls && tls.is_some() && config.auth == Auth::Passthrough,
-        client_leg_is_private: identity.tls || identity.address.is_loopback(),
-        server_tls: tls.as_ref(),
+    let request = enter::Request {
+        startup,
+        removed,
+        packet: &packet,
+        identity: &identity,
+        policy: policy.policy(),
+        private: private || identity.address.is_loopback(),
     };
-    let outcome = match config.auth {
-        Auth::Passthrough | Auth::PassthroughWithoutChannelBinding => {
-            timeout(limit, auth::passthrough::run(&mut login, first)).await
-        }
-        Auth::Password => timeout(limit, auth::password::run(&mut login, first)).await,
-    };
-    outcome.map_err(|_| Why::Timeout(limit))??;
-    Ok(Logged { server, address, tls, policy, identity, seat })
+    let Entered { server, destination, seat } = enter::enter(client, request, shared, legs).await?;
+    Ok(Logged { server, destination, policy, identity, seat })
+}
+
+/// A policy's no, with a reference that client and log have in common.
+fn refused(refusal: Refusal) -> Why {
+    Why::Refused { refusal: Box::new(refusal), reference: Reference::new(jiff::Timestamp::now(), rand::random()) }
 }
 
 /// Tells of a login that an observing policy would have refused.
@@ -433,59 +353,6 @@ fn observed(would: &Refusal, identity: &Identity, shared: &Shared) {
         "login: {}",
         would.reason.escape_debug()
     );
-}
-
-/// A server that has read the startup packet.
-struct Answered {
-    server: Peer,
-    address: SocketAddr,
-    tls: Option<TlsInfo>,
-    negotiation: Option<Negotiation>,
-    /// Its first frame besides NegotiateProtocolVersion.
-    first: Frame,
-}
-
-/// Connects and sends the startup packet. Under `allow` and `prefer` a server whose first answer is an error is asked once
-/// more the other way, as libpq does.
-async fn reach(connector: &Connector, limit: Duration, packet: &[u8]) -> Result<Answered, Why> {
-    let attempts = connector.attempts();
-    let mut attempt = 0;
-    loop {
-        let Some(leg) = attempts.get(attempt) else {
-            return Err(Why::Unreachable { error: ConnectError::TlsDisabled });
-        };
-        let may_go_on = attempt + 1 < attempts.len();
-        attempt += 1;
-        let connected = match connector.connect(*leg).await {
-            Ok(connected) => connected,
-            Err(ConnectError::Certificate { .. } | ConnectError::Handshake { .. }) if may_go_on => continue,
-            Err(error) => return Err(Why::Unreachable { error }),
-        };
-        let as_asked = connected.leg() == *leg;
-        let mut server = Peer::new(connected.stream);
-        server.send(packet).await.map_err(Why::ServerGone)?;
-        let (negotiation, first) =
-            timeout(limit, first_answer(&mut server)).await.map_err(|_| Why::Timeout(limit))??;
-        if first.kind == backend::ERROR_RESPONSE && may_go_on && as_asked {
-            continue;
-        }
-        return Ok(Answered { server, address: connected.address, tls: connected.tls, negotiation, first });
-    }
-}
-
-async fn first_answer(server: &mut Peer) -> Result<(Option<Negotiation>, Frame), Why> {
-    let frame = server.frame().await.map_err(Why::ServerGone)?;
-    if frame.kind != b'v' {
-        return Ok((None, frame));
-    }
-    let Some(negotiation) = Negotiation::parse(frame.body()) else {
-        return Err(Why::Login(LoginEnd::Fatal {
-            sqlstate: sqlstate::PROTOCOL_VIOLATION,
-            message: "the upstream server sent an invalid NegotiateProtocolVersion".into(),
-            hint: None,
-        }));
-    };
-    Ok((Some(negotiation), server.frame().await.map_err(Why::ServerGone)?))
 }
 
 /// The one NegotiateProtocolVersion that the client gets: the server's with what we removed, or ours if the server had
@@ -515,34 +382,43 @@ fn count(why: &Why, shared: &Shared) {
     match why {
         Why::Refused { refusal, .. } => metrics.refusal(&refusal.policy, refusal.rule.label()),
         Why::Unreachable { .. } | Why::ServerGone(_) => metrics.upstream_connection_failure(),
-        Why::Startup(_) => metrics.event(Event::ProtocolViolation),
-        Why::Login(LoginEnd::Refused { sqlstate, .. }) if sqlstate.starts_with("28") => {
-            metrics.authentication_failure()
-        }
-        Why::Login(LoginEnd::Fatal { sqlstate: sqlstate::PROTOCOL_VIOLATION, .. }) => {
+        Why::Startup(_) | Why::ProxyHeader(_) => metrics.event(Event::ProtocolViolation),
+        Why::Login(end) if end.is_authentication_failure() => metrics.authentication_failure(),
+        Why::Login(LoginEnd::Throttled(_)) => metrics.login_throttled(),
+        Why::Login(LoginEnd::Fatal(fatal)) if fatal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {
             metrics.event(Event::ProtocolViolation);
         }
         Why::PortCheck
         | Why::ClientGone(_)
         | Why::Timeout(_)
         | Why::ClientTls(_)
+        | Why::NoAlpn
         | Why::Insecure(_)
         | Why::Certificates(_)
         | Why::Login(_) => {}
     }
 }
 
-/// The last words to the client, where there is somebody to hear them.
+/// The last words to the client, where there is somebody to hear them; empty where the server would have none either.
 fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
     let fatal = |sqlstate: &str, message: &str, detail: Option<&str>, hint: Option<&str>| {
         Some(reply::error(Severity::Fatal, sqlstate, message, detail, hint))
     };
     match why {
-        Why::PortCheck
-        | Why::ClientGone(_)
-        | Why::ClientTls(_)
-        | Why::Login(LoginEnd::Refused { .. } | LoginEnd::Client(_)) => None,
-        Why::Timeout(_) => fatal("57014", "canceling authentication due to timeout", None, None),
+        Why::PortCheck | Why::ClientGone(_) | Why::ClientTls(_) | Why::NoAlpn | Why::ProxyHeader(_) => None,
+        // Who still sends what is too long should see the end, and no reset.
+        Why::Login(LoginEnd::Client(error)) => (!error.is_silence()).then(BytesMut::new),
+        // It has the server's own.
+        Why::Login(LoginEnd::Refused { .. }) => Some(BytesMut::new()),
+        // As at the server's `authentication_timeout` (`ProcessInterrupts` in `src/backend/tcop/postgres.c`).
+        Why::Timeout(_) => Some(BytesMut::new()),
+        // The server went without a word, at its own `authentication_timeout`, say. Where the client logs in to us it is we
+        // who must tell it.
+        Why::ServerGone(error) | Why::Login(LoginEnd::Server(error))
+            if error.is_silence() && shared.config.auth.is_passthrough() =>
+        {
+            Some(BytesMut::new())
+        }
         Why::Startup(error) => fatal(error.sqlstate()?, &error.to_string(), None, error.hint()),
         Why::Insecure(message) => {
             fatal(sqlstate::INVALID_AUTHORIZATION, message, None, Some("Connect with sslmode=require or stronger."))
@@ -584,7 +460,13 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
             fatal(sqlstate::CONNECTION_FAILURE, "the upstream server closed the connection unexpectedly", None, None)
         }
         Why::Certificates(error) => fatal(sqlstate::INVALID_AUTHORIZATION, &error.to_string(), None, None),
-        Why::Login(LoginEnd::Fatal { sqlstate, message, hint }) => fatal(sqlstate, message, None, *hint),
+        Why::Login(LoginEnd::Fatal(end)) => fatal(end.sqlstate, &end.message, end.detail.as_deref(), end.hint),
+        Why::Login(LoginEnd::Throttled(throttled)) => fatal(
+            sqlstate::TOO_MANY_CONNECTIONS,
+            &throttled.to_string(),
+            None,
+            Some("Wait, then log in with the right password; `login_failures` of the proxy says how many may fail."),
+        ),
     }
 }
 

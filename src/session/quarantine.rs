@@ -173,6 +173,7 @@ mod tests {
             address: Ipv4Addr::from(address).into(),
             tls: false,
             replication: false,
+            arrival: crate::policy::Arrival::default(),
         }
     }
 

@@ -8,9 +8,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::Sleep;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
 
-use crate::session::engine::{End, Engine, Look, Then};
+use crate::config::SessionTimeouts;
+use crate::session::engine::{End, Engine, Look, Standing, Then};
 
 /// The buffer of a pump while nothing larger is gathered. Small, so that a COPY that fails in the middle stops where it would
 /// without us.
@@ -34,6 +36,102 @@ pub enum Closed {
     Ended(End),
     #[error("ended by Portcullis: shutting down")]
     ShutDown,
+    #[error("ended by Portcullis: the {0} took no bytes for too long (write_timeout)")]
+    Stalled(&'static str),
+}
+
+/// What is asked of the sessions that are there when the proxy stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ending {
+    /// Nothing.
+    No,
+    /// To end as soon as they are idle.
+    WhenIdle,
+    /// To end.
+    Now,
+}
+
+/// What ends a session from outside.
+#[derive(Debug)]
+pub struct Until {
+    pub ending: watch::Receiver<Ending>,
+    pub timeouts: SessionTimeouts,
+}
+
+/// Until the sessions are asked for this much.
+pub async fn asked(mut ending: watch::Receiver<Ending>, what: Ending) {
+    // An error means that whoever could ask is gone: then nobody does.
+    if ending.wait_for(|ending| *ending >= what).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Watches that something happens. It looks ten times in the shortest of its times, so that it costs nothing where bytes move:
+/// a session ends up to a tenth later than it is written.
+struct Patience {
+    timeouts: SessionTimeouts,
+    every: Duration,
+    look: Pin<Box<Sleep>>,
+    /// Bytes that had moved at the last look, and when that changed last.
+    moved: u64,
+    since: Instant,
+    /// The same for bytes that are written.
+    written: u64,
+    written_since: Instant,
+}
+
+impl Patience {
+    /// None where it would wait for nothing.
+    fn new(timeouts: SessionTimeouts) -> Option<Patience> {
+        let all = [timeouts.idle, timeouts.idle_in_transaction, timeouts.write];
+        let every = all.into_iter().flatten().min()? / 10;
+        let every = every.max(Duration::from_millis(5));
+        let now = Instant::now();
+        let look = Box::pin(tokio::time::sleep(every));
+        Some(Patience { timeouts, every, look, moved: 0, since: now, written: 0, written_since: now })
+    }
+
+    /// Why the session has to end, if it has.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        to_server: &Pump,
+        to_client: &Pump,
+        standing: impl Fn() -> Standing,
+    ) -> Poll<Closed> {
+        loop {
+            ready!(self.look.as_mut().poll(cx));
+            let now = Instant::now();
+            self.look.as_mut().reset(now + self.every);
+            let moved = to_server.moved.wrapping_add(to_client.moved);
+            if moved != self.moved {
+                (self.moved, self.since) = (moved, now);
+            }
+            let stalled = match (to_client.is_stuck(), to_server.is_stuck()) {
+                (true, _) => Some(("client", to_client.written)),
+                (false, true) => Some(("server", to_server.written)),
+                (false, false) => None,
+            };
+            match stalled {
+                Some((who, written)) if written == self.written => {
+                    if self.timeouts.write.is_some_and(|longest| now - self.written_since >= longest) {
+                        return Poll::Ready(Closed::Stalled(who));
+                    }
+                }
+                Some((_, written)) => (self.written, self.written_since) = (written, now),
+                None => self.written_since = now,
+            }
+            let idle = now - self.since;
+            let over = |longest: Option<Duration>| longest.is_some_and(|longest| idle >= longest);
+            match standing() {
+                Standing::Idle if over(self.timeouts.idle) => return Poll::Ready(Closed::Ended(End::idle_session())),
+                Standing::IdleInTransaction if over(self.timeouts.idle_in_transaction) => {
+                    return Poll::Ready(Closed::Ended(End::idle_in_transaction()));
+                }
+                Standing::Busy | Standing::Idle | Standing::IdleInTransaction => {}
+            }
+        }
+    }
 }
 
 /// One direction.
@@ -58,6 +156,9 @@ struct Pump {
     read_closed: bool,
     write_closed: bool,
     flushed: bool,
+    /// Bytes that were read or written, and those that were written.
+    moved: u64,
+    written: u64,
 }
 
 /// What stopped a pump for good.
@@ -90,7 +191,25 @@ impl Pump {
             read_closed: false,
             write_closed: false,
             flushed: true,
+            moved: 0,
+            written: 0,
         }
+    }
+
+    /// Whether everything that was let through is out.
+    fn is_empty(&self) -> bool {
+        self.start == self.passing && self.insert.is_empty()
+    }
+
+    /// Whether bytes wait for the other side to take them.
+    fn is_stuck(&self) -> bool {
+        self.hold.is_none() && (self.start < self.passing || !self.insert.is_empty() || !self.flushed)
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.moved = self.moved.wrapping_add(bytes as u64);
+        self.written = self.written.wrapping_add(bytes as u64);
+        self.flushed = false;
     }
 
     fn poll<R, W>(
@@ -146,8 +265,9 @@ impl Pump {
     fn poll_send<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
         while self.start < self.passing {
             let run = self.buffer.get(self.start..self.passing).unwrap_or_default();
-            self.start += ready!(write(cx, to, run))?;
-            self.flushed = false;
+            let wrote = ready!(write(cx, to, run))?;
+            self.start += wrote;
+            self.wrote(wrote);
         }
         if let Some(hold) = &mut self.hold {
             if !self.flushed {
@@ -159,8 +279,9 @@ impl Pump {
         }
         while self.inserted < self.insert.len() {
             let rest = self.insert.get(self.inserted..).unwrap_or_default();
-            self.inserted += ready!(write(cx, to, rest))?;
-            self.flushed = false;
+            let wrote = ready!(write(cx, to, rest))?;
+            self.inserted += wrote;
+            self.wrote(wrote);
         }
         self.insert.clear();
         self.inserted = 0;
@@ -190,6 +311,7 @@ impl Pump {
         ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
         let n = buffer.filled().len();
         self.end += n;
+        self.moved = self.moved.wrapping_add(n as u64);
         Poll::Ready(Ok(n))
     }
 
@@ -228,7 +350,7 @@ fn write<W: AsyncWrite + Unpin>(cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) 
     }
 }
 
-/// Relays between the two sides until one of them, or the engine, or `shut_down` ends it; the bytes are what was read before.
+/// Relays between the two sides until one of them, or the engine, or `until` ends it; the bytes are what was read before.
 ///
 /// A client that closes only its sending side still gets its answer: the server hears of it and closes when it is done. When the
 /// server goes, what it said is delivered and the client is closed at once.
@@ -239,7 +361,7 @@ pub async fn run<C, S>(
     server_read: &[u8],
     engine: &mut Engine,
     mut on_key: impl FnMut(u32, Box<[u8]>),
-    shut_down: impl Future<Output = ()>,
+    until: Until,
 ) -> Closed
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -249,9 +371,14 @@ where
     let mut to_client = Pump::new(server_read);
     let mut client_finished = false;
     let mut server_deaf = false;
-    let mut shut_down = std::pin::pin!(shut_down);
+    let Until { ending, timeouts } = until;
+    let mut patience = Patience::new(timeouts);
+    let mut draining = false;
+    let mut drain = std::pin::pin!(asked(ending.clone(), Ending::WhenIdle));
+    let mut shut_down = std::pin::pin!(asked(ending, Ending::Now));
     let closed = poll_fn(|cx| {
-        if shut_down.as_mut().poll(cx).is_ready() {
+        draining = draining || drain.as_mut().poll(cx).is_ready();
+        if draining && shut_down.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Closed::ShutDown);
         }
         if !client_finished && !server_deaf {
@@ -280,17 +407,23 @@ where
             Poll::Ready(Stop::Read(error)) => Poll::Ready(Closed::ServerBroke(error)),
             Poll::Ready(Stop::Write(error)) => Poll::Ready(Closed::ClientBroke(error)),
             Poll::Ready(Stop::Ends(end)) => Poll::Ready(Closed::Ended(end)),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending if draining && engine.standing() == Standing::Idle && to_client.is_empty() => {
+                Poll::Ready(Closed::ShutDown)
+            }
+            Poll::Pending => match &mut patience {
+                Some(patience) => patience.poll(cx, &to_server, &to_client, || engine.standing()),
+                None => Poll::Pending,
+            },
         }
     })
     .await;
     let farewell = match &closed {
         Closed::Ended(end) => end.farewell(),
         Closed::ShutDown => End::shut_down().farewell(),
-        Closed::Client | Closed::Server | Closed::ClientBroke(_) | Closed::ServerBroke(_) => None,
+        Closed::Client | Closed::Server | Closed::ClientBroke(_) | Closed::ServerBroke(_) | Closed::Stalled(_) => None,
     };
     // A farewell fits only between two frames, and behind everything that was let through.
-    let between = engine.between_answers() && to_client.start == to_client.passing && to_client.insert.is_empty();
+    let between = engine.between_answers() && to_client.is_empty();
     if let Some(farewell) = farewell.filter(|_| between) {
         let send = async {
             client.write_all(&farewell).await?;

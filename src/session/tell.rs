@@ -606,6 +606,7 @@ mod tests {
             address: "127.0.0.1".parse().unwrap(),
             tls: false,
             replication: false,
+            arrival: crate::policy::Arrival::default(),
         };
         let mut tell = Teller::new(Arc::clone(&metrics), &identity, 1);
         let differs = Opinion::Disagrees(Disagreement { postgresql: Vec::new(), second: Vec::new() });
@@ -636,6 +637,7 @@ mod tests {
             address: "127.0.0.1".parse().unwrap(),
             tls: false,
             replication: false,
+            arrival: crate::policy::Arrival::default(),
         };
         Texts::new(Arc::new(Cache::new(0, analysis_bytes)), set.admit(&identity).unwrap().class())
     }

@@ -4,6 +4,10 @@
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// No policy, or no identity, at login (`invalid_authorization_specification`).
 pub const INVALID_AUTHORIZATION: &str = "28000";
+/// A wrong password, or none (`invalid_password`).
+pub const INVALID_PASSWORD: &str = "28P01";
+/// Too many logins failed (`too_many_connections`).
+pub const TOO_MANY_CONNECTIONS: &str = "53300";
 /// The upstream can't be reached (`connection_failure`).
 pub const CONNECTION_FAILURE: &str = "08006";
 /// A message that the protocol doesn't know (`protocol_violation`).
@@ -26,3 +30,5 @@ pub const UNKNOWN_STATEMENT: &str = "26000";
 pub const UNKNOWN_PORTAL: &str = "34000";
 /// The proxy ends the session (`admin_shutdown`).
 pub const ADMIN_SHUTDOWN: &str = "57P01";
+/// The server starts, stops or is a standby without hot standby: the next host may do (`cannot_connect_now`).
+pub const CANNOT_CONNECT_NOW: &str = "57P03";

@@ -75,6 +75,10 @@ impl Cluster {
             settings.push("ssl=on".to_owned());
             settings.push(format!("ssl_cert_file={}", server.certificate.display()));
             settings.push(format!("ssl_key_file={}", server.key.display()));
+            // Whoever shows a certificate of the authority is believed: `cert` in pg_hba.conf.
+            let root = authority.write(scratch.path(), "root").unwrap();
+            scratch.own(&root).unwrap();
+            settings.push(format!("ssl_ca_file={}", root.display()));
         }
         settings.extend(options.settings);
         let server = cluster::Cluster::start(&binaries, scratch, &settings).unwrap_or_else(|error| panic!("{error}"));
@@ -120,6 +124,15 @@ impl Cluster {
             to
         };
         (copy("server.crt"), copy("server.key"))
+    }
+
+    /// The server's major version.
+    #[allow(dead_code, reason = "not every test asks")]
+    pub fn major(&self) -> u32 {
+        let told = std::process::Command::new(self.tool("postgres")).arg("--version").output().unwrap().stdout;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        let number = told.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit())).unwrap();
+        number.split('.').next().unwrap().trim().parse().unwrap()
     }
 
     /// What the server logged.

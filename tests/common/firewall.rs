@@ -23,6 +23,8 @@ pub struct Options {
     pub upstream: String,
     /// The host of the upstream URL.
     pub host: &'static str,
+    /// Where it listens; `{port}` is its free port, `{directory}` one of its own.
+    pub listen: String,
     /// Certificate and key for the client leg.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// The text of a configuration file.
@@ -42,6 +44,7 @@ impl Default for Options {
             directory: Path::new(env!("CARGO_MANIFEST_DIR")).join("policies"),
             upstream: "sslmode=prefer".to_owned(),
             host: "127.0.0.1",
+            listen: "127.0.0.1:{port}".to_owned(),
             tls: None,
             config: None,
             arguments: Vec::new(),
@@ -122,8 +125,10 @@ impl Firewall {
             policies
         };
         let (port, admin) = (free_port().unwrap(), free_port().unwrap());
+        let listen = options.listen.replace("{port}", &port.to_string());
+        let listen = listen.replace("{directory}", &directory.path().display().to_string());
         let url = format!("postgres://{}:{upstream}?{}", options.host, options.upstream);
-        let mut arguments: Vec<String> = vec!["run".into(), "--listen".into(), format!("127.0.0.1:{port}")];
+        let mut arguments: Vec<String> = vec!["run".into(), "--listen".into(), listen];
         arguments.extend(["--admin".into(), format!("127.0.0.1:{admin}"), "--upstream".into(), url]);
         arguments.extend(["--policies".into(), policies.display().to_string()]);
         if let Some((certificate, key)) = &options.tls {
@@ -239,6 +244,11 @@ impl Firewall {
             assert!(Instant::now() < deadline, "the policies were not read again:\n{log}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// The `{directory}` of `Options::listen`.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// The directory of `Options::policies`.

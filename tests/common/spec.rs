@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use portcullis::policy::diagnostic::{Diagnostic, Severity};
 use portcullis::policy::test::{Ruling, TestSession};
-use portcullis::policy::{self, Identity, PolicySet, Refusal};
+use portcullis::policy::{self, Arrival, ClientCertificate, Identity, PolicySet, Refusal};
 use portcullis::sql;
 
 use super::markdown::{Block, Part, parts};
@@ -45,6 +45,33 @@ struct Who {
     replication: bool,
     simple: bool,
     at: Option<jiff::Timestamp>,
+    listener: Option<String>,
+    /// `none`: it shows no certificate.
+    client_cn: Option<String>,
+    client_san: Option<String>,
+    /// `none`: it comes over TCP.
+    os_user: Option<String>,
+}
+
+impl Who {
+    /// How it comes: by default as the policy demands it.
+    fn arrival(&self, default: Arrival) -> Arrival {
+        let mut arrival = default;
+        if let Some(listener) = &self.listener {
+            arrival.listener = listener.as_str().into();
+        }
+        if self.client_cn.is_some() || self.client_san.is_some() {
+            let san = self.client_san.iter().cloned().collect();
+            arrival.certificate = Some(Arc::new(ClientCertificate { cn: self.client_cn.clone(), san }));
+        }
+        if self.client_cn.as_deref() == Some("none") {
+            arrival.certificate = None;
+        }
+        if let Some(user) = &self.os_user {
+            arrival.os_user = (user != "none").then(|| user.as_str().into());
+        }
+        arrival
+    }
 }
 
 /// One message and what is expected of it. A login has no text.
@@ -231,6 +258,10 @@ fn who(line: usize, words: &[&str]) -> Read<Who> {
             "address" => who.address = Some(value.parse().map_err(|_| bad())?),
             "tls" => who.tls = Some(value.parse().map_err(|_| bad())?),
             "replication" => who.replication = value.parse().map_err(|_| bad())?,
+            "listener" => who.listener = Some(value.to_owned()),
+            "client_cn" => who.client_cn = Some(value.to_owned()),
+            "client_san" => who.client_san = Some(value.to_owned()),
+            "os_user" => who.os_user = Some(value.to_owned()),
             "at" => who.at = Some(value.parse().map_err(|_| bad())?),
             "protocol" if value == "simple" => who.simple = true,
             "protocol" if value == "extended" => who.simple = false,
@@ -448,6 +479,7 @@ impl Player<'_> {
             address: who.address.unwrap_or(found.address),
             tls: who.tls.unwrap_or(found.tls),
             replication: who.replication,
+            arrival: who.arrival(found.arrival),
         };
         Some((set, identity))
     }

@@ -98,7 +98,12 @@ pub fn function_call(oid: u32) -> Vec<u8> {
 
 /// A startup packet of protocol 3.0.
 pub fn startup(parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut body = 0x0003_0000_u32.to_be_bytes().to_vec();
+    startup_of(0, parameters)
+}
+
+/// A startup packet of protocol 3 with this minor version.
+pub fn startup_of(minor: u16, parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = (0x0003_0000_u32 | u32::from(minor)).to_be_bytes().to_vec();
     for (name, value) in parameters {
         body.extend([name.as_bytes(), &[0], value.as_bytes(), &[0]].concat());
     }
@@ -138,6 +143,19 @@ impl Client {
     /// Sends a startup packet and reads to the first ReadyForQuery, ErrorResponse or end.
     pub fn try_login(&mut self, parameters: &[(&str, &str)]) -> Vec<Frame> {
         self.send(&startup(parameters));
+        self.login_answer()
+    }
+
+    /// Reads what answers a startup packet, with the patience that a thousand of them need; panics where the login failed.
+    #[allow(dead_code, reason = "not every test has so many")]
+    pub fn logged_in(&mut self) {
+        self.stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        let answer = self.login_answer();
+        assert_eq!(answer.last().map(|frame| frame.kind), Some(b'Z'), "{answer:?}");
+    }
+
+    /// Reads to the first ReadyForQuery, ErrorResponse or end.
+    pub fn login_answer(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.read() {
             match frame.kind {
@@ -166,6 +184,11 @@ impl Client {
     /// Sends bytes; false where the other side is gone.
     pub fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
+    }
+
+    /// The connection alone.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// Goes with a reset.

@@ -1,17 +1,18 @@
-"""What an asyncpg application does in a day, through the firewall. Connects by the PG... environment.
+"""What an asyncpg application does in a day; scenario.py says how it is run.
 
-`observe`: everything passes. `enforce`: DDL is refused, and it also checks what a refusal looks like to the
-application. `three-lines`: the same without COPY, which the smallest policy does not allow.
+`three-lines`: without COPY and what else the smallest policy does not allow.
 """
 
 import asyncio
 import io
-import sys
+import ssl
 
 import asyncpg
 
-mode = sys.argv[1]
-assert mode in ("observe", "enforce", "three-lines"), mode
+import scenario
+from scenario import BYTES, DROP, MARK, MARKED, SECRETS, SLEEP, SLEEPING, TEXT, UNMARK, did, enforced, mode
+
+assert mode in ("open", "enforce", "three-lines"), mode
 
 
 async def main() -> None:
@@ -66,10 +67,10 @@ async def main() -> None:
         pass
     assert await connection.fetchval("SELECT 1") == 1
 
-    if mode != "observe":
+    if mode == "three-lines":
         for _ in range(2):
             try:
-                await connection.execute("DROP TABLE orders")
+                await connection.execute(DROP)
                 raise AssertionError("DROP TABLE passed")
             except asyncpg.InsufficientPrivilegeError as error:
                 assert str(error).startswith("statement refused by policy"), error
@@ -80,8 +81,110 @@ async def main() -> None:
             except asyncpg.InsufficientPrivilegeError:
                 pass
         assert await connection.fetchval("SELECT count(*) FROM orders") == 1000
+        await connection.close()
+        return
+    did("prepared statements")
+    did("transactions")
+    did("COPY")
+    await further(connection)
     await connection.close()
+    # It never binds the channel.
+    scenario.report(asyncpg.__version__, False)
+
+
+def refused(where, error):
+    scenario.refusal(
+        where,
+        error,
+        sqlstate=("error.sqlstate", error.sqlstate),
+        message=("error.message", error.message),
+        detail=("error.detail", error.detail),
+        hint=("error.hint", error.hint),
+    )
+
+
+async def further(connection) -> None:
+    """What the smallest policy has no rules for."""
+    assert await connection.fetchval(scenario.ENCRYPTED) is True
+    prepared = await connection.prepare("SELECT name FROM products WHERE id = $1")
+    assert [await prepared.fetchval(id) for id in (1, 2)] == ["product 1", "product 2"]
+    assert await connection.fetchval(scenario.PREPARED) >= 1
+    try:
+        await asyncpg.connect(ssl=ssl.create_default_context(cafile=scenario.stranger))
+        raise AssertionError("a stranger's certificate passed")
+    except ssl.SSLCertVerificationError:
+        pass
+    did("TLS")
+
+    watcher = await asyncpg.connect()
+    task = asyncio.create_task(connection.fetchval(SLEEP))
+    while await watcher.fetchval(SLEEPING) == 0:
+        await asyncio.sleep(0.02)
+    # Its cancel is the task's: the request goes out, the server's answer is read and dropped.
+    task.cancel()
+    try:
+        await task
+        raise AssertionError("it was not cancelled")
+    except asyncio.CancelledError:
+        pass
+    assert await connection.fetchval("SELECT 1") == 1
+    while await watcher.fetchval(SLEEPING) != 0:
+        await asyncio.sleep(0.02)
+    did("cancel")
+
+    heard = asyncio.get_running_loop().create_future()
+    await connection.add_listener("news", lambda _, pid, channel, payload: heard.set_result((pid, channel, payload)))
+    await watcher.execute("SELECT pg_notify('news', $1)", "größe")
+    assert await asyncio.wait_for(heard, 30) == (watcher.get_server_pid(), "news", "größe")
+    await watcher.close()
+    did("LISTEN")
+
+    await connection.execute("INSERT INTO documents VALUES ($1, $2, $3)", 1, TEXT, BYTES)
+    row = await connection.fetchrow("SELECT length(words), length(body), words, body FROM documents")
+    assert tuple(row) == (len(TEXT), len(BYTES), TEXT, BYTES)
+    await connection.execute("DELETE FROM documents")
+    did("large values")
+
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(MARK)
+    try:
+        async with connection.transaction():
+            await connection.execute(SECRETS)
+        raise AssertionError("pg_authid was read")
+    except asyncpg.InsufficientPrivilegeError:
+        pass
+    assert await connection.fetchval(MARKED) == 1
+    try:
+        await connection.fetch(SECRETS)
+        raise AssertionError("pg_authid was read")
+    except asyncpg.InsufficientPrivilegeError as error:
+        refused("transaction", error)
+    try:
+        await connection.fetchval("SELECT 1")
+        raise AssertionError("the transaction was not aborted")
+    except asyncpg.InFailedSQLTransactionError:
+        pass
+    await transaction.rollback()
+    assert await connection.fetchval(MARKED) == 0
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(DROP)
+        assert not enforced, "DROP TABLE passed"
+    except asyncpg.InsufficientPrivilegeError:
+        assert enforced
+    await transaction.rollback()
+    assert await connection.fetchval("SELECT count(*) FROM orders") == 1000
+    did("refusal in a transaction")
+    # No pipeline of several statements. `executemany` is one of many parameters; what fails in it fails as a whole.
+    try:
+        await connection.executemany("INSERT INTO orders (id, note) VALUES ($1, 'marked')", [(5000,), (5001,), (1,), (5002,)])
+        raise AssertionError("a duplicate key passed")
+    except asyncpg.UniqueViolationError:
+        pass
+    assert await connection.fetchval(MARKED) == 0
+    assert await connection.execute(UNMARK) == "DELETE 0"
 
 
 asyncio.run(main())
-print("asyncpg: ok")

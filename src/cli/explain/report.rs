@@ -264,7 +264,7 @@ pub(super) fn json(asked: &Asked<'_>, answer: &Answer, why: &Why) -> String {
         why: &'a Why,
     }
     let Asked { sql, identity, coming, at } = asked;
-    let Identity { user, database, address, tls, replication: _ } = identity;
+    let Identity { user, database, address, tls, replication: _, arrival: _ } = identity;
     let refusal = answer.refusal.as_ref();
     let sequel = refusal.map(|refusal| match refusal.sequel {
         Sequel::Fails => ("refuse", None),
@@ -304,9 +304,19 @@ pub(super) fn text(asked: &Asked<'_>, answer: &Answer, why: &Why) -> String {
     };
     let Asked { sql, identity, coming, at } = asked;
     line("statement", sql.trim());
-    let Identity { user, database, address, tls, replication: _ } = identity;
+    let Identity { user, database, address: _, tls, replication: _, arrival } = identity;
+    let origin = identity.origin();
     let mut session =
-        format!("user {user}, database {database}, from {address}, {}", if *tls { "TLS" } else { "no TLS" });
+        format!("user {user}, database {database}, from {origin}, {}", if *tls { "TLS" } else { "no TLS" });
+    if !arrival.listener.is_empty() {
+        let _ = write!(session, ", listener {}", arrival.listener);
+    }
+    for name in arrival.certificate.iter().flat_map(|shown| shown.cn.iter().chain(&shown.san)) {
+        let _ = write!(session, ", certificate of {name}");
+    }
+    if let Some(user) = &arrival.os_user {
+        let _ = write!(session, ", operating system's user {user}");
+    }
     let _ = write!(session, ", {} protocol", why.protocol.unwrap_or(coming.protocol).as_str());
     if let Some(at) = at {
         let _ = write!(session, ", at {at}");

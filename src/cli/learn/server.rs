@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::config::{Upstream, UpstreamError};
 use crate::learn::{Counted, Gathering};
-use crate::net::{ConnectError, Connector, Leg, TlsFileError};
+use crate::net::{ConnectError, Connector, Destination, Leg, TlsFileError};
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 
 /// Why a server's statistics can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -51,25 +52,27 @@ struct Login {
 
 /// Takes user and database out of a URL; the rest is an upstream's.
 fn login(text: &str) -> Result<Login, ServerError> {
-    let mut url = url::Url::parse(text).map_err(|error| ServerError::Url(error.to_string()))?;
     let bad = |why: &str| ServerError::Url(why.to_owned());
-    if url.password().is_some() {
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| bad("write postgres://USER@host/database"))?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(end);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if user.contains(':') || path.contains('@') {
         return Err(bad("a password doesn't belong on a command line: put it into PGPASSWORD"));
     }
-    let user = decoded(url.username());
+    let user = decoded(user);
     if user.is_empty() {
         return Err(bad("it names no user: postgres://USER@host/database"));
     }
-    let database = decoded(url.path().trim_start_matches('/'));
+    let database = decoded(path.trim_start_matches('/'));
     let database = if database.is_empty() { user.clone() } else { database };
-    url.set_username("").map_err(|()| bad("it names no host"))?;
-    url.set_path("");
-    Ok(Login { upstream: Upstream::parse(url.as_str())?, user, database })
+    Ok(Login { upstream: Upstream::parse(&format!("{scheme}://{hosts}/?{query}"))?, user, database })
 }
 
 /// A part of a URL without its percent signs.
 fn decoded(part: &str) -> String {
-    let pair = format!("x={}", part.replace('+', "%2B"));
+    let pair = format!("x={}", part.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
@@ -120,35 +123,38 @@ fn told(error: &tokio_postgres::Error) -> String {
 /// Connects by the URL's `sslmode`, as the firewall does.
 async fn connect(login: &Login, password: Option<String>) -> Result<tokio_postgres::Client, ServerError> {
     let connector = Connector::new(&login.upstream, TIMEOUT)?;
-    let mut last = None;
-    for leg in connector.attempts() {
-        let connected = match connector.connect(*leg).await {
-            Ok(connected) => connected,
-            Err(error) => {
-                last = Some(ServerError::Connect(error));
-                continue;
-            }
-        };
+    let mut ways = connector.ways();
+    loop {
+        let connected = ways.connect().await?;
         let mut config = tokio_postgres::Config::new();
         config.user(&login.user).dbname(&login.database).application_name("portcullis learn");
         // TLS is ours, and is there or not by now.
         config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+        let Destination { address, leg, .. } = &connected.destination;
         if let Some(password) = &password {
-            if connected.leg() == Leg::Plain && !connected.address.ip().is_loopback() {
-                return Err(ServerError::PlainPassword(connector.target()));
+            if *leg == Leg::Plain && !address.is_private() {
+                return Err(ServerError::PlainPassword(connector.name_of(&connected.destination)));
             }
             config.password(password);
         }
-        match config.connect_raw(connected.stream, NoTls).await {
+        let error = match config.connect_raw(connected.stream, NoTls).await {
             Ok((client, connection)) => {
                 // Its errors show in the client's answers.
                 tokio::spawn(async move { connection.await.map_err(drop) });
                 return Ok(client);
             }
-            Err(error) => last = Some(ServerError::Server { what: "the login failed", why: told(&error) }),
+            Err(error) => error,
+        };
+        // As a session does it.
+        let goes_on = match error.code() {
+            Some(&SqlState::CANNOT_CONNECT_NOW) => ways.next_host(),
+            Some(_) => ways.other_leg(&connected.destination),
+            None => false,
+        };
+        if !goes_on {
+            return Err(ServerError::Server { what: "the login failed", why: told(&error) });
         }
     }
-    Err(last.unwrap_or_else(|| ServerError::Url("no way to the server".to_owned())))
 }
 
 #[cfg(test)]
@@ -158,11 +164,14 @@ mod tests {
     #[test]
     fn user_and_database_are_taken_out_of_the_url() {
         let Login { upstream, user, database } = login("postgres://a%40b@db:5433/shop%20x?sslmode=require").unwrap();
-        assert_eq!((user.as_str(), database.as_str(), upstream.port), ("a@b", "shop x", 5433));
-        assert_eq!(upstream.host, "db");
+        assert_eq!((user.as_str(), database.as_str()), ("a@b", "shop x"));
+        assert_eq!(upstream.hosts[0].to_string(), "db:5433");
         assert_eq!(login("postgres://u@db").unwrap().database, "u");
+        assert_eq!(login("postgres://u@a:1,b/shop").unwrap().upstream.hosts.len(), 2);
+        assert_eq!(login("postgres://u@/shop?host=/run/postgresql").unwrap().database, "shop");
         for (url, said) in [
             ("postgres://u:secret@db/x", "PGPASSWORD"),
+            ("postgres://u:sec/ret@db/x", "PGPASSWORD"),
             ("postgres://db/x", "no user"),
             ("postgres://u@db/x?sslmode=maybe", "sslmode"),
         ] {

@@ -37,7 +37,7 @@ codes! {
     // Keys and values.
     8 MissingKey "missing-key" Error "a key is missing",
     9 UnknownKey "unknown-key" Error "a key that there is not",
-    10 LaterKey "later-key" Error "a key of a later release",
+    // 10 was a key of a later release.
     11 WrongShape "wrong-shape" Error "a list, a value or a mapping in the wrong place",
     12 UnknownAction "unknown-action" Error "an action that there is not",
     13 UnknownWord "unknown-word" Error "a word that the key does not take",

@@ -93,7 +93,6 @@ pub(crate) static POLICY: Known = Known {
             "What must pass and what must not; else the set is not loaded.",
         ),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -107,7 +106,6 @@ pub(crate) static TESTS: Known = Known {
         key("policy", Shape::Label, "The policy whose tests these are.").required(),
         key("tests", Shape::Any(&Shape::Mapping(&TEST)), "What must pass and what must not.").required(),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -119,9 +117,9 @@ pub(crate) static APPLIES_TO: Known = Known {
     keys: &[
         key("users", GLOBS, "Login roles, with * and ?; [\"*\"] is everybody.").required(),
         key("databases", GLOBS, "Databases, with * and ?; all without it."),
+        key("listeners", GLOBS, "Listeners of the proxy by name, with * and ?; all without it."),
         key("replication", Shape::Words(&TRUTH), "true: also replication connections."),
     ],
-    later: &[("listeners", "the policy holds on every listener")],
     one_of: &[],
 };
 
@@ -133,8 +131,21 @@ pub(crate) static REQUIRE: Known = Known {
     keys: &[
         key("networks", Shape::Some(&Shape::Network), "Where they come from: addresses and CIDR blocks."),
         key("tls", Shape::Words(&TRUTH), "true: only over TLS."),
+        key("client_cert", Shape::Mapping(&CLIENT_CERT), "What the client's TLS certificate must say."),
+        key("os_users", GLOBS, "The operating system's users at the other end of a Unix socket, with * and ?."),
     ],
-    later: &[("client_cert", "TLS client certificates are not looked at; use `tls: true` and `networks`")],
+    one_of: &[],
+};
+
+pub(crate) static CLIENT_CERT: Known = Known {
+    what: "client_cert",
+    name: "client_cert",
+    doc: "The names in a client's certificate; one of each that is written must match.",
+    example: "client_cert: {cn: \"shop-*.internal\"}",
+    keys: &[
+        key("cn", Shape::OneOrMore(&Shape::Glob), "The subject's common name, with * and ?."),
+        key("san", Shape::OneOrMore(&Shape::Glob), "A subjectAltName (DNS, e-mail, URI, IP), with * and ?."),
+    ],
     one_of: &[],
 };
 
@@ -147,7 +158,6 @@ pub(crate) static INJECTION: Known = Known {
         key("observe_at", Shape::Number, "From this score on it is reported as an attempt."),
         key("block_at", Shape::Number, "From this score on the statement is refused."),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -165,7 +175,6 @@ pub(crate) static LIMITS: Known = Known {
         key("sessions", Shape::Number, "Sessions of each user at once."),
         key("result_rows", Shape::Number, "Rows that one statement may return."),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -193,7 +202,6 @@ pub(crate) static RULE: Known = Known {
         key("hint", Shape::Text, "What the client is told to do."),
         key("severity", Shape::Words(&SEVERITY), "How much it should alarm."),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -217,7 +225,6 @@ pub(crate) static WHEN: Known = Known {
         key("application_name", Shape::OneOrMore(&Shape::Glob), "What the client calls itself; it is free to.")
             .only(List::Allow),
     ],
-    later: &[],
     one_of: &[],
 };
 
@@ -235,7 +242,6 @@ pub(crate) static TEST: Known = Known {
         PARAMS,
         BY,
     ],
-    later: &[],
     one_of: &["allow", "deny", "login", "steps"],
 };
 
@@ -245,7 +251,6 @@ pub(crate) static STEP: Known = Known {
     doc: "One statement of a session.",
     example: "- allow: BEGIN",
     keys: &[ALLOW_SQL, DENY_SQL, PARAMS, BY],
-    later: &[],
     one_of: &["allow", "deny"],
 };
 
@@ -267,12 +272,15 @@ pub(crate) static AS: Known = Known {
         key("protocol", Shape::Words(&PROTOCOL), "How statements are sent."),
         key("application_name", Shape::Text, "What the client calls itself."),
         key("replication", Shape::Words(&TRUTH), "true: a replication connection."),
+        key("listener", Shape::Text, "The listener by which it comes."),
+        key("client_cn", Shape::Text, "The common name in the client's certificate."),
+        key("client_san", Shape::Text, "A subjectAltName in the client's certificate."),
+        key("os_user", Shape::Text, "The operating system's user at the other end of a Unix socket."),
         key("at", Shape::Timestamp, "The time at which it is judged."),
     ],
-    later: &[],
     one_of: &[],
 };
 
 /// All of them.
-pub(crate) static ALL: [&Known; 10] =
-    [&POLICY, &APPLIES_TO, &REQUIRE, &INJECTION, &LIMITS, &RULE, &WHEN, &TEST, &STEP, &AS];
+pub(crate) static ALL: [&Known; 11] =
+    [&POLICY, &APPLIES_TO, &REQUIRE, &CLIENT_CERT, &INJECTION, &LIMITS, &RULE, &WHEN, &TEST, &STEP, &AS];

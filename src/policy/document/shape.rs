@@ -12,8 +12,6 @@ pub(crate) struct Known {
     /// How it is written, for the help of a finding.
     pub example: &'static str,
     pub keys: &'static [Key],
-    /// Keys of a later release, each with what is meant without it.
-    pub later: &'static [(&'static str, &'static str)],
     /// Exactly one of these keys stands in it; empty where nothing of the kind holds.
     pub one_of: &'static [&'static str],
 }

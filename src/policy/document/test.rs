@@ -106,10 +106,29 @@ fn identity(reader: &mut Reader<'_>, node: &Node) -> TestIdentity {
         }
     });
     let application_name = text(reader, "application_name").map(|at| at.value).unwrap_or_default();
+    let mut text = |reader: &mut Reader<'_>, key: &str| {
+        let text = fields.take(key).and_then(|node| reader.text(node, key));
+        text.map(|at| at.value)
+    };
+    let (listener, os_user) = (text(reader, "listener"), text(reader, "os_user"));
+    let (client_cn, client_san) = (text(reader, "client_cn"), text(reader, "client_san"));
     let tls = truth(reader, fields.take("tls"), "tls");
     let simple =
         fields.take("protocol").and_then(|n| reader.word(n, "protocol", &keys::PROTOCOL)).is_some_and(|at| at.value);
     let replication = truth(reader, fields.take("replication"), "replication").unwrap_or_default();
     let at = fields.take("at").and_then(|node| timestamp(reader, node, "at"));
-    TestIdentity { user, database, address, tls, replication, simple, application_name, at }
+    TestIdentity {
+        user,
+        database,
+        address,
+        tls,
+        replication,
+        listener,
+        client_cn,
+        client_san,
+        os_user,
+        simple,
+        application_name,
+        at,
+    }
 }

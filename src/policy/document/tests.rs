@@ -21,6 +21,7 @@ fn around(known: &Known, key: &Key, entry: &str) -> String {
         ("applies_to", "users") => format!("policy: p\napplies_to:\n  {entry}"),
         ("applies_to", _) => format!("policy: p\napplies_to:\n  users: [a]\n  {entry}"),
         ("require" | "injection" | "limits", _) => format!("{WHO}{}:\n  {entry}", known.name),
+        ("client_cert", _) => format!("{WHO}require:\n  client_cert:\n    {entry}"),
         ("rule", "rule") => format!("{WHO}deny:\n  - {entry}"),
         ("rule", "actions") => format!("{WHO}deny:\n  - rule: r\n    {entry}"),
         ("rule", _) => rule(&format!("    {entry}")),

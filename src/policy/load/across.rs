@@ -129,7 +129,7 @@ pub(super) fn tests_name_rules(policies: &[Policy], sources: &[Source], findings
 
 /// Two policies that may hold for one session.
 fn between(a: &Policy, b: &Policy, here: &Source, findings: &mut Vec<Diagnostic>) {
-    if !a.enforce || !b.enforce || !overlap(&a.databases, &b.databases) {
+    if !a.enforce || !b.enforce || !overlap(&a.databases, &b.databases) || !overlap(&a.listeners, &b.listeners) {
         return;
     }
     let literal = a.users.iter().find(|user| user.is_literal() && b.users.contains(user));
@@ -182,6 +182,7 @@ fn watched_only(policy: &Policy, policies: &[Policy], here: &Source, findings: &
         policies.iter().any(|p| {
             p.enforce
                 && p.databases.is_empty()
+                && p.listeners.is_empty()
                 && p.users.iter().any(|other| match other {
                     Glob::Any => true,
                     other => user.is_literal() && other.matches(&user.stem()),

@@ -1,7 +1,7 @@
 //! Attacks of the catalogue that are aimed at the language itself.
 
 use super::*;
-use crate::policy::Identity;
+use crate::policy::{Arrival, Identity};
 use crate::sql;
 
 #[test]
@@ -39,7 +39,8 @@ mode: observe
     let login = |user: &str, replication| {
         let (user, database) = (user.to_owned(), "d".to_owned());
         let address = std::net::IpAddr::from([127, 0, 0, 1]);
-        let session = set.admit(&Identity { user, database, address, tls: true, replication });
+        let session =
+            set.admit(&Identity { user, database, address, tls: true, replication, arrival: Arrival::default() });
         session.map(|session| session.enforces()).map_err(|refusal| refusal.rule.label().to_owned())
     };
     assert_eq!(login("app", false), Ok(true));

@@ -1,16 +1,17 @@
 //! `auth: passthrough`: the server asks, the client answers, the proxy relays and learns nothing. It changes one thing,
 //! the offer of SCRAM-SHA-256-PLUS where it can't work, and withholds one, a password in the clear.
 
-use bytes::{BufMut, BytesMut};
-
-use crate::session::auth::{Frame, Login, LoginEnd, Request, SCRAM_PLUS};
+use crate::session::auth::{Frame, Login, LoginEnd, Request, SCRAM_PLUS, sasl_offer};
 use crate::wire::{backend, sqlstate};
 
 /// Whose word is awaited.
 #[derive(Debug, Clone, Copy)]
 enum Turn {
     Server,
+    /// Its answer can be a wrong one.
     Client,
+    /// Its answer says nothing of a secret yet: the first message of SASL.
+    Opening,
     /// GSSAPI says so itself.
     Either,
 }
@@ -24,37 +25,42 @@ enum Said {
 ///
 /// # Errors
 /// [`LoginEnd`].
-pub async fn run(login: &mut Login<'_>, first: Frame) -> Result<(), LoginEnd> {
+pub async fn run(login: &mut Login<'_, '_>, first: Frame) -> Result<(), LoginEnd> {
     let mut said = Said::Server(first);
+    let mut turn = Turn::Server;
     loop {
-        let turn = match said {
+        turn = match said {
             Said::Server(frame) => match from_server(login, &frame).await? {
                 Some(turn) => turn,
                 None => return Ok(()),
             },
             Said::Client(frame) if frame.kind == b'p' => {
+                if login.client.guess.is_none() && !matches!(turn, Turn::Opening) {
+                    login.client.guess = Some(login.client.attempt.guess().await?);
+                }
                 login.server.send(&frame.bytes).await.map_err(LoginEnd::Server)?;
                 Turn::Server
             }
-            Said::Client(frame) => return Err(LoginEnd::unexpected_from_client(&frame)),
+            Said::Client(frame) => return Err(LoginEnd::unexpected_from_client(&frame, "password")),
         };
         said = match turn {
             // Not listening to the client here: what it sends ahead belongs to the session.
             Turn::Server => Said::Server(login.server.frame().await.map_err(LoginEnd::Server)?),
-            Turn::Client | Turn::Either => tokio::select! {
+            Turn::Client | Turn::Opening | Turn::Either => tokio::select! {
                 biased;
                 frame = login.server.frame() => Said::Server(frame.map_err(LoginEnd::Server)?),
-                frame = login.client.frame() => Said::Client(frame.map_err(LoginEnd::Client)?),
+                frame = login.client.peer.frame() => Said::Client(frame.map_err(LoginEnd::Client)?),
             },
         };
     }
 }
 
 /// Relays one frame of the server; `None` after AuthenticationOk.
-async fn from_server(login: &mut Login<'_>, frame: &Frame) -> Result<Option<Turn>, LoginEnd> {
+async fn from_server(login: &mut Login<'_, '_>, frame: &Frame) -> Result<Option<Turn>, LoginEnd> {
     let turn = match frame.kind {
         backend::ERROR_RESPONSE => {
-            login.client.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
+            // Whether it arrives does not change what it is.
+            let _ = login.client.peer.send(&frame.bytes).await;
             return Err(LoginEnd::refused(frame.body()));
         }
         b'N' => Some(Turn::Server),
@@ -76,13 +82,13 @@ async fn from_server(login: &mut Login<'_>, frame: &Frame) -> Result<Option<Turn
                         Some("See `auth` in the proxy's documentation: `auth: password` binds to the server itself."),
                     ));
                 }
-                login.client.send(&sasl_offer(&rest)).await.map_err(LoginEnd::Client)?;
-                return Ok(Some(Turn::Client));
+                login.client.peer.send(&sasl_offer(&rest)).await.map_err(LoginEnd::Client)?;
+                return Ok(Some(opening(&rest)));
             }
+            Some(Request::Sasl(offered)) => Some(opening(&offered)),
             Some(
                 Request::CleartextPassword
                 | Request::Md5Password(_)
-                | Request::Sasl(_)
                 | Request::SaslContinue(_)
                 | Request::Gss
                 | Request::Sspi,
@@ -93,22 +99,11 @@ async fn from_server(login: &mut Login<'_>, frame: &Frame) -> Result<Option<Turn
         },
         _ => return Err(LoginEnd::unexpected_from_server(frame)),
     };
-    login.client.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
+    login.client.peer.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
     Ok(turn)
 }
 
-/// AuthenticationSASL.
-fn sasl_offer(mechanisms: &[&[u8]]) -> BytesMut {
-    let body: usize = mechanisms.iter().map(|mechanism| mechanism.len() + 1).sum();
-    let mut out = BytesMut::with_capacity(body + 10);
-    out.put_u8(b'R');
-    // The length word, the code and the last NUL: a frame is at most 64 KiB here.
-    out.put_u32(u32::try_from(body + 9).unwrap_or(u32::MAX));
-    out.put_u32(10);
-    for mechanism in mechanisms {
-        out.put_slice(mechanism);
-        out.put_u8(0);
-    }
-    out.put_u8(0);
-    out
+/// What the answer to an offer of mechanisms is. SCRAM begins without a word of the secret, others (OAUTHBEARER) with all of it.
+fn opening(offered: &[&[u8]]) -> Turn {
+    if offered.iter().all(|mechanism| mechanism.starts_with(b"SCRAM-")) { Turn::Opening } else { Turn::Client }
 }

@@ -47,6 +47,16 @@ pub enum PeerError {
     TooLong(usize),
 }
 
+impl PeerError {
+    /// Whether the other side just went, where it might also have said something that can't be.
+    pub fn is_silence(&self) -> bool {
+        match self {
+            PeerError::Closed | PeerError::Io(_) => true,
+            PeerError::ImpossibleLength(_) | PeerError::TooLong(_) => false,
+        }
+    }
+}
+
 impl Peer {
     pub fn new(stream: Stream) -> Peer {
         Peer { stream, buffer: BytesMut::with_capacity(4096) }

@@ -1,24 +1,31 @@
 //! What is relayed where, frame by frame.
 
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::Stream;
+use crate::net::{Socket, Stream};
+use crate::session::auth::throttle::Throttle;
 
 /// Two ends of a connection over loopback.
 async fn pair() -> (Peer, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (one, other) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-    (Peer::new(Stream::Plain(one.unwrap())), Peer::new(Stream::Plain(other.unwrap().0)))
+    let peer = |socket| Peer::new(Stream::Plain(Socket::Tcp(socket)));
+    (peer(one.unwrap()), peer(other.unwrap().0))
 }
 
 #[tokio::test]
 async fn a_clear_text_password_is_not_asked_for_over_an_open_line() {
     for (private, asked) in [(true, true), (false, false)] {
-        let (mut client, mut their_client) = pair().await;
+        let (mut ours, mut their_client) = pair().await;
         let (mut server, mut their_server) = pair().await;
         their_server.send(b"R\0\0\0\x08\0\0\0\x03").await.unwrap();
         let first = server.frame().await.unwrap();
+        let attempt = Arc::new(Throttle::new(None)).of("app", Ipv4Addr::LOCALHOST.into());
+        let mut client = Client::begin(&mut ours, &attempt, Instant::now()).unwrap();
         let mut login = Login {
             client: &mut client,
             server: &mut server,
@@ -29,12 +36,12 @@ async fn a_clear_text_password_is_not_asked_for_over_an_open_line() {
         };
         drop(their_server);
         let outcome = passthrough::run(&mut login, first).await;
-        drop(client);
+        drop(ours);
         if asked {
-            assert!(matches!(outcome, Err(LoginEnd::Server(_))), "{outcome:?}");
+            assert!(matches!(&outcome, Err(LoginEnd::Server(_))), "{outcome:?}");
             assert_eq!(their_client.frame().await.unwrap().kind, b'R');
         } else {
-            assert!(matches!(outcome, Err(LoginEnd::Fatal { sqlstate: "28000", .. })), "{outcome:?}");
+            assert!(matches!(&outcome, Err(LoginEnd::Fatal(fatal)) if fatal.sqlstate == "28000"), "{outcome:?}");
             assert!(matches!(their_client.frame().await, Err(PeerError::Closed)), "nothing was relayed");
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::*;
-use crate::policy::{self, Identity, PolicySet, SessionPolicy};
+use crate::policy::{self, Arrival, Identity, PolicySet, SessionPolicy};
 use crate::sql::Statement;
 
 fn set(policy: &str) -> Arc<PolicySet> {
@@ -15,7 +15,14 @@ fn set(policy: &str) -> Arc<PolicySet> {
 
 fn session(set: &Arc<PolicySet>, user: &str) -> SessionPolicy {
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let identity = Identity { user: user.into(), database: "shop".into(), address, tls: false, replication: false };
+    let identity = Identity {
+        user: user.into(),
+        database: "shop".into(),
+        address,
+        tls: false,
+        replication: false,
+        arrival: Arrival::default(),
+    };
     set.admit(&identity).unwrap()
 }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 use super::*;
 use crate::detect::Technique;
 use crate::metrics::Metrics;
-use crate::policy::{self, Identity};
+use crate::policy::{self, Arrival, Identity};
 use crate::session::quarantine::Quarantine;
 use crate::sql::Group;
 use crate::wire::backend::error_fields;
@@ -92,6 +92,7 @@ fn identity(replication: bool) -> Identity {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
         replication,
+        arrival: Arrival::default(),
     }
 }
 

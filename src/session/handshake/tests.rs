@@ -1,5 +1,8 @@
 //! Whole handshakes over real sockets: a client, the proxy, and a server that follows a script.
 
+mod logins;
+mod target;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -8,12 +11,18 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::config::ClientCert;
 use crate::config::{ClientTls, Config, RunArgs, Upstream};
 use crate::net::tests::Authority;
+use crate::net::{Acceptor, Connector, Endpoint, Leg, Socket};
 use crate::policy::{self, Store};
+use crate::session::auth::directory::Directory;
+use crate::session::auth::throttle::Throttle;
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
+use crate::wire::backend;
 use crate::wire::frame;
+use crate::wire::startup::FirstPacket;
 use crate::wire::startup::{SSL_REQUEST, encode_startup};
 
 const OBSERVE: &str =
@@ -93,13 +102,13 @@ async fn server(scripts: Vec<Script>) -> (u16, JoinHandle<Vec<Seen>>) {
     let task = tokio::spawn(async move {
         let mut all = Vec::new();
         for script in scripts {
-            let mut stream = Stream::Plain(listener.accept().await.unwrap().0);
-            let Ok(Some(mut packet)) = super::packet(&mut stream).await else { continue };
+            let mut stream = Stream::Plain(Socket::Tcp(listener.accept().await.unwrap().0));
+            let Ok(Some(mut packet)) = greeting::packet(&mut stream).await else { continue };
             if packet == SSL_REQUEST[4..] {
                 stream = match (stream, &script.tls) {
                     (Stream::Plain(mut socket), Some(files)) => {
                         socket.write_all(b"S").await.unwrap();
-                        Acceptor::new(files).unwrap().accept(socket).await.unwrap()
+                        Acceptor::new(files).unwrap().accept(socket, ClientCert::None).await.unwrap()
                     }
                     (mut stream, _) => {
                         stream.write_all(b"N").await.unwrap();
@@ -107,7 +116,7 @@ async fn server(scripts: Vec<Script>) -> (u16, JoinHandle<Vec<Seen>>) {
                     }
                 };
                 // A probe says no more.
-                let Ok(Some(next)) = super::packet(&mut stream).await else { continue };
+                let Ok(Some(next)) = greeting::packet(&mut stream).await else { continue };
                 packet = next;
             }
             let mut seen = Seen { tls: stream.is_tls(), startup: packet, frames: Vec::new() };
@@ -139,15 +148,19 @@ struct Proxy {
 
 impl Proxy {
     async fn new(upstream: &str, auth: &str, policy: &str, client_tls: Option<&ClientTls>) -> Proxy {
+        Proxy::set(upstream, &[("PORTCULLIS_AUTH", auth)], policy, client_tls).await
+    }
+
+    async fn set(upstream: &str, settings: &[(&str, &str)], policy: &str, client_tls: Option<&ClientTls>) -> Proxy {
         let path = |path: &std::path::Path| path.display().to_string();
         let args = RunArgs {
             upstream: Some(upstream.to_owned()),
-            auth: Some(auth.to_owned()),
             tls_cert: client_tls.map(|tls| path(&tls.cert)),
             tls_key: client_tls.map(|tls| path(&tls.key)),
             ..RunArgs::default()
         };
-        let mut config = Config::load(&args, &|_| None).unwrap();
+        let set = |name: &str| settings.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let mut config = Config::load(&args, &set).unwrap();
         config.handshake_timeout = Duration::from_secs(2);
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("p.yaml"), policy).unwrap();
@@ -158,14 +171,16 @@ impl Proxy {
             blocks: Arc::new(crate::blocks::Blocks::in_memory(Arc::clone(&metrics))),
             cache: Arc::new(crate::session::cache::Cache::new(0, 0)),
             legs: arc_swap::ArcSwap::from_pointee(Legs::read(&config).unwrap()),
-            config: Arc::new(config),
             policies: Arc::new(Store::new(policy::load(directory.path()).unwrap())),
             metrics,
             cancels: Arc::new(Cancels::default()),
             limits: Arc::default(),
+            directory: Arc::new(Directory::open(&config).unwrap()),
+            throttle: Arc::new(Throttle::new(config.login_failures)),
+            config: Arc::new(config),
             audit: crate::audit::Audit::default(),
             sessions: AtomicU64::new(0),
-            ending: watch::channel(false).1,
+            ending: watch::channel(crate::session::relay::Ending::No).1,
             handshakes: tokio::sync::Semaphore::new(10),
         };
         Proxy { shared: Arc::new(shared), listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
@@ -181,13 +196,14 @@ impl Proxy {
         let _ = socket;
         async move {
             let (socket, peer) = self.listener.accept().await.unwrap();
-            establish(socket, peer, &shared).await
+            let listener = Arc::new(shared.config.listeners[0].clone());
+            establish(Client { socket: Socket::Tcp(socket), origin: Origin::Tcp(peer), listener }, &shared).await
         }
     }
 
     /// A client on a plain leg.
     async fn dial(&self) -> Peer {
-        Peer::new(Stream::Plain(TcpStream::connect(self.listener.local_addr().unwrap()).await.unwrap()))
+        Peer::new(Stream::Plain(Endpoint::Tcp(self.listener.local_addr().unwrap()).connect().await.unwrap()))
     }
 
     /// A client inside TLS.
@@ -195,7 +211,7 @@ impl Proxy {
         let port = self.listener.local_addr().unwrap().port();
         let upstream = Upstream::parse(&format!("postgres://127.0.0.1:{port}?sslmode=require")).unwrap();
         let connector = Connector::new(&upstream, Duration::from_secs(5)).unwrap();
-        Peer::new(connector.connect(Leg::Tls).await.unwrap().stream)
+        Peer::new(connector.ways().connect().await.unwrap().stream)
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -256,8 +272,8 @@ async fn a_trusted_client_comes_through_with_what_it_sent_ahead() {
         established.client.read_buf(&mut pending).await.unwrap();
     }
     assert_eq!(pending, ahead);
-    assert_eq!(established.upstream_leg, Leg::Plain);
-    assert_eq!(established.upstream_address.port(), port);
+    assert_eq!(established.destination.leg, Leg::Plain);
+    assert_eq!(established.destination.address, Endpoint::Tcp(([127, 0, 0, 1], port).into()));
     assert_eq!(server.await.unwrap()[0].startup, login()[4..], "under observe the packet is the client's own");
     assert!(proxy.metric("portcullis_session_tls_total{leg=\"client\",version=\"none\"} 1"));
 }
@@ -424,7 +440,7 @@ async fn only_a_password_may_answer_a_request_and_only_a_login_may_precede_a_ses
         let mut client = proxy.dial().await;
         client.send(&[&login()[..], ahead].concat()).await.unwrap();
         let (opened, kinds) = tokio::join!(proxy.serve(), kinds(client));
-        assert!(matches!(ended(opened), Why::Login(LoginEnd::Fatal { sqlstate: "08P01", .. })));
+        assert!(matches!(ended(opened), Why::Login(LoginEnd::Fatal(fatal)) if fatal.sqlstate == "08P01"));
         assert_eq!(kinds.last(), Some(&b'E'), "{kinds:?}");
         assert!(!kinds.contains(&b'Z'));
     }
@@ -495,7 +511,7 @@ async fn under_prefer_and_allow_an_error_at_once_means_the_other_way() {
         let mut client = proxy.dial().await;
         client.send(&login()).await.unwrap();
         let established = session(proxy.serve().await);
-        assert_eq!(established.upstream_leg == Leg::Tls, tls[1], "{sslmode}");
+        assert_eq!(established.destination.leg == Leg::Tls, tls[1], "{sslmode}");
         assert_eq!(client.frame().await.unwrap().bytes, OK);
         let seen: Vec<bool> = server.await.unwrap().iter().map(|seen| seen.tls).collect();
         assert_eq!(seen, tls, "{sslmode}");
@@ -576,112 +592,6 @@ async fn password_mode_asks_inside_tls_and_nowhere_else() {
     let (opened, (code, said)) = tokio::join!(proxy.serve(), fatal(client));
     assert!(matches!(ended(opened), Why::Insecure(_)));
     assert_eq!((code.as_str(), said.as_str()), ("28000", "this server takes passwords inside TLS only"));
-}
-
-/// A login in password mode: what the client gets after its password, and what the server saw.
-async fn by_password(
-    sslmode: &str,
-    script: Script,
-    password: &[u8],
-) -> (Result<Opened, HandshakeEnd>, Vec<u8>, Vec<Seen>) {
-    let authority = Authority::new("ca");
-    let files = authority.issue("localhost");
-    let (port, server) = server(vec![script]).await;
-    let url = format!("postgres://127.0.0.1:{port}?sslmode={sslmode}");
-    let proxy = Proxy::new(&url, "password", OBSERVE, Some(&files)).await;
-    let talk = async {
-        let mut client = proxy.dial_tls().await;
-        client.send(&login()).await.unwrap();
-        let mut got = Vec::new();
-        while let Ok(answer) = client.frame().await {
-            got.push(answer.kind);
-            if answer.bytes == CLEARTEXT {
-                client.send(&frame(b'p', password)).await.unwrap();
-            }
-            if answer.bytes == OK {
-                break;
-            }
-        }
-        got
-    };
-    let (opened, got) = tokio::join!(proxy.serve(), talk);
-    (opened, got, server.await.unwrap())
-}
-
-#[tokio::test]
-async fn password_mode_hashes_for_md5() {
-    let (opened, got, seen) = by_password("disable", Script::send(MD5).read().then(OK), b"secret\0").await;
-    session(opened);
-    assert_eq!(got, b"RR");
-    let hash = postgres_protocol::authentication::md5_hash(b"app", b"secret", *b"salt");
-    assert_eq!(seen[0].frames, [frame(b'p', format!("{hash}\0").as_bytes())]);
-}
-
-#[tokio::test]
-async fn password_mode_sends_clear_text_inside_tls_only() {
-    let authority = Authority::new("ca");
-    let files = authority.issue("localhost");
-    let script = Script::send(CLEARTEXT).read().then(OK);
-    let (opened, got, seen) = by_password("require", script.clone().tls(&files), b"secret\0").await;
-    session(opened);
-    assert_eq!(got, b"RR");
-    assert_eq!(seen[0].frames, [frame(b'p', b"secret\0")]);
-
-    let (opened, got, seen) = by_password("disable", script, b"secret\0").await;
-    assert!(matches!(ended(opened), Why::Login(LoginEnd::Fatal { sqlstate: "28000", .. })));
-    assert_eq!((got, seen[0].frames.len()), (b"E".to_vec(), 0), "not even asked for");
-}
-
-#[tokio::test]
-async fn password_mode_asks_nothing_where_the_server_does_not() {
-    let (opened, got, _) = by_password("disable", Script::send(OK), b"").await;
-    session(opened);
-    assert_eq!(got, b"R");
-}
-
-#[tokio::test]
-async fn passwords_must_be_passwords() {
-    for (password, sqlstate) in [(&b"\0"[..], "28P01"), (b"secret", "08P01"), (b"a\0b\0", "08P01"), (b"", "08P01")] {
-        let (opened, got, seen) = by_password("disable", Script::send(MD5).read(), password).await;
-        let why = ended(opened);
-        assert!(matches!(&why, Why::Login(LoginEnd::Fatal { sqlstate: s, .. }) if *s == sqlstate), "{why:?}");
-        assert_eq!((got, seen[0].frames.len()), (b"RE".to_vec(), 0));
-    }
-}
-
-#[tokio::test]
-async fn a_server_that_skips_its_scram_proof_gets_no_session() {
-    let continued = |body: &[u8]| frame(b'R', &[&11u32.to_be_bytes()[..], body].concat());
-    let offer = sasl(&["SCRAM-SHA-256"]);
-    for script in [
-        Script::send(&offer).read().then(OK),
-        // Not this client's nonce.
-        Script::send(&offer).read().then(&continued(b"r=other,s=c2FsdA==,i=4096")),
-        Script::send(&sasl(&["OAUTHBEARER"])),
-        Script::send(&offer).read().then(CLEARTEXT),
-    ] {
-        let (opened, got, _) = by_password("disable", script.clone(), b"secret\0").await;
-        let why = ended(opened);
-        assert!(matches!(why, Why::Login(LoginEnd::Fatal { .. })), "{script:?}: {why:?}");
-        assert_eq!(got.last(), Some(&b'E'), "{script:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_login_that_ends_in_broken_messages_ends() {
-    for broken in [
-        frame(b'E', b""),
-        frame(b'E', b"SFATAL"),
-        frame(b'R', b"\0\0"),
-        frame(b'R', b"\0\0\0\x0aSCRAM-SHA-256"),
-        frame(b'R', b"\0\0\0\x0br=,s=,i=99999999999999999999"),
-        frame(b'R', b"\0\0\0\x0c\xff"),
-        b"R\0\0\0\x03".to_vec(),
-        b"R\xff\xff\xff\xff".to_vec(),
-    ] {
-        let (opened, _, _) = by_password("disable", Script::send(&broken), b"secret\0").await;
-        assert!(opened.is_err(), "{}", broken.escape_ascii());
-    }
 }
 
 #[tokio::test]

@@ -12,23 +12,23 @@ struct Relay {
     client: DuplexStream,
     server: DuplexStream,
     task: tokio::task::JoinHandle<Closed>,
-    shut_down: tokio::sync::oneshot::Sender<()>,
+    ending: watch::Sender<Ending>,
 }
 
 fn relay(capacity: usize) -> Relay {
+    patient(capacity, SessionTimeouts::default())
+}
+
+fn patient(capacity: usize, timeouts: SessionTimeouts) -> Relay {
     let (client, client_leg) = duplex(capacity);
     let (server, server_leg) = duplex(capacity);
-    let (shut_down, asked) = tokio::sync::oneshot::channel();
+    let (ending, asked) = watch::channel(Ending::No);
     let task = tokio::spawn(async move {
         let mut engine = engine(SHOP, false);
-        let ended = async {
-            if asked.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        run(client_leg, b"", server_leg, READY, &mut engine, |_, _| {}, ended).await
+        let until = Until { ending: asked, timeouts };
+        run(client_leg, b"", server_leg, READY, &mut engine, |_, _| {}, until).await
     });
-    Relay { client, server, task, shut_down }
+    Relay { client, server, task, ending }
 }
 
 fn query(text: &str) -> Vec<u8> {
@@ -106,7 +106,7 @@ async fn when_the_server_goes_its_last_words_arrive_and_the_client_is_closed() {
 async fn shutting_down_says_so() {
     let mut relay = relay(1 << 16);
     assert_eq!(read(&mut relay.client, READY.len()).await, READY);
-    relay.shut_down.send(()).unwrap();
+    relay.ending.send_replace(Ending::Now);
     let mut words = Vec::new();
     relay.client.read_to_end(&mut words).await.unwrap();
     assert!(words.starts_with(b"E") && words.windows(5).any(|w| w == b"57P01"));
@@ -123,4 +123,87 @@ async fn a_server_that_talks_nonsense_is_left() {
     relay.client.read_to_end(&mut words).await.unwrap();
     assert_eq!(words, READY);
     assert!(matches!(relay.task.await.unwrap(), Closed::Ended(End::ImpossibleLength(_))));
+}
+
+/// The last words to a client, and its session's end.
+async fn last_words(relay: Relay) -> (String, Closed) {
+    let Relay { mut client, server: _server, task, ending: _ending } = relay;
+    let mut words = Vec::new();
+    client.read_to_end(&mut words).await.unwrap();
+    (String::from_utf8_lossy(&words).into_owned(), task.await.unwrap())
+}
+
+/// Lets the session begin a transaction.
+async fn begin(relay: &mut Relay) {
+    assert_eq!(read(&mut relay.client, READY.len()).await, READY);
+    let begin = query("BEGIN");
+    relay.client.write_all(&begin).await.unwrap();
+    assert_eq!(read(&mut relay.server, begin.len()).await, begin);
+    relay.server.write_all(b"Z\0\0\0\x05T").await.unwrap();
+    assert_eq!(read(&mut relay.client, READY.len()).await, b"Z\0\0\0\x05T");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_idle_sessions_at_once_and_others_at_the_end_of_their_transaction() {
+    let mut idle = relay(1 << 16);
+    assert_eq!(read(&mut idle.client, READY.len()).await, READY);
+    idle.ending.send_replace(Ending::WhenIdle);
+    let (words, closed) = last_words(idle).await;
+    assert!(words.contains("57P01") && matches!(closed, Closed::ShutDown), "{words}");
+
+    let mut busy = relay(1 << 16);
+    begin(&mut busy).await;
+    busy.ending.send_replace(Ending::WhenIdle);
+    let select = query("SELECT 1");
+    busy.client.write_all(&select).await.unwrap();
+    assert_eq!(read(&mut busy.server, select.len()).await, select);
+    busy.server.write_all(b"Z\0\0\0\x05T").await.unwrap();
+    assert_eq!(read(&mut busy.client, 6).await, b"Z\0\0\0\x05T");
+    let commit = query("COMMIT");
+    busy.client.write_all(&commit).await.unwrap();
+    assert_eq!(read(&mut busy.server, commit.len()).await, commit, "the transaction goes on");
+    busy.server.write_all(READY).await.unwrap();
+    let (words, closed) = last_words(busy).await;
+    assert!(words.starts_with("Z\0\0\0\u{5}I") && words.contains("57P01"), "{words}");
+    assert!(matches!(closed, Closed::ShutDown));
+}
+
+const SHORT: Option<Duration> = Some(Duration::from_millis(50));
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_nothing_for_too_long_is_told_what_the_server_would_say() {
+    let timeouts = SessionTimeouts { idle: SHORT, ..SessionTimeouts::default() };
+    let (words, closed) = last_words(patient(1 << 16, timeouts)).await;
+    assert!(words.contains("57P05") && words.contains("idle-session timeout"), "{words}");
+    assert!(matches!(closed, Closed::Ended(_)));
+
+    let mut in_transaction =
+        patient(1 << 16, SessionTimeouts { idle_in_transaction: SHORT, ..SessionTimeouts::default() });
+    begin(&mut in_transaction).await;
+    let (words, _) = last_words(in_transaction).await;
+    assert!(words.contains("25P03") && words.contains("idle-in-transaction timeout"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_under_way_is_not_idle() {
+    let timeouts = SessionTimeouts { idle: SHORT, idle_in_transaction: SHORT, ..SessionTimeouts::default() };
+    let mut relay = patient(1 << 16, timeouts);
+    assert_eq!(read(&mut relay.client, READY.len()).await, READY);
+    let select = query("SELECT 1");
+    relay.client.write_all(&select).await.unwrap();
+    assert_eq!(read(&mut relay.server, select.len()).await, select);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!relay.task.is_finished());
+    relay.server.write_all(READY).await.unwrap();
+    let (words, _) = last_words(relay).await;
+    assert!(words.contains("57P05"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_bytes_for_too_long_is_left() {
+    let mut relay = patient(64, SessionTimeouts { write: SHORT, ..SessionTimeouts::default() });
+    let rows = vec![b'd'; 1 << 16];
+    // The client never reads.
+    let _ = relay.server.write_all(&[&b"d\0\x01\0\x04"[..], &rows].concat()).await;
+    assert!(matches!(relay.task.await.unwrap(), Closed::Stalled("client")));
 }

@@ -88,14 +88,6 @@ pub(super) const PAGES: Pages = &[
         "policy: shop\napplies_to: {users: [shop_app]}\nsearch_path: [public]",
     ),
     policy(
-        Code::LaterKey,
-        "The key is planned, and this version of Portcullis does not do what it says. It is not ignored, for then the policy would \
-         promise more than it holds.",
-        "Take it out, or bring a later version; the help says what holds without it.",
-        "policy: shop\napplies_to: {users: [shop_app]}\nrequire: {client_cert: {cn: shop.internal}}",
-        "policy: shop\napplies_to: {users: [shop_app]}\nrequire: {tls: true}",
-    ),
-    policy(
         Code::WrongShape,
         "The key holds the wrong kind of thing: one value where a list is meant, a list where one value is meant, a value where more \
          keys are meant, or nothing at all.",

@@ -1,10 +1,10 @@
-//! Networks of `require`: addresses and CIDR blocks.
+//! Networks as people write them: addresses and CIDR blocks.
 
 use std::net::IpAddr;
 
 /// A block of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
+pub struct Network {
     address: IpAddr,
     /// In bits.
     prefix: u8,
@@ -12,6 +12,9 @@ pub(crate) struct Network {
 
 impl Network {
     /// Reads `10.0.0.0/8`, `::1`. Bits beyond the prefix must be zero, as in PostgreSQL's `cidr`.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
     pub fn parse(text: &str) -> Result<Network, String> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
