@@ -315,7 +315,7 @@ impl Config {
             login_failures: auth::login_failures(&settings)?,
             profile,
             minimum_sslmode: settings.word("minimum_sslmode", &SslMode::NAMES, default_sslmode)?,
-            handshake_timeout: settings.duration("handshake_timeout", Duration::from_secs(10))?,
+            handshake_timeout: settings.duration("handshake_timeout", Duration::from_secs(60))?,
             connect_timeout: settings.duration("connect_timeout", Duration::from_secs(10))?,
             timeouts: SessionTimeouts {
                 idle: settings.duration_or_never("idle_session_timeout")?,

@@ -28,7 +28,7 @@ pub use connect::{
 };
 pub use legs::Legs;
 pub use listen::Listening;
-pub use socket::{Endpoint, Origin, Socket};
+pub use socket::{Endpoint, Origin, Socket, counted_as};
 
 /// One leg of a session.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -32,6 +32,7 @@ use crate::session::auth::users::UserFileError;
 use crate::session::auth::{DifferentCertificates, startup_check};
 use crate::session::cache::Cache;
 use crate::session::greeting::Client;
+use crate::session::handshakes::Handshakes;
 use crate::session::quarantine::Quarantine;
 use crate::session::relay::Ending;
 use crate::session::{self, Shared};
@@ -40,7 +41,8 @@ use expiry::Shown;
 pub use reload::Reload;
 pub use told::{Load, Source, Told};
 
-/// Handshakes and cancel requests under way at once; a client that comes on top is closed unheard.
+/// Handshakes and cancel requests under way at once. A client that comes on top, or from an address that has as many as are left,
+/// is closed unheard.
 const HANDSHAKES: usize = 4_096;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -175,7 +177,7 @@ impl Server {
             blocks,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
-            handshakes: Semaphore::new(HANDSHAKES),
+            handshakes: Handshakes::new(HANDSHAKES),
         };
         let shared = Arc::new(shared);
         let told = Told {

@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod engine;
 pub mod greeting;
 pub mod handshake;
+pub mod handshakes;
 pub mod held;
 pub mod judge;
 pub mod ledger;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::io::AsyncWriteExt;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use crate::audit::{self, Audit, Event};
 use crate::blocks::{self, Blocks};
@@ -42,6 +43,7 @@ use crate::session::cancel::Cancels;
 use crate::session::engine::Engine;
 use crate::session::greeting::Client;
 use crate::session::handshake::{Established, Opened};
+use crate::session::handshakes::Handshakes;
 use crate::session::probing::Probing;
 use crate::session::quarantine::{Quarantine, Watch};
 use crate::session::relay::{Closed, Ending, Until, asked};
@@ -77,22 +79,22 @@ pub struct Shared {
     pub sessions: AtomicU64,
     /// What is asked of sessions when the proxy stops.
     pub ending: watch::Receiver<Ending>,
-    /// One permit for each handshake under way: clients that don't log in can't pile up.
-    pub handshakes: Semaphore,
+    /// The handshakes under way: clients that don't log in can't pile up.
+    pub handshakes: Arc<Handshakes>,
 }
 
 /// Serves one client from accept to close.
 pub async fn run(client: Client, shared: Arc<Shared>) {
     let peer = client.origin;
     let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
-    let Ok(handshake) = shared.handshakes.try_acquire() else {
+    let Some(mut place) = shared.handshakes.enter(&peer) else {
         shared.metrics.handshake_dropped();
         tracing::debug!(session = number, %peer, "connection closed: too many handshakes are under way");
         return;
     };
-    match handshake::establish(client, &shared).await {
+    match handshake::establish(client, &mut place, &shared).await {
         Ok(Opened::Session(established)) => {
-            drop(handshake);
+            drop(place);
             relay(*established, number, &shared).await;
         }
         Ok(Opened::Cancel { key, mut client }) => {

@@ -1,8 +1,8 @@
 //! Every way of logging in by every way of connecting, really tried: the table in `docs/authentication.md` is what came of it.
-//! `UPDATE_SNAPSHOTS=1 cargo nextest run --test authentication_matrix` writes it anew.
+//! `UPDATE_SNAPSHOTS=1 cargo nextest run authentication_matrix::` writes it anew.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,24 +1,27 @@
 //! Bad input gets a clear error and never a crash: on the command line, in files, on the port, from upstream.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::cluster::two_ports;
-use common::tools::{Output, portcullis};
+use common::tools::{Output, portcullis, run};
 use common::wire::{error, frame, parse, query, startup, status, sync};
 use common::{Cluster, Firewall, firewall};
 
 #[test]
-fn an_unreachable_upstream_is_08006_and_not_ready() {
+fn an_unreachable_upstream_is_57p03_and_not_ready() {
     let [nobody, _] = two_ports();
     let firewall = Firewall::before(nobody, firewall::Options { ready: false, ..firewall::Options::observe() });
     let mut session = firewall.connect();
     let frames = session.try_login(&[("user", "app_rw"), ("database", "shop")]);
     let error = error(&frames);
-    assert_eq!((error.field('C').as_str(), error.field('S').as_str()), ("08006", "FATAL"), "{error:?}");
+    assert_eq!((error.field('C').as_str(), error.field('S').as_str()), ("57P03", "FATAL"), "{error:?}");
+    let ready = run(Command::new("pg_isready").args(["-h", "127.0.0.1", "-p", &firewall.port().to_string()]));
+    assert_eq!(ready.code, 1, "a monitor is told that nobody is let in: {ready:?}");
     assert_eq!(session.read(), None);
     let (code, answer) = firewall.get("/readyz");
     assert_eq!(code, 503, "{answer}");

@@ -1,7 +1,7 @@
 //! Emergency blocks with a real server, by the program itself: `portcullis block` against a running firewall.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::path::Path;

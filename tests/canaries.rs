@@ -3,7 +3,7 @@
 //! tree (searched as text, without our walk) holds a function, relation, type or operator of that name, the Facts must.
 //!
 //! Every seventh mutation by default; all of them take a minute:
-//! `PORTCULLIS_EVERY_CANARY=1 cargo test --test canaries -- --nocapture`.
+//! `PORTCULLIS_EVERY_CANARY=1 cargo test --test all canaries:: -- --nocapture`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
+use crate::common;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! Decoys with a real server: who touches one is refused, and shut out at that address for a while; nobody else is.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! `portcullis demo`: the tour shows what it says, and nothing is left behind however it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-mod common;
+use crate::common;
 #[path = "drivers/sqlx_scenario.rs"]
 mod sqlx_scenario;
 #[path = "drivers/tokio_postgres_scenario.rs"]

@@ -2,7 +2,7 @@
 //! that has an OID is refused as a failing statement, and an observed session is not touched.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-mod common;
+use crate::common;
 
 use std::fs;
 

@@ -2,7 +2,7 @@
 //! place, so that no answer is one too many and nobody reads somebody else's rows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 #[path = "attacks/recorder.rs"]
 mod recorder;
 

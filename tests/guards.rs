@@ -2,7 +2,7 @@
 //! attack is tried, and then the session itself is asked what it has become.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::wire::{Client, Frame, bind, error, execute, frame, parse, query, status, sync};
 use common::{Cluster, Firewall, firewall};

@@ -1,6 +1,6 @@
 //! The test harness itself, against PostgreSQL without the firewall: what the other tests take for granted.
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

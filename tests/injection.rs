@@ -2,7 +2,7 @@
 //! with its part, counted once for each technique and once as an event, and refused from `block_at` on; what is bound is no evidence.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

@@ -168,6 +168,23 @@ fn no_file_is_too_long_and_each_says_what_it_is_for() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// `autotests` is off in Cargo.toml, so that a forgotten file would be no test at all.
+#[test]
+fn every_file_of_tests_is_in_a_program() {
+    let manifest = include_str!("../Cargo.toml");
+    let modules = include_str!("all.rs");
+    for (file, _) in sources("tests") {
+        let Some(name) = file.strip_prefix("tests/").and_then(|rest| rest.strip_suffix(".rs")) else { continue };
+        let (word, found) = match name.strip_suffix("/main") {
+            Some(program) => (program, false),
+            None if name.contains('/') => continue,
+            None => (name, modules.contains(&format!("\nmod {name};\n"))),
+        };
+        let program = manifest.contains(&format!("[[test]]\nname = \"{word}\"\n"));
+        assert!(found != program, "{file} is in neither tests/all.rs nor Cargo.toml, or in both");
+    }
+}
+
 #[test]
 fn only_policy_makes_an_approval() {
     for (file, text) in sources("src") {

@@ -1,7 +1,7 @@
 //! What is counted, and what follows a refusal, in front of a real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! The client leg: several listeners, TLS in each of its ways, client certificates, Unix sockets, the PROXY protocol.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -2,7 +2,7 @@
 //! go on. And the cache in front of a real server: what is remembered is judged as strictly as what is read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -3,7 +3,7 @@
 //! the very answer of the server.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::wire::{Client, Frame, bind, describe, error, execute, parse, query, sync};
 use common::{Cluster, Firewall, firewall};

@@ -2,7 +2,7 @@
 //! observed, they reach the server as they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::wire::{Client, Frame, error, frame, sync};
 use common::{Cluster, Firewall, firewall};

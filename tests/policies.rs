@@ -1,7 +1,7 @@
 //! The policies that are shipped: the starter set, the worked examples, and what the documentation shows, loaded as they are.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

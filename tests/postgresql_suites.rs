@@ -2,7 +2,7 @@
 //! to the byte. All of them, and libpq_pipeline, run in `scripts/postgresql-suites`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 //! mode, what an application does wrong is not, and nothing of what the server says of it gets into a log.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

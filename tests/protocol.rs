@@ -1,7 +1,7 @@
 //! Versions and options of the protocol, and cancel keys: what a server answers is what its client gets.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

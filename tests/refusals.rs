@@ -2,7 +2,7 @@
 //! protocol, a transaction in the state that a failing statement leaves, and a session that goes on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::tools::{client, psql, run};
 use common::wire::{Client, Frame, bind, describe, error, execute, function_call, parse, query, status, sync};

@@ -1,7 +1,7 @@
 //! Other policies come into force under sessions that are open: SIGHUP.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::wire::{Client, Frame, bind, describe, error, execute, frame, parse, query, status, sync};
 use common::{Cluster, Firewall, firewall};

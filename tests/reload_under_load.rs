@@ -3,7 +3,7 @@
 //! A few seconds here; `scripts/reload-under-load` does it for as long, with as many sessions and as often as one likes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

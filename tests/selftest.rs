@@ -1,7 +1,7 @@
 //! `portcullis selftest` as a user runs it: the starter policies stop everything, a weak policy is told so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! What a session is besides statements: cancelling, notifications, COPY, closing, draining, starting over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

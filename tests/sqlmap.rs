@@ -6,7 +6,7 @@
 //! given neither a proxy nor an answer to "report this online?", and asks for nothing else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

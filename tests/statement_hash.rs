@@ -3,7 +3,7 @@
 //! The corpora are not part of the project: they are read from `PORTCULLIS_CORPORA` (default `../shared/corpora`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::collections::HashMap;
 

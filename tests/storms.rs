@@ -2,7 +2,7 @@
 //! before. By default a short smoke; `PORTCULLIS_STORM=full` runs 10,000, 1,000 and 1,000.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::time::{Duration, Instant};
 

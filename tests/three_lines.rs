@@ -2,7 +2,7 @@
 //! transactions, on giving a pooled connection back — passes, and `pg_dump` passes under the `backup` example.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use common::python::scenario;
 use common::tools::{client, psql, run};

@@ -2,7 +2,7 @@
 //! is what they print on a direct connection.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! Files that change come into force by themselves: policies however they are written, certificates for new connections.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod common;
+use crate::common;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -446,7 +446,7 @@ fn an_authority_that_changes_holds_for_new_connections_to_the_server() {
     firewall.log_since(from, "certificates reloaded");
     let mut refused = firewall.connect();
     let frames = refused.try_login(&[("user", "app_rw"), ("database", "shop")]);
-    assert_eq!(error(&frames).field('C'), "08006", "{frames:?}");
+    assert_eq!(error(&frames).field('C'), "57P03", "{frames:?}");
     assert!(reads_orders(&mut old), "the session under way stays");
     let from = firewall.log().len();
     rename_over(&root, "nothing");

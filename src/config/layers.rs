@@ -47,7 +47,7 @@ pub const KEYS: &[(&str, &str)] = &[
     ),
     ("profile", "default, production or test (default)"),
     ("minimum_sslmode", "the weakest sslmode the upstream may have (disable; require under profile production)"),
-    ("handshake_timeout", "from accept to the end of authentication (10s)"),
+    ("handshake_timeout", "for the first packets of a client, and again for its login (60s)"),
     ("connect_timeout", "one address of the upstream, up to its first answer (10s)"),
     ("idle_session_timeout", "ends sessions that are idle outside of transactions for so long (0: never)"),
     ("idle_in_transaction_session_timeout", "ends sessions that are idle in a transaction for so long (0: never)"),

@@ -36,7 +36,7 @@ fn an_upstream_is_all_that_must_be_said() {
     assert_eq!(hosts(&config), "db:5432");
     assert_eq!(config.upstream.sslmode, SslMode::Prefer);
     assert_eq!((config.auth, config.profile, config.errors), (Auth::Passthrough, Profile::Default, Errors::Detailed));
-    assert_eq!(config.handshake_timeout, Duration::from_secs(10));
+    assert_eq!(config.handshake_timeout, Duration::from_secs(60));
     assert_eq!(config.connect_timeout, Duration::from_secs(10));
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.quarantine, Duration::from_secs(900));

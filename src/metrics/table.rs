@@ -75,7 +75,7 @@ table! {
     ACCEPT_ERRORS = Counter "portcullis_accept_errors_total" []
         "Errors of accepting a connection, such as too many open files.";
     HANDSHAKES_DROPPED = Counter "portcullis_handshakes_dropped_total" []
-        "Connections closed unheard because too many handshakes were under way.";
+        "Connections closed unheard because too many handshakes were under way, of their address or at all.";
     JUDGE_SECONDS = Histogram "portcullis_judge_seconds" []
         "Seconds that judging one message added; remembered verdicts, below a microsecond, are not timed.";
     POLICY_INFO = Gauge "portcullis_policy_info" ["policy", "mode", "file"]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -67,6 +67,15 @@ impl Origin {
             Origin::Tcp(address) => address.ip().to_canonical(),
             Origin::Unix => IpAddr::V4(Ipv4Addr::LOCALHOST),
         }
+    }
+}
+
+/// What counts as one where addresses are counted: of IPv6 the network (/64, RFC 4291 §2.5.4), whose hosts choose the rest of it
+/// at will; of IPv4, also in IPv6 clothes, the address.
+pub fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -299,7 +299,7 @@ impl Check<'_> {
                 let found = found.await.map_err(|_| format!("auth_query took longer than {limit:?}"));
                 let Found { secret, why_not } =
                     found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|why| {
-                        Fatal::new(sqlstate::CONNECTION_FAILURE, "could not look up the user's password")
+                        Fatal::new(sqlstate::CANNOT_CONNECT_NOW, "could not look up the user's password")
                             .hint("The proxy's log says more.")
                             .log(why)
                     })?;

@@ -10,6 +10,7 @@ use crate::config::{ClientTlsMode, Keepalive, Listener};
 use crate::net::{Acceptor, Origin, Socket, Stream, keep_alive, tune};
 use crate::policy::{Arrival, ClientCertificate};
 use crate::session::handshake::{Why, tell};
+use crate::session::handshakes::{Crowded, Place};
 use crate::wire::proxy_header;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{self, CancelKey, FirstPacket, Startup, StartupError};
@@ -57,14 +58,24 @@ const TLS_HANDSHAKE: u8 = 0x16;
 ///
 /// # Errors
 /// [`Why`]; where the server would say something, the client was told.
-pub async fn greet(client: Client, acceptor: Option<&Acceptor>, keepalive: &Keepalive) -> Result<Greeted, Why> {
+pub async fn greet(
+    client: Client,
+    place: &mut Place,
+    acceptor: Option<&Acceptor>,
+    keepalive: &Keepalive,
+) -> Result<Greeted, Why> {
     let Client { mut socket, mut origin, listener } = client;
     tune(&socket).map_err(Why::ClientGone)?;
     keep_alive(&socket, keepalive).map_err(Why::ClientGone)?;
     if listener.proxy_protocol.iter().any(|network| network.contains(origin.ip())) {
         match proxied(&mut socket).await? {
             None => return Ok(Greeted::Closed),
-            Some(source) => origin = source.map_or(origin, Origin::Tcp),
+            // It speaks for itself.
+            Some(None) => {}
+            Some(Some(source)) => {
+                origin = Origin::Tcp(source);
+                place.is_from(&origin).map_err(|Crowded| Why::Crowded)?;
+            }
         }
     }
     let acceptor = acceptor.filter(|_| listener.client_tls != ClientTlsMode::Disable);

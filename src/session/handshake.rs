@@ -21,6 +21,7 @@ use crate::session::Shared;
 use crate::session::auth::{DifferentCertificates, LoginEnd, Peer, PeerError};
 use crate::session::greeting::{self, Came, Client, Greeted};
 use crate::session::handshake::enter::Entered;
+use crate::session::handshakes::Place;
 use crate::session::refusal::Reference;
 use crate::session::tell::who as whose;
 use crate::sql::Group;
@@ -77,6 +78,9 @@ pub enum Why {
     PortCheck,
     #[error("the client went away during the handshake: {0}")]
     ClientGone(std::io::Error),
+    /// Closed unheard.
+    #[error("too many handshakes of one address behind the load balancer are under way")]
+    Crowded,
     #[error("the handshake took longer than {0:?}")]
     Timeout(Duration),
     #[error(transparent)]
@@ -144,7 +148,7 @@ impl HandshakeEnd {
         let said = self.why.to_string();
         let said = said.escape_debug();
         match &self.why {
-            Why::PortCheck => tracing::debug!(session, %peer, "handshake ended: {said}"),
+            Why::PortCheck | Why::Crowded => tracing::debug!(session, %peer, "handshake ended: {said}"),
             Why::ClientGone(_) => tracing::info!(session, user, database, %address, "handshake ended: {said}"),
             Why::Refused { refusal, reference } => {
                 tracing::warn!(
@@ -186,14 +190,14 @@ fn place(rule: &RuleRef) -> String {
 ///
 /// # Errors
 /// [`HandshakeEnd`]; the client was told, counters were counted, the caller logs.
-pub async fn establish(client: Client, shared: &Shared) -> Result<Opened, HandshakeEnd> {
+pub async fn establish(client: Client, place: &mut Place, shared: &Shared) -> Result<Opened, HandshakeEnd> {
     let limit = shared.config.handshake_timeout;
     let accepted = client.origin;
     let nobody = |origin, why| HandshakeEnd { identity: None, origin, why };
     // The same certificates from here to the login, whatever is put in force meanwhile.
     let legs = shared.legs.load_full();
-    let greeted = match timeout(limit, greeting::greet(client, legs.acceptor.as_ref(), &shared.config.keepalive)).await
-    {
+    let greeting = greeting::greet(client, place, legs.acceptor.as_ref(), &shared.config.keepalive);
+    let greeted = match timeout(limit, greeting).await {
         Ok(greeted) => greeted,
         Err(_) => Err(Why::Timeout(limit)),
     };
@@ -202,9 +206,7 @@ pub async fn establish(client: Client, shared: &Shared) -> Result<Opened, Handsh
         Ok(Greeted::Cancel { stream, key }) => return Ok(Opened::Cancel { key, client: stream }),
         Ok(Greeted::Closed) => return Err(nobody(accepted, Why::PortCheck)),
         Err(why) => {
-            if matches!(why, Why::Startup(_) | Why::ProxyHeader(_)) {
-                shared.metrics.event(Event::ProtocolViolation);
-            }
+            count(&why, shared);
             return Err(nobody(accepted, why));
         }
     };
@@ -388,6 +390,7 @@ fn count(why: &Why, shared: &Shared) {
         Why::Login(LoginEnd::Fatal(fatal)) if fatal.sqlstate == sqlstate::PROTOCOL_VIOLATION => {
             metrics.event(Event::ProtocolViolation);
         }
+        Why::Crowded => metrics.handshake_dropped(),
         Why::PortCheck
         | Why::ClientGone(_)
         | Why::Timeout(_)
@@ -405,7 +408,9 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
         Some(reply::error(Severity::Fatal, sqlstate, message, detail, hint))
     };
     match why {
-        Why::PortCheck | Why::ClientGone(_) | Why::ClientTls(_) | Why::NoAlpn | Why::ProxyHeader(_) => None,
+        Why::PortCheck | Why::Crowded | Why::ClientGone(_) | Why::ClientTls(_) | Why::NoAlpn | Why::ProxyHeader(_) => {
+            None
+        }
         // Who still sends what is too long should see the end, and no reset.
         Why::Login(LoginEnd::Client(error)) => (!error.is_silence()).then(BytesMut::new),
         // It has the server's own.
@@ -449,8 +454,9 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
         }
         Why::Unreachable { error } => {
             let detail = (shared.config.errors == Errors::Detailed).then(|| error.to_string());
+            // The one code at which libpq tries its next host, and pg_isready says that this one takes nobody.
             fatal(
-                sqlstate::CONNECTION_FAILURE,
+                sqlstate::CANNOT_CONNECT_NOW,
                 "could not connect to the upstream server",
                 detail.as_deref(),
                 Some("The proxy's log says more; its /readyz tells whether the server can be reached."),

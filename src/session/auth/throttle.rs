@@ -5,19 +5,19 @@
 //! waits until one of those before it is answered.
 //!
 //! Memory is bounded. Strangers choose users' names, so each address has so many names and no more, and the oldest
-//! failures are forgotten where too many addresses fail. Of an IPv6 address the network counts (/64): its
-//! hosts choose the rest of it at will.
+//! failures are forgotten where too many addresses fail.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, Semaphore};
 
 use crate::config::LoginFailures;
+use crate::net::counted_as;
 
 /// The failures of an address, all its users together, are so many times those of one user.
 const OF_ADDRESS: u32 = 10;
@@ -178,13 +178,7 @@ impl Throttle {
 
     /// For the logins of a user from an address.
     pub fn of(self: &Arc<Throttle>, user: &str, address: IpAddr) -> Attempt {
-        let address = match address.to_canonical() {
-            IpAddr::V6(v6) => {
-                let [a, b, c, d, ..] = v6.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            v4 @ IpAddr::V4(_) => v4,
-        };
+        let address = counted_as(address);
         Attempt { throttle: Arc::clone(self), user: (address, user.into()), address }
     }
 

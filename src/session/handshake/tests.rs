@@ -20,6 +20,7 @@ use crate::session::auth::directory::Directory;
 use crate::session::auth::throttle::Throttle;
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
+use crate::session::handshakes::Handshakes;
 use crate::wire::backend;
 use crate::wire::frame;
 use crate::wire::startup::FirstPacket;
@@ -181,7 +182,7 @@ impl Proxy {
             audit: crate::audit::Audit::default(),
             sessions: AtomicU64::new(0),
             ending: watch::channel(crate::session::relay::Ending::No).1,
-            handshakes: tokio::sync::Semaphore::new(10),
+            handshakes: Handshakes::new(10),
         };
         Proxy { shared: Arc::new(shared), listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
@@ -197,7 +198,9 @@ impl Proxy {
         async move {
             let (socket, peer) = self.listener.accept().await.unwrap();
             let listener = Arc::new(shared.config.listeners[0].clone());
-            establish(Client { socket: Socket::Tcp(socket), origin: Origin::Tcp(peer), listener }, &shared).await
+            let origin = Origin::Tcp(peer);
+            let mut place = shared.handshakes.enter(&origin).unwrap();
+            establish(Client { socket: Socket::Tcp(socket), origin, listener }, &mut place, &shared).await
         }
     }
 
@@ -409,7 +412,7 @@ async fn cancels_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_08006() {
+async fn a_server_that_is_not_there_is_57p03() {
     // Bound, so that nobody else gets the port, but nobody listens.
     let taken = tokio::net::TcpSocket::new_v4().unwrap();
     taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -418,7 +421,7 @@ async fn a_server_that_is_not_there_is_08006() {
     client.send(&login()).await.unwrap();
     let (opened, told) = tokio::join!(proxy.serve(), fatal(client));
     assert!(matches!(ended(opened), Why::Unreachable { .. }));
-    assert_eq!(told, ("08006".into(), "could not connect to the upstream server".into()));
+    assert_eq!(told, ("57P03".into(), "could not connect to the upstream server".into()));
     assert!(proxy.metric("portcullis_upstream_connection_failures_total 1"));
 }
 
