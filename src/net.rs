@@ -1,12 +1,14 @@
 //! Streams: plain or TLS, towards clients ([`accept`]) and towards the server ([`connect`]).
 
 pub mod accept;
+mod authorities;
 pub mod certificate;
 pub mod connect;
 mod held;
 mod legs;
 pub mod listen;
 pub mod resolve;
+mod revocation;
 mod socket;
 mod verifier;
 

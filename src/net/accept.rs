@@ -7,15 +7,18 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use sha2::{Digest, Sha256};
 use tokio_rustls::{TlsAcceptor, TlsStream};
 use zeroize::Zeroizing;
 
 use crate::config::{ClientCert, ClientTls, TlsVersion};
-use crate::net::certificate::{next_update, not_after, server_end_point};
+use crate::net::authorities::{Authorities, Purpose};
+use crate::net::certificate::{not_after, server_end_point};
+use crate::net::revocation::revocation_lists;
+use crate::net::verifier::ClientVerifier;
 use crate::net::{Ends, Socket, Stream};
 
 /// The protocol name of PostgreSQL in TLS (ALPN), which libpq sends since 17.
@@ -114,7 +117,7 @@ impl Acceptor {
             Some(path) => {
                 ends.roots = certificates("tls_client_ca", path)?.iter().filter_map(not_after).min();
                 let lists = files.crl.as_deref().map(revocation_lists).transpose()?;
-                ends.revocations = lists.iter().flatten().filter_map(next_update).min();
+                ends.revocations = lists.and_then(|lists| lists.next_update);
                 let verifier = |demand| client_verifier(path, files.crl.as_deref(), demand, &provider);
                 Some(Asking { optional: acceptor(Some(verifier(false)?))?, required: acceptor(Some(verifier(true)?))? })
             }
@@ -170,31 +173,16 @@ fn client_verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsFileError> {
     let problem = |problem: String| TlsFileError::Roots { path: authority.to_owned(), problem };
     let mut store = RootCertStore::empty();
-    for certificate in certificates("tls_client_ca", authority)? {
-        store.add(certificate).map_err(|error| problem(error.to_string()))?;
+    let named = certificates("tls_client_ca", authority)?;
+    for certificate in &named {
+        store.add(certificate.clone()).map_err(|error| problem(error.to_string()))?;
     }
-    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider.clone());
+    let mut authorities =
+        Authorities::named(named, Purpose::Client, provider).map_err(|error| problem(error.to_string()))?;
     if let Some(crl) = crl {
-        builder = builder.with_crls(revocation_lists(crl)?).enforce_revocation_expiration();
+        authorities = authorities.with_lists(revocation_lists(crl)?.lists);
     }
-    if !demand {
-        builder = builder.allow_unauthenticated();
-    }
-    builder.build().map_err(|error| problem(error.to_string()))
-}
-
-/// All revocation lists of a PEM file, at least one.
-pub(super) fn revocation_lists(crl: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFileError> {
-    let problem =
-        |error: &dyn std::fmt::Display| TlsFileError::Crl { path: crl.to_owned(), problem: error.to_string() };
-    let lists = CertificateRevocationListDer::pem_file_iter(crl)
-        .map_err(|error| problem(&error))?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| problem(&error))?;
-    if lists.is_empty() {
-        return Err(problem(&"no list in it (PEM, -----BEGIN X509 CRL-----)"));
-    }
-    Ok(lists)
+    Ok(Arc::new(ClientVerifier { provider: provider.clone(), authorities, hints: store.subjects(), demand }))
 }
 
 /// The cryptography, named here and passed explicitly: no process-wide default.

@@ -2,10 +2,12 @@
 
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, SubjectPublicKeyInfoDer, UnixTime};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Version};
 use x509_parser::public_key::PublicKey;
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::signature_algorithm::SignatureAlgorithm;
+
+use crate::net::authorities::Purpose;
 
 /// `tls-server-end-point` (RFC 5929 §4.1): the certificate's hash by the hash of its own signature, SHA-256 in place of
 /// MD5 and SHA-1. `None` where the signature names no hash (Ed25519): then there is no binding, as in the server.
@@ -86,6 +88,66 @@ pub(super) fn next_update(list: &CertificateRevocationListDer<'_>) -> Option<i64
     Some(parsed.next_update()?.timestamp())
 }
 
+/// What an authority is held to, besides its name and its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Standing {
+    not_before: i64,
+    not_after: i64,
+    path_length: Option<u32>,
+}
+
+impl Standing {
+    pub(super) fn validity(&self, now: UnixTime) -> Validity {
+        let Ok(now) = i64::try_from(now.as_secs()) else { return Validity::Unreadable };
+        if now < self.not_before {
+            Validity::NotYet
+        } else if now > self.not_after {
+            Validity::Expired
+        } else {
+            Validity::Valid
+        }
+    }
+
+    /// Whether there may be this many authorities between it and the end of the chain.
+    pub(super) fn may_have_below(&self, authorities: usize) -> bool {
+        self.path_length.is_none_or(|most| u32::try_from(authorities).is_ok_and(|count| count <= most))
+    }
+}
+
+/// Whether a certificate may sign others that are for this purpose, as OpenSSL has it (`check_ca` and `ku_reject` in
+/// `crypto/x509/v3_purp.c`): CA:TRUE; or, without any basicConstraints, keyCertSign; or a self-signed one of X.509 version 1.
+pub(super) fn authority(certificate: &CertificateDer<'_>, purpose: Purpose) -> Option<Standing> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    // What is there twice, or can't be read, is an error.
+    let basic = parsed.basic_constraints().ok()?.map(|found| found.value);
+    let usage = parsed.key_usage().ok()?.map(|found| found.value);
+    let extended = parsed.extended_key_usage().ok()?.map(|found| found.value);
+    let may_sign = match (basic, usage) {
+        (_, Some(usage)) if !usage.key_cert_sign() => false,
+        (Some(basic), _) => basic.ca,
+        (None, Some(_)) => true,
+        (None, None) => parsed.version() == X509Version::V1 && parsed.subject() == parsed.issuer(),
+    };
+    let for_purpose = extended.is_none_or(|extended| {
+        extended.any
+            || match purpose {
+                Purpose::Server => extended.server_auth,
+                Purpose::Client => extended.client_auth,
+            }
+    });
+    (may_sign && for_purpose).then(|| Standing {
+        not_before: parsed.validity().not_before.timestamp(),
+        not_after: parsed.validity().not_after.timestamp(),
+        path_length: basic.and_then(|basic| basic.path_len_constraint),
+    })
+}
+
+/// Whether it names the other as its issuer; who signed it is another matter.
+pub(super) fn is_issued_by(certificate: &CertificateDer<'_>, other: &CertificateDer<'_>) -> bool {
+    let (one, other) = (X509Certificate::from_der(certificate), X509Certificate::from_der(other));
+    matches!((one, other), (Ok((_, one)), Ok((_, other))) if one.issuer() == other.subject())
+}
+
 /// Whether it names itself as its issuer.
 pub(super) fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
     X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| parsed.subject() == parsed.issuer())
@@ -117,12 +179,6 @@ pub(super) enum Validity {
 
 pub(super) fn validity(certificate: &CertificateDer<'_>, now: UnixTime) -> Validity {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return Validity::Unreadable };
-    let Ok(now) = i64::try_from(now.as_secs()) else { return Validity::Unreadable };
-    if now < parsed.validity().not_before.timestamp() {
-        Validity::NotYet
-    } else if now > parsed.validity().not_after.timestamp() {
-        Validity::Expired
-    } else {
-        Validity::Valid
-    }
+    let (not_before, not_after) = (parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp());
+    Standing { not_before, not_after, path_length: None }.validity(now)
 }

@@ -51,6 +51,10 @@ pub enum ConnectError {
 pub enum CertificateProblem {
     #[error("no authority in sslrootcert signed it")]
     UnknownIssuer,
+    #[error("the authority in sslrootcert that signed it, or one above it, is not in force now")]
+    AuthorityNotInForce,
+    #[error("sslrootcert names it and no authority signed it, so that no list can tell whether it was revoked")]
+    NamedWithLists,
     #[error("it is signed by nobody but itself, and not named in sslrootcert")]
     SelfSigned,
     #[error("it is not for {expected}{}", names(presented))]
@@ -166,6 +170,12 @@ impl CertificateProblem {
             }
             CertificateProblem::Expired => "Renew the server's certificate.",
             CertificateProblem::NotYetValid => "Check the clocks of both machines.",
+            CertificateProblem::AuthorityNotInForce => {
+                "Renew the authority's certificate, and put it into the file of sslrootcert."
+            }
+            CertificateProblem::NamedWithLists => {
+                "Leave sslcrl and sslcrldir out (whoever revokes it takes it out of sslrootcert), or have an authority sign one."
+            }
             CertificateProblem::Revoked => "Issue a new certificate for the server.",
             CertificateProblem::NoRevocationStatus => "Put lists of every authority into the file of sslcrl.",
             CertificateProblem::OldRevocationList => "Fetch the authority's current list into the file of sslcrl.",
@@ -272,9 +282,18 @@ fn webpki_problem(error: &webpki::Error) -> CertificateProblem {
         E::NameConstraintViolation => CertificateProblem::NameConstraint,
         E::PathLenConstraintViolated | E::MaximumPathDepthExceeded => CertificateProblem::PathLength,
         E::UnsupportedCriticalExtension => CertificateProblem::CriticalExtension,
-        E::SignatureAlgorithmMismatch => CertificateProblem::Signature,
-        E::EmptyEkuExtension => CertificateProblem::WrongPurpose,
-        E::MalformedExtensions | E::ExtensionValueInvalid | E::InvalidSerialNumber => CertificateProblem::Unreadable,
+        E::InvalidSignatureForPublicKey => CertificateProblem::UnknownIssuer,
+        E::SignatureAlgorithmMismatch
+        | E::UnsupportedSignatureAlgorithmContext(_)
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => CertificateProblem::Signature,
+        E::EmptyEkuExtension | E::RequiredEkuNotFoundContext(_) => CertificateProblem::WrongPurpose,
+        E::InvalidCertValidity => CertificateProblem::Expired,
+        E::BadDer
+        | E::BadDerTime
+        | E::TrailingData(_)
+        | E::MalformedExtensions
+        | E::ExtensionValueInvalid
+        | E::InvalidSerialNumber => CertificateProblem::Unreadable,
         other => CertificateProblem::Other(other.to_string()),
     }
 }

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
 
 use crate::config::{RootCert, SslMode, TlsVersion, Upstream, crl_files};
-use crate::net::accept::{ALPN, TlsFileError, certificates, private_key, provider, revocation_lists};
-use crate::net::certificate::{next_update, not_after};
+use crate::net::accept::{ALPN, TlsFileError, certificates, private_key, provider};
+use crate::net::authorities::{Authorities, Purpose};
+use crate::net::certificate::not_after;
+use crate::net::revocation::{RevocationLists, revocation_lists};
 use crate::net::verifier::{Trust, Verifier};
 
 /// When the files of one leg's TLS end, in seconds since 1970. Where a file holds several, the first to end counts.
@@ -79,47 +80,38 @@ fn only_ours(key: &Path) -> Result<(), TlsFileError> {
 
 fn roots(
     upstream: &Upstream,
-    provider: &Arc<rustls::crypto::CryptoProvider>,
+    provider: &rustls::crypto::CryptoProvider,
     check_name: bool,
     ends: &mut Ends,
 ) -> Result<Trust, TlsFileError> {
-    let mut store = RootCertStore::empty();
-    let (path, named) = match &upstream.root {
+    let authorities = match &upstream.root {
         Some(RootCert::File(path)) => {
             let named = certificates("sslrootcert", path)?;
-            for certificate in &named {
-                store
-                    .add(certificate.clone())
-                    .map_err(|error| TlsFileError::Roots { path: path.clone(), problem: error.to_string() })?;
-            }
             ends.roots = named.iter().filter_map(not_after).min();
-            (path.clone(), named)
+            Authorities::named(named, Purpose::Server, provider)
+                .map_err(|error| TlsFileError::Roots { path: path.clone(), problem: error.to_string() })?
         }
         // `Upstream::parse` lets no verifying mode through without a root.
         Some(RootCert::System) | None => {
-            let found = rustls_native_certs::load_native_certs();
-            // Systems carry old authorities that webpki can't read: those are left out.
-            store.add_parsable_certificates(found.certs);
-            if store.is_empty() {
+            let found = Authorities::of_system(&rustls_native_certs::load_native_certs().certs, provider);
+            if found.is_empty() {
                 return Err(TlsFileError::NoSystemRoots);
             }
-            ("system".into(), Vec::<CertificateDer<'static>>::new())
+            found
         }
     };
-    let mut builder = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider.clone());
-    let lists = revocations(upstream)?;
-    if !lists.is_empty() {
-        ends.revocations = lists.iter().filter_map(next_update).min();
-        // As OpenSSL does for libpq: every certificate of the chain needs a list, and a current one.
-        builder = builder.with_crls(lists).enforce_revocation_expiration();
-    }
-    let chain = builder.build().map_err(|error| TlsFileError::Roots { path, problem: error.to_string() })?;
-    Ok(Trust::Roots { chain, named, check_name })
+    let authorities = match revocations(upstream)? {
+        None => authorities,
+        Some(lists) => {
+            ends.revocations = lists.next_update;
+            authorities.with_lists(lists.lists)
+        }
+    };
+    Ok(Trust::Roots { authorities, check_name })
 }
 
-/// The lists of `sslcrl` and `sslcrldir`; none only where neither is written.
-fn revocations(upstream: &Upstream) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFileError> {
-    let mut lists = Vec::new();
+/// The lists of `sslcrl` and `sslcrldir`; None only where neither is written.
+fn revocations(upstream: &Upstream) -> Result<Option<RevocationLists>, TlsFileError> {
     let mut files: Vec<_> = upstream.crl.iter().cloned().collect();
     if let Some(directory) = &upstream.crl_directory {
         let found = crl_files(directory);
@@ -132,8 +124,9 @@ fn revocations(upstream: &Upstream) -> Result<Vec<CertificateRevocationListDer<'
         }
         files.extend(found);
     }
+    let mut all = None;
     for file in files {
-        lists.extend(revocation_lists(&file)?);
+        all.get_or_insert_with(RevocationLists::default).extend(revocation_lists(&file)?);
     }
-    Ok(lists)
+    Ok(all)
 }
