@@ -447,11 +447,6 @@ impl Config {
             .flat_map(|tls| [&tls.cert, &tls.key].into_iter().chain(&tls.authority).chain(&tls.crl));
         own.cloned().chain(self.upstream.files()).collect()
     }
-
-    /// Whether a plain session from this address must be refused: the production floor beyond loopback.
-    pub fn requires_client_tls(&self, peer: IpAddr) -> bool {
-        self.profile.strict() && !peer.to_canonical().is_loopback()
-    }
 }
 
 /// Where clients connect, with what the other keys say of it.

@@ -41,8 +41,8 @@ use expiry::Shown;
 pub use reload::Reload;
 pub use told::{Load, Source, Told};
 
-/// Handshakes and cancel requests under way at once. A client that comes on top, or from an address that has as many as are left,
-/// is closed unheard.
+/// Handshakes and cancel requests under way at once, where there are descriptors for as many: each may need two, and sessions
+/// need theirs.
 const HANDSHAKES: usize = 4_096;
 /// The server is probed this often.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
@@ -161,6 +161,7 @@ impl Server {
         let (ending, watch_ending) = watch::channel(Ending::No);
         let cache = Arc::new(Cache::new(config.verdict_cache_bytes, config.analysis_bytes));
         let quarantine = Arc::new(Quarantine::new(config.quarantine, Arc::clone(&metrics)));
+        let handshakes = HANDSHAKES.min(descriptors() / 4);
         let shared = Shared {
             config: Arc::new(config),
             legs: ArcSwap::from_pointee(legs),
@@ -177,7 +178,7 @@ impl Server {
             blocks,
             sessions: AtomicU64::new(1),
             ending: watch_ending,
-            handshakes: Handshakes::new(HANDSHAKES),
+            handshakes: Handshakes::new(handshakes),
         };
         let shared = Arc::new(shared);
         let told = Told {
@@ -242,7 +243,14 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(admin::serve(admin, Arc::new(state)));
 
-        startup_check(&shared.config, &shared.legs.load_full()).await?;
+        let legs = shared.legs.load_full();
+        tokio::select! {
+            checked = startup_check(&shared.config, &legs) => checked?,
+            () = sessions::reached(&mut shutdown, Phase::Draining) => {
+                tracing::info!("stopped before the server could be asked for its certificate");
+                return Ok(());
+            }
+        }
         background.spawn(probe(shared.clone(), readiness.clone()));
         background.spawn(release(Arc::clone(&shared)));
 
@@ -279,6 +287,18 @@ impl Server {
         tracing::info!("stopped");
         Ok(())
     }
+}
+
+/// How many files this process may have open: as many as the system lets it. The lower limit of most shells and of systemd, 1,024,
+/// is for programs that use `select`.
+fn descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    // Where it may not be raised it stays as it is.
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let limit = if raised { maximum } else { current };
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
 async fn listen(what: &'static str, at: &ListenAt) -> Result<Listening, ServerError> {

@@ -87,12 +87,12 @@ pub struct Shared {
 pub async fn run(client: Client, shared: Arc<Shared>) {
     let peer = client.origin;
     let number = shared.sessions.fetch_add(1, Ordering::Relaxed);
-    let Some(mut place) = shared.handshakes.enter(&peer) else {
+    let Some(place) = shared.handshakes.enter(&peer) else {
         shared.metrics.handshake_dropped();
         tracing::debug!(session = number, %peer, "connection closed: too many handshakes are under way");
         return;
     };
-    match handshake::establish(client, &mut place, &shared).await {
+    match handshake::establish(client, &place, &shared).await {
         Ok(Opened::Session(established)) => {
             drop(place);
             relay(*established, number, &shared).await;
@@ -130,7 +130,7 @@ async fn relay(established: Established, number: u64, shared: &Arc<Shared>) {
         %peer,
         policy = %policy.policy().name(),
         listener = %identity.arrival.listener,
-        certificate = identity.arrival.certificate.as_ref().map(|certificate| tracing::field::debug(&certificate.cn)),
+        certificate = identity.arrival.certificate.as_ref().and_then(|shown| shown.cn.as_deref()).map(tracing::field::debug),
         os_user = identity.arrival.os_user.as_ref().map(tracing::field::debug),
         client_tls = client.tls_version(),
         upstream_tls = upstream.tls_version(),
@@ -191,7 +191,7 @@ async fn relay(established: Established, number: u64, shared: &Arc<Shared>) {
     if seat.is_counted() && !matches!(closed, Closed::Server | Closed::ServerBroke(_)) {
         let cancel = async {
             if let Some(key) = &own_key {
-                cancel::forward(key, shared).await;
+                cancel::leave(key, shared).await;
             }
         };
         tokio::select! {

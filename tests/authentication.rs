@@ -495,6 +495,47 @@ fn after_too_many_failures_nothing_goes_upstream() {
 }
 
 #[test]
+fn what_the_server_holds_against_a_good_password_is_no_guess() {
+    let cluster = server(&[]);
+    let place = tempfile::tempdir().unwrap();
+    let file = users(&cluster, place.path(), &["scram_user"]);
+    let mut settings = by_file(&file);
+    settings.push(("PORTCULLIS_LOGIN_FAILURES", "2/hour".to_owned()));
+    let firewall = Firewall::start(&cluster, options(&cluster, true, settings));
+    // The same password with another salt, and nobody copies the verifier.
+    cluster.execute("postgres", "ALTER ROLE scram_user PASSWORD 'secret'");
+    for _ in 0..4 {
+        let output =
+            ask(&cluster, firewall.port(), "scram_user", &[("PGSSLMODE", "require"), ("PGPASSWORD", "secret")]);
+        assert!(output.stderr.contains("password authentication failed"), "{output:?}");
+    }
+    firewall.log_line(&["user=\"scram_user\"", "copy it again"]);
+    assert_eq!(firewall.metric("portcullis_logins_throttled_total", &[]), 0.0);
+    assert_eq!(firewall.metric("portcullis_authentication_failures_total", &[]), 4.0);
+}
+
+#[test]
+fn who_stops_before_the_proof_holds_no_guess() {
+    let cluster = server(&[]);
+    let settings = vec![("PORTCULLIS_LOGIN_FAILURES", "2/hour".to_owned())];
+    let firewall = Firewall::start(&cluster, options(&cluster, false, settings));
+    let stopped = || {
+        let mut client = Client::connect(firewall.port());
+        client.send(&startup(&[("user", "scram_user"), ("database", "shop")]));
+        assert_eq!(client.read().unwrap().kind, b'R');
+        // The mechanism alone, and then the first message.
+        client.send(&frame(b'p', b"SCRAM-SHA-256\0\xff\xff\xff\xff"));
+        assert_eq!(client.read().unwrap().body, 11u32.to_be_bytes(), "an empty challenge");
+        client.send(&frame(b'p', b"n,,n=,r=rOprNGfwEbeRWgbNEkqO"));
+        assert_eq!(client.read().unwrap().kind, b'R', "the challenge");
+        client
+    };
+    let _held: Vec<Client> = (0..5).map(|_| stopped()).collect();
+    let with = [("PGSSLMODE", "disable"), ("PGPASSWORD", "secret")];
+    assert_eq!(ask(&cluster, firewall.port(), "scram_user", &with).ok(), "scram_user\n");
+}
+
+#[test]
 fn guessing_in_parallel_gains_nothing() {
     let cluster = server(&["max_connections=200"]);
     let settings = vec![("PORTCULLIS_LOGIN_FAILURES", "5/hour".to_owned())];
@@ -554,6 +595,7 @@ fn a_certificate_is_who_it_names() {
     let plain = ask(&cluster, firewall.port(), "scram_user", &[("PGSSLMODE", "disable")]);
     assert!(plain.stderr.contains("connection requires a valid client certificate"), "{plain:?}");
     assert_eq!(reached(&cluster.log()[before..]), 0, "nothing went upstream");
+    assert_eq!(firewall.metric("portcullis_authentication_failures_total", &[]), 6.0);
     // The server asks for a password that the proxy does not have.
     let none = show(&firewall, "md5_user", "md5_user");
     assert!(none.stderr.contains("the proxy has no password of this user"), "{none:?}");

@@ -88,6 +88,19 @@ fn a_cancel_reaches_its_session_by_another_replica() {
     cancel_at(&other);
     assert_eq!(error(&client.until_ready()).field('C'), "57014");
     assert_eq!(other.metric("portcullis_cancel_requests_total", &[("outcome", "forwarded_unknown")]), 1.0);
+    // A host that takes connections and says nothing keeps it from none of the others.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = firewall::Options::observe();
+    let port = cluster.port();
+    options.host = Box::leak(format!("{},127.0.0.1", silent.local_addr().unwrap()).into_boxed_str());
+    options.environment.push(("PORTCULLIS_CANCEL_FORWARD_UNKNOWN", "on".to_owned()));
+    options.ready = false;
+    let beside = Firewall::before(port, options);
+    client.send(&query("SELECT pg_sleep(60)"));
+    sleeps();
+    cancel_at(&beside);
+    assert_eq!(error(&client.until_ready()).field('C'), "57014");
+    assert_eq!(beside.metric("portcullis_cancel_requests_total", &[("outcome", "forwarded_unknown")]), 1.0);
     client.send(&query("SELECT pg_sleep(60)"));
     sleeps();
     cancel_at(&one);

@@ -5,7 +5,7 @@ use crate::common;
 
 use std::time::{Duration, Instant};
 
-use common::wire::{Client, error, frame, query, status};
+use common::wire::{Client, error, frame, query, startup, status};
 use common::{Cluster, Firewall, firewall};
 
 const POLICY: &str = "policy: shop
@@ -180,6 +180,41 @@ fn sigterm_ends_what_does_not_finish_in_time() {
     firewall.terminate();
     assert_eq!(firewall.wait(Duration::from_secs(10)), Some(0));
     assert_eq!(error(&session.until_ready()).field('C'), "57P01");
+}
+
+#[test]
+fn sigterm_does_not_wait_for_who_never_logs_in() {
+    let cluster = Cluster::default();
+    let mut options = firewall::Options::policy(POLICY);
+    options.environment.push(("PORTCULLIS_DRAIN_TIMEOUT", "1h".to_owned()));
+    options.environment.push(("PORTCULLIS_HANDSHAKE_TIMEOUT", "1h".to_owned()));
+    let mut firewall = Firewall::start(&cluster, options);
+    let mut silent = firewall.connect();
+    let mut asked = firewall.connect();
+    asked.send(&startup(&[("user", "scram_user"), ("database", "shop")]));
+    assert_eq!(asked.read().unwrap().kind, b'R', "the server wants a password");
+    firewall.terminate();
+    assert_eq!(firewall.wait(Duration::from_secs(20)), Some(0));
+    assert_eq!(silent.rest(), b"");
+    let told = asked.read().unwrap();
+    assert_eq!((told.field('C'), told.field('M')), ("57P03".into(), "the database system is shutting down".into()));
+}
+
+#[test]
+fn sigterm_is_heard_while_the_server_is_asked_for_its_certificate() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cluster = Cluster::default();
+    let options = firewall::Options {
+        tls: Some(cluster.server_identity()),
+        upstream: format!("sslmode=verify-full&connect_timeout=3600&sslrootcert={}", cluster.ca().display()),
+        host: "localhost",
+        ready: false,
+        ..firewall::Options::policy(POLICY)
+    };
+    let mut firewall = Firewall::before(silent.local_addr().unwrap().port(), options);
+    firewall.terminate();
+    assert_eq!(firewall.wait(Duration::from_secs(20)), Some(0));
+    firewall.log_line(&["stopped before the server could be asked"]);
 }
 
 #[test]

@@ -235,3 +235,6 @@ impl From<Problem> for Error {
 pub(super) fn own(problem: CertificateProblem) -> Error {
     CertificateError::Other(OtherError(Arc::new(problem))).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,8 @@ pub use error::{CertificateProblem, ConnectError};
 pub use trust::Ends;
 pub use ways::Ways;
 
+#[cfg(test)]
+pub(super) use error::certificate_problem;
 pub(crate) use error::late_alert;
 
 /// How one connection goes: plain or inside TLS.
@@ -160,16 +162,21 @@ impl Connector {
     ///
     /// # Errors
     /// No name resolves.
-    pub async fn everywhere(&self) -> Result<Vec<Ways<'_>>, ConnectError> {
+    pub async fn everywhere(&self) -> Result<Vec<(usize, Endpoint)>, ConnectError> {
         let mut all = Vec::new();
         let mut failed = Vec::new();
         for host in 0..self.hosts.len() {
             match self.addresses(host).await {
-                Ok(addresses) => all.extend(addresses.into_iter().map(|address| Ways::at(self, host, address))),
+                Ok(addresses) => all.extend(addresses.into_iter().map(|address| (host, address))),
                 Err(error) => failed.push(error),
             }
         }
         if all.is_empty() { Err(ConnectError::Each(failed)) } else { Ok(all) }
+    }
+
+    /// To one of [`Connector::everywhere`].
+    pub fn ways_at(&self, host: usize, address: Endpoint) -> Ways<'_> {
+        Ways::at(self, host, address)
     }
 
     /// `host:port`, several with commas, for messages.

@@ -35,7 +35,8 @@ pub use peer::{Frame, Peer, PeerError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`auth: passthrough` can't relay SCRAM with TLS on both legs and two certificates: the certificate of {server} is not \
-     the one in `tls_cert`, and clients bind their login to the certificate they see. What works: `auth: password` (the \
+     the one in `tls_cert`, and clients bind their login to the certificate they see. What works: `auth: scram` (the proxy \
+     checks clients by their SCRAM verifiers, with channel binding on both legs); `auth: certificate`; `auth: password` (the \
      client's password inside TLS, SCRAM with channel binding to the server); or the server's own certificate and key in \
      `tls_cert` and `tls_key`; or `auth: passthrough-without-channel-binding` (md5, trust, certificates, and drivers that \
      never bind; libpq's SCRAM fails there)"
@@ -146,6 +147,18 @@ pub struct Fatal {
     pub hint: Option<&'static str>,
     /// For the log only.
     pub log: Option<String>,
+    pub failed: Failed,
+}
+
+/// What a login that ended says of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// Nothing: the server, the configuration or the protocol is at fault.
+    Otherwise,
+    /// It may not log in, and nobody guessed.
+    Login,
+    /// It does not know the password.
+    Guess,
 }
 
 impl std::fmt::Display for Fatal {
@@ -160,7 +173,11 @@ impl std::fmt::Display for Fatal {
 
 impl Fatal {
     pub(super) fn new(sqlstate: &'static str, message: impl Into<String>) -> Fatal {
-        Fatal { sqlstate, message: message.into(), detail: None, hint: None, log: None }
+        Fatal { sqlstate, message: message.into(), detail: None, hint: None, log: None, failed: Failed::Otherwise }
+    }
+
+    fn failed(self, failed: Failed) -> Fatal {
+        Fatal { failed, ..self }
     }
 
     fn hint(self, hint: &'static str) -> Fatal {
@@ -210,7 +227,7 @@ impl LoginEnd {
     pub fn is_authentication_failure(&self) -> bool {
         match self {
             LoginEnd::Refused { sqlstate, .. } => sqlstate.starts_with("28"),
-            LoginEnd::Fatal(fatal) => fatal.sqlstate == sqlstate::INVALID_PASSWORD,
+            LoginEnd::Fatal(fatal) => fatal.failed != Failed::Otherwise,
             LoginEnd::Client(_) | LoginEnd::Server(_) | LoginEnd::Throttled(_) => false,
         }
     }
@@ -220,10 +237,11 @@ impl LoginEnd {
     fn is_wrong_guess(&self, auth: Auth) -> bool {
         match (self, auth) {
             (LoginEnd::Refused { .. }, Auth::Scram | Auth::Certificate) => false,
-            (LoginEnd::Refused { .. }, Auth::Passthrough | Auth::PassthroughWithoutChannelBinding | Auth::Password)
-            | (LoginEnd::Client(_) | LoginEnd::Server(_) | LoginEnd::Fatal(_) | LoginEnd::Throttled(_), _) => {
+            (LoginEnd::Refused { .. }, Auth::Passthrough | Auth::PassthroughWithoutChannelBinding | Auth::Password) => {
                 self.is_authentication_failure()
             }
+            (LoginEnd::Fatal(fatal), _) => fatal.failed == Failed::Guess,
+            (LoginEnd::Client(_) | LoginEnd::Server(_) | LoginEnd::Throttled(_), _) => false,
         }
     }
 }

@@ -10,6 +10,7 @@ use governor::DefaultDirectRateLimiter;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::metrics::label::CancelLabel;
 use crate::net::{ConnectError, Connected, Destination};
@@ -78,27 +79,32 @@ impl Drop for Registered {
 /// Sends a CancelRequest where it belongs, and waits until the server closes its connection. What became of it is counted and
 /// logged; the client never learns, as with a server.
 pub async fn forward(cancel: &CancelKey, shared: &Shared) {
-    let outcome = match tokio::time::timeout(PATIENCE, deliver(cancel, shared)).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => {
-            shared.metrics.upstream_connection_failure();
-            tracing::warn!("cancel request not delivered: {error}");
-            CancelLabel::Failed
-        }
-        Err(_) => {
-            tracing::warn!("cancel request: the server did not close the connection within {PATIENCE:?}");
-            CancelLabel::Failed
-        }
-    };
+    let outcome = deliver(cancel, shared).await.unwrap_or_else(|error| {
+        shared.metrics.upstream_connection_failure();
+        tracing::warn!("cancel request not delivered: {error}");
+        CancelLabel::Failed
+    });
     shared.metrics.cancel_request(outcome);
+}
+
+/// Asks the server to cancel what a client left behind in its session. No client asked: it is not counted.
+pub async fn leave(cancel: &CancelKey, shared: &Shared) {
+    let key: Key = (cancel.pid, cancel.key.to_vec().into());
+    let Some(destination) = shared.cancels.find(&key) else { return };
+    match shared.legs.load_full().connector.connect_to(&destination).await {
+        Ok(server) => {
+            send(server, cancel).await;
+        }
+        Err(error) => tracing::warn!("cancel request of a session that was left not delivered: {error}"),
+    }
 }
 
 async fn deliver(cancel: &CancelKey, shared: &Shared) -> Result<CancelLabel, ConnectError> {
     let key: Key = (cancel.pid, cancel.key.to_vec().into());
     let legs = shared.legs.load_full();
     if let Some(destination) = shared.cancels.find(&key) {
-        send(legs.connector.connect_to(&destination).await?, cancel).await;
-        return Ok(CancelLabel::Delivered);
+        let closed = send(legs.connector.connect_to(&destination).await?, cancel).await;
+        return Ok(if closed { CancelLabel::Delivered } else { CancelLabel::Failed });
     }
     if !shared.config.cancel_forward_unknown {
         tracing::info!("cancel request with an unknown key dropped");
@@ -109,22 +115,31 @@ async fn deliver(cancel: &CancelKey, shared: &Shared) -> Result<CancelLabel, Con
         tracing::warn!("cancel request with an unknown key dropped: too many of them");
         return Ok(CancelLabel::Unknown);
     };
-    // It may be a session of another replica, at any address: a server knows its own keys, and drops the others.
+    // It may be a session of another replica, at any address: a server knows its own keys, and drops the others. All are asked
+    // at once, so that one that hangs does not keep it from the right one.
+    let mut asked = JoinSet::new();
+    for (host, address) in legs.connector.everywhere().await? {
+        let (legs, cancel) = (Arc::clone(&legs), cancel.clone());
+        asked.spawn(async move {
+            let server = legs.connector.ways_at(host, address).connect().await?;
+            send(server, &cancel).await;
+            Ok(())
+        });
+    }
     let mut failed = Vec::new();
-    let mut delivered = false;
-    for mut ways in legs.connector.everywhere().await? {
-        match ways.connect().await {
-            Ok(connected) => {
-                send(connected, cancel).await;
-                delivered = true;
-            }
-            Err(error) => failed.push(error),
+    let mut sent = false;
+    while let Some(outcome) = asked.join_next().await {
+        match outcome {
+            Ok(Ok(())) => sent = true,
+            Ok(Err(error)) => failed.push(error),
+            Err(panic) => tracing::error!("a cancel request ended by a panic: {panic}"),
         }
     }
-    if delivered { Ok(CancelLabel::ForwardedUnknown) } else { Err(ConnectError::Each(failed)) }
+    if sent { Ok(CancelLabel::ForwardedUnknown) } else { Err(ConnectError::Each(failed)) }
 }
 
-async fn send(mut server: Connected, cancel: &CancelKey) {
+/// Sends it, and waits until the server has closed the connection: false where it does not in time.
+async fn send(mut server: Connected, cancel: &CancelKey) -> bool {
     // A server that closes before it has read it has not lost it: it ends, or can't take any more connections.
     let sent = async {
         server.stream.write_all(&encode_cancel(cancel)).await?;
@@ -134,7 +149,14 @@ async fn send(mut server: Connected, cancel: &CancelKey) {
         while server.stream.read(&mut nothing).await? > 0 {}
         std::io::Result::Ok(())
     };
-    if let Err(error) = sent.await {
-        tracing::debug!(address = %server.destination.address, "the connection of a cancel request broke: {error}");
+    let address = &server.destination.address;
+    match tokio::time::timeout(PATIENCE, sent).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%address, "the connection of a cancel request broke: {error}"),
+        Err(_) => {
+            tracing::warn!(%address, "cancel request: the server did not close the connection within {PATIENCE:?}");
+            return false;
+        }
     }
+    true
 }

@@ -186,6 +186,8 @@ pub struct Engine {
     /// whose answer it is certain.
     requests: u64,
     answered: u64,
+    /// Messages of the client.
+    messages: u64,
     changed_at: u64,
     settles_at: u64,
     /// client_encoding was changed, and the transaction that did so may still take it back.
@@ -249,6 +251,7 @@ impl Engine {
             idle: false,
             requests: 0,
             answered: 0,
+            messages: 0,
             changed_at: 0,
             settles_at: 0,
             revertible: false,
@@ -283,12 +286,18 @@ impl Engine {
 
     /// What the session does.
     pub fn standing(&self) -> Standing {
-        let waits = self.ready && self.requests == self.answered && !self.extended && self.client_remaining == 0;
+        // In the middle of a message as well: the server waits for the rest of it as for the whole.
+        let waits = self.ready && self.requests == self.answered && !self.extended;
         match (waits, self.idle) {
             (false, _) => Standing::Busy,
             (true, true) => Standing::Idle,
             (true, false) => Standing::IdleInTransaction,
         }
+    }
+
+    /// Grows with each message of the client, once it is whole or on its way, and with each answer that ends.
+    pub fn progress(&self) -> u64 {
+        self.messages + self.answered
     }
 
     /// Whether the bytes to the client are between two frames: only there can a farewell be inserted.
@@ -306,9 +315,12 @@ impl Engine {
             }
             let rest = bytes.get(run.pass..).unwrap_or_default();
             match self.frame(rest, &mut run, insert) {
-                Frame::Passed => {}
+                Frame::Passed => self.messages += 1,
                 Frame::More(need) => break Then::More { need },
-                Frame::Refused { skip } => break Then::Replace { skip },
+                Frame::Refused { skip } => {
+                    self.messages += 1;
+                    break Then::Replace { skip };
+                }
                 Frame::End(end) => break Then::End(end),
             }
         };

@@ -10,7 +10,7 @@ use crate::config::{ClientTlsMode, Keepalive, Listener};
 use crate::net::{Acceptor, Origin, Socket, Stream, keep_alive, tune};
 use crate::policy::{Arrival, ClientCertificate};
 use crate::session::handshake::{Why, tell};
-use crate::session::handshakes::{Crowded, Place};
+use crate::session::handshakes::Place;
 use crate::wire::proxy_header;
 use crate::wire::reply::{self, Severity};
 use crate::wire::startup::{self, CancelKey, FirstPacket, Startup, StartupError};
@@ -31,6 +31,8 @@ pub struct Came {
     pub arrival: Arrival,
     /// The listener takes nobody without TLS.
     pub demands_tls: bool,
+    /// Nothing of the leg leaves this machine.
+    pub stays_here: bool,
 }
 
 /// What it wants.
@@ -60,11 +62,12 @@ const TLS_HANDSHAKE: u8 = 0x16;
 /// [`Why`]; where the server would say something, the client was told.
 pub async fn greet(
     client: Client,
-    place: &mut Place,
+    place: &Place,
     acceptor: Option<&Acceptor>,
     keepalive: &Keepalive,
 ) -> Result<Greeted, Why> {
     let Client { mut socket, mut origin, listener } = client;
+    let from_here = is_here(&origin);
     tune(&socket).map_err(Why::ClientGone)?;
     keep_alive(&socket, keepalive).map_err(Why::ClientGone)?;
     if listener.proxy_protocol.iter().any(|network| network.contains(origin.ip())) {
@@ -74,7 +77,7 @@ pub async fn greet(
             Some(None) => {}
             Some(Some(source)) => {
                 origin = Origin::Tcp(source);
-                place.is_from(&origin).map_err(|Crowded| Why::Crowded)?;
+                place.is_from(&origin);
             }
         }
     }
@@ -135,11 +138,21 @@ pub async fn greet(
                     os_user: os_user(&stream).await?,
                 };
                 let demands_tls = listener.client_tls == ClientTlsMode::Require;
-                return Ok(Greeted::Startup { stream, startup, came: Came { origin, arrival, demands_tls } });
+                // A load balancer elsewhere may name its own 127.0.0.1.
+                let stays_here = from_here && is_here(&origin);
+                return Ok(Greeted::Startup {
+                    stream,
+                    startup,
+                    came: Came { origin, arrival, demands_tls, stays_here },
+                });
             }
             Err(error) => return refuse_startup(stream, error).await,
         }
     }
+}
+
+fn is_here(origin: &Origin) -> bool {
+    origin.ip().is_loopback()
 }
 
 /// Says why where the server would, and ends; without a word where the server has none.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::audit::{self, Audit};
@@ -23,6 +24,7 @@ use crate::session::greeting::{self, Came, Client, Greeted};
 use crate::session::handshake::enter::Entered;
 use crate::session::handshakes::Place;
 use crate::session::refusal::Reference;
+use crate::session::relay::{Ending, asked};
 use crate::session::tell::who as whose;
 use crate::sql::Group;
 use crate::wire::proxy_header::ProxyHeaderError;
@@ -78,9 +80,10 @@ pub enum Why {
     PortCheck,
     #[error("the client went away during the handshake: {0}")]
     ClientGone(std::io::Error),
-    /// Closed unheard.
-    #[error("too many handshakes of one address behind the load balancer are under way")]
+    #[error("too many handshakes are under way, and most of them are its address's: it had to make room")]
     Crowded,
+    #[error("the proxy stops")]
+    Stopping,
     #[error("the handshake took longer than {0:?}")]
     Timeout(Duration),
     #[error(transparent)]
@@ -171,6 +174,7 @@ impl HandshakeEnd {
             | Why::ClientTls(_)
             | Why::NoAlpn
             | Why::ProxyHeader(_)
+            | Why::Stopping
             | Why::Insecure(_)
             | Why::Unreachable { .. }
             | Why::ServerGone(_)
@@ -190,17 +194,14 @@ fn place(rule: &RuleRef) -> String {
 ///
 /// # Errors
 /// [`HandshakeEnd`]; the client was told, counters were counted, the caller logs.
-pub async fn establish(client: Client, place: &mut Place, shared: &Shared) -> Result<Opened, HandshakeEnd> {
-    let limit = shared.config.handshake_timeout;
+pub async fn establish(client: Client, place: &Place, shared: &Shared) -> Result<Opened, HandshakeEnd> {
+    let step = Step { limit: shared.config.handshake_timeout, place, ending: &shared.ending };
     let accepted = client.origin;
     let nobody = |origin, why| HandshakeEnd { identity: None, origin, why };
     // The same certificates from here to the login, whatever is put in force meanwhile.
     let legs = shared.legs.load_full();
     let greeting = greeting::greet(client, place, legs.acceptor.as_ref(), &shared.config.keepalive);
-    let greeted = match timeout(limit, greeting).await {
-        Ok(greeted) => greeted,
-        Err(_) => Err(Why::Timeout(limit)),
-    };
+    let greeted = step.within(greeting).await.and_then(|greeted| greeted);
     let (client, startup, came) = match greeted {
         Ok(Greeted::Startup { stream, startup, came }) => (stream, startup, came),
         Ok(Greeted::Cancel { stream, key }) => return Ok(Opened::Cancel { key, client: stream }),
@@ -214,7 +215,7 @@ pub async fn establish(client: Client, place: &mut Place, shared: &Shared) -> Re
     let origin = came.origin;
     let mut client = Peer::new(client);
     let mut identity = None;
-    match open(&mut client, &startup, came, shared, &legs, &mut identity).await {
+    match open(&mut client, &startup, came, step, shared, &legs, &mut identity).await {
         Ok(Logged { server, destination, policy, identity, seat }) => {
             shared.metrics.session_tls(LegLabel::Client, client.stream.tls_version());
             shared.metrics.session_tls(LegLabel::Upstream, server.stream.tls_version());
@@ -239,6 +240,26 @@ pub async fn establish(client: Client, place: &mut Place, shared: &Shared) -> Re
                 tell(&mut client.stream, &error).await;
             }
             Err(HandshakeEnd { identity, origin, why })
+        }
+    }
+}
+
+/// What each step of a handshake is done within.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    limit: Duration,
+    place: &'a Place,
+    ending: &'a watch::Receiver<Ending>,
+}
+
+impl Step<'_> {
+    /// Does it, unless it takes too long, must make room for another handshake, or the proxy stops.
+    async fn within<T>(self, step: impl Future<Output = T>) -> Result<T, Why> {
+        tokio::select! {
+            biased;
+            done = timeout(self.limit, step) => done.map_err(|_| Why::Timeout(self.limit)),
+            () = self.place.must_go() => Err(Why::Crowded),
+            () = asked(self.ending.clone(), Ending::WhenIdle) => Err(Why::Stopping),
         }
     }
 }
@@ -269,7 +290,8 @@ struct Logged {
 async fn open(
     client: &mut Peer,
     startup: &Startup,
-    Came { origin, arrival, demands_tls }: Came,
+    Came { origin, arrival, demands_tls, stays_here }: Came,
+    step: Step<'_>,
     shared: &Shared,
     legs: &Legs,
     known: &mut Option<Identity>,
@@ -288,7 +310,7 @@ async fn open(
 
     // A Unix socket never leaves the machine.
     let private = identity.tls || origin == Origin::Unix;
-    if !private && (demands_tls || config.requires_client_tls(identity.address)) {
+    if !private && (demands_tls || (config.profile.strict() && !stays_here)) {
         return Err(Why::Insecure("this server takes encrypted connections only"));
     }
     if !private && config.auth == Auth::Password {
@@ -328,7 +350,8 @@ async fn open(
         packet: &packet,
         identity: &identity,
         policy: policy.policy(),
-        private: private || identity.address.is_loopback(),
+        private: private || stays_here,
+        step,
     };
     let Entered { server, destination, seat } = enter::enter(client, request, shared, legs).await?;
     Ok(Logged { server, destination, policy, identity, seat })
@@ -394,6 +417,7 @@ fn count(why: &Why, shared: &Shared) {
         Why::PortCheck
         | Why::ClientGone(_)
         | Why::Timeout(_)
+        | Why::Stopping
         | Why::ClientTls(_)
         | Why::NoAlpn
         | Why::Insecure(_)
@@ -415,6 +439,8 @@ fn farewell(why: &Why, shared: &Shared) -> Option<BytesMut> {
         Why::Login(LoginEnd::Client(error)) => (!error.is_silence()).then(BytesMut::new),
         // It has the server's own.
         Why::Login(LoginEnd::Refused { .. }) => Some(BytesMut::new()),
+        // In the words of a server that is told to stop (`ProcessStartupPacket` in `src/backend/tcop/backend_startup.c`).
+        Why::Stopping => fatal(sqlstate::CANNOT_CONNECT_NOW, "the database system is shutting down", None, None),
         // As at the server's `authentication_timeout` (`ProcessInterrupts` in `src/backend/tcop/postgres.c`).
         Why::Timeout(_) => Some(BytesMut::new()),
         // The server went without a word, at its own `authentication_timeout`, say. Where the client logs in to us it is we

@@ -72,8 +72,9 @@ struct Patience {
     timeouts: SessionTimeouts,
     every: Duration,
     look: Pin<Box<Sleep>>,
-    /// Bytes that had moved at the last look, and when that changed last.
-    moved: u64,
+    /// How far the session was at the last look, and when that changed last. Bytes alone are nothing: as in the server, a client
+    /// that sends a message a byte at a time, or gets notifications, keeps a transaction waiting.
+    progress: u64,
     since: Instant,
     /// The same for bytes that are written.
     written: u64,
@@ -88,24 +89,18 @@ impl Patience {
         let every = every.max(Duration::from_millis(5));
         let now = Instant::now();
         let look = Box::pin(tokio::time::sleep(every));
-        Some(Patience { timeouts, every, look, moved: 0, since: now, written: 0, written_since: now })
+        Some(Patience { timeouts, every, look, progress: 0, since: now, written: 0, written_since: now })
     }
 
     /// Why the session has to end, if it has.
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        to_server: &Pump,
-        to_client: &Pump,
-        standing: impl Fn() -> Standing,
-    ) -> Poll<Closed> {
+    fn poll(&mut self, cx: &mut Context<'_>, to_server: &Pump, to_client: &Pump, engine: &Engine) -> Poll<Closed> {
         loop {
             ready!(self.look.as_mut().poll(cx));
             let now = Instant::now();
             self.look.as_mut().reset(now + self.every);
-            let moved = to_server.moved.wrapping_add(to_client.moved);
-            if moved != self.moved {
-                (self.moved, self.since) = (moved, now);
+            // A client waits for nothing while it is still being answered.
+            if engine.progress() != self.progress || !to_client.is_empty() {
+                (self.progress, self.since) = (engine.progress(), now);
             }
             let stalled = match (to_client.is_stuck(), to_server.is_stuck()) {
                 (true, _) => Some(("client", to_client.written)),
@@ -123,7 +118,7 @@ impl Patience {
             }
             let idle = now - self.since;
             let over = |longest: Option<Duration>| longest.is_some_and(|longest| idle >= longest);
-            match standing() {
+            match engine.standing() {
                 Standing::Idle if over(self.timeouts.idle) => return Poll::Ready(Closed::Ended(End::idle_session())),
                 Standing::IdleInTransaction if over(self.timeouts.idle_in_transaction) => {
                     return Poll::Ready(Closed::Ended(End::idle_in_transaction()));
@@ -156,8 +151,7 @@ struct Pump {
     read_closed: bool,
     write_closed: bool,
     flushed: bool,
-    /// Bytes that were read or written, and those that were written.
-    moved: u64,
+    /// Bytes that were written.
     written: u64,
 }
 
@@ -191,7 +185,6 @@ impl Pump {
             read_closed: false,
             write_closed: false,
             flushed: true,
-            moved: 0,
             written: 0,
         }
     }
@@ -207,7 +200,6 @@ impl Pump {
     }
 
     fn wrote(&mut self, bytes: usize) {
-        self.moved = self.moved.wrapping_add(bytes as u64);
         self.written = self.written.wrapping_add(bytes as u64);
         self.flushed = false;
     }
@@ -311,7 +303,6 @@ impl Pump {
         ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
         let n = buffer.filled().len();
         self.end += n;
-        self.moved = self.moved.wrapping_add(n as u64);
         Poll::Ready(Ok(n))
     }
 
@@ -411,7 +402,7 @@ where
                 Poll::Ready(Closed::ShutDown)
             }
             Poll::Pending => match &mut patience {
-                Some(patience) => patience.poll(cx, &to_server, &to_client, || engine.standing()),
+                Some(patience) => patience.poll(cx, &to_server, &to_client, engine),
                 None => Poll::Pending,
             },
         }

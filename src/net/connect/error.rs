@@ -244,7 +244,7 @@ fn alert_words(alert: AlertDescription) -> String {
 }
 
 /// From rustls's error, and from webpki's where rustls has no word of its own.
-pub(super) fn certificate_problem(error: &CertificateError, host: &str) -> CertificateProblem {
+pub(in crate::net) fn certificate_problem(error: &CertificateError, host: &str) -> CertificateProblem {
     use CertificateError as E;
     match error {
         E::UnknownIssuer | E::BadSignature => CertificateProblem::UnknownIssuer,

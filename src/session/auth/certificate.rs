@@ -16,7 +16,7 @@ use regex::Regex;
 
 use crate::session::auth::upstream::Credential;
 use crate::session::auth::users::{UserFileError, read_public};
-use crate::session::auth::{Check, Fatal, LoginEnd};
+use crate::session::auth::{Check, Failed, Fatal, LoginEnd};
 use crate::wire::sqlstate;
 
 /// Who may log in as whom.
@@ -157,9 +157,9 @@ fn fields(line: &str) -> Result<Vec<Field>, String> {
 pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
     let Check { directory, user, certificate, .. } = check;
     let Some(certificate) = certificate else {
-        return Err(
-            Fatal::new(sqlstate::INVALID_AUTHORIZATION, "connection requires a valid client certificate").into()
-        );
+        return Err(Fatal::new(sqlstate::INVALID_AUTHORIZATION, "connection requires a valid client certificate")
+            .failed(Failed::Login)
+            .into());
     };
     let names: Vec<&str> = certificate.cn.iter().chain(&certificate.san).map(String::as_str).collect();
     let named = match directory.map() {
@@ -168,7 +168,7 @@ pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
     };
     let failed = |why: String| {
         let message = format!("certificate authentication failed for user \"{user}\"");
-        LoginEnd::from(Fatal::new(sqlstate::INVALID_AUTHORIZATION, message).log(why))
+        LoginEnd::from(Fatal::new(sqlstate::INVALID_AUTHORIZATION, message).log(why).failed(Failed::Login))
     };
     if !named {
         return Err(failed(format!("the certificate is for {names:?}")));

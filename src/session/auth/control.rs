@@ -98,7 +98,8 @@ impl Control {
     /// # Errors
     /// [`ControlError`].
     pub async fn ask(&self, user: &str, legs: &Legs, limit: Duration) -> Result<Answer, ControlError> {
-        let mut idle = self.idle.lock().await;
+        // Who asked before may be waiting for a server that is stuck.
+        let mut idle = timeout(PATIENCE, self.idle.lock()).await.map_err(|_| ControlError::Timeout(PATIENCE))?;
         if let Some(mut server) = idle.take() {
             match timeout(PATIENCE, self.question(&mut server, user)).await {
                 Ok(Ok(answer)) => {

@@ -28,10 +28,16 @@ enum Said {
 pub async fn run(login: &mut Login<'_, '_>, first: Frame) -> Result<(), LoginEnd> {
     let mut said = Said::Server(first);
     let mut turn = Turn::Server;
+    let mut scram = false;
     loop {
         turn = match said {
             Said::Server(frame) => match from_server(login, &frame).await? {
-                Some(turn) => turn,
+                // It named its mechanism only: what comes begins SCRAM all the same.
+                Some(Turn::Client) if scram && is_empty_continue(&frame) => Turn::Opening,
+                Some(turn) => {
+                    scram |= matches!(turn, Turn::Opening);
+                    turn
+                }
                 None => return Ok(()),
             },
             Said::Client(frame) if frame.kind == b'p' => {
@@ -101,6 +107,10 @@ async fn from_server(login: &mut Login<'_, '_>, frame: &Frame) -> Result<Option<
     };
     login.client.peer.send(&frame.bytes).await.map_err(LoginEnd::Client)?;
     Ok(turn)
+}
+
+fn is_empty_continue(frame: &Frame) -> bool {
+    matches!(Request::parse(frame.body()), Some(Request::SaslContinue(data)) if data.is_empty())
 }
 
 /// What the answer to an offer of mechanisms is. SCRAM begins without a word of the secret, others (OAUTHBEARER) with all of it.

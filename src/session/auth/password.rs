@@ -3,7 +3,7 @@
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::session::auth::{Fatal, LoginEnd, Peer};
+use crate::session::auth::{Failed, Fatal, LoginEnd, Peer};
 use crate::wire::{frame, sqlstate};
 
 /// AuthenticationCleartextPassword.
@@ -24,7 +24,9 @@ pub(super) async fn ask(client: &mut Peer) -> Result<Zeroizing<Vec<u8>>, LoginEn
     match secret {
         None => Err(Fatal::new(sqlstate::PROTOCOL_VIOLATION, "invalid password packet size").into()),
         Some(secret) if secret.is_empty() => {
-            Err(Fatal::new(sqlstate::INVALID_PASSWORD, "empty password returned by client").into())
+            Err(Fatal::new(sqlstate::INVALID_PASSWORD, "empty password returned by client")
+                .failed(Failed::Guess)
+                .into())
         }
         Some(secret) => Ok(secret),
     }

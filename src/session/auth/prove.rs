@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::session::auth::scram::server::{Challenged, Exchange, Proof, Violation};
 use crate::session::auth::scram::{Keys, nonce};
-use crate::session::auth::{Client, Fatal, Frame, LoginEnd, Peer, sasl_offer};
+use crate::session::auth::{Client, Failed, Fatal, Frame, LoginEnd, Peer, sasl_offer};
 use crate::wire::{frame, sqlstate};
 
 /// The longest SASL message, with its length word (`PG_MAX_SASL_MESSAGE_LENGTH`).
@@ -35,6 +35,7 @@ pub async fn run(
     let refused = |why: &'static str| {
         Fatal::new(sqlstate::INVALID_PASSWORD, format!("password authentication failed for user \"{user}\""))
             .log(why_not.unwrap_or(why))
+            .failed(Failed::Guess)
             .into()
     };
     client.peer.send(&sasl_offer(exchange.mechanisms())).await.map_err(LoginEnd::Client)?;

@@ -11,7 +11,7 @@ use crate::net::TlsInfo;
 use crate::session::auth::password::ask;
 use crate::session::auth::scram::client::{Begun, Binding, ClientError, Proven};
 use crate::session::auth::scram::{Keys, nonce};
-use crate::session::auth::{Client, Fatal, Frame, LoginEnd, Peer, Request, SCRAM, SCRAM_PLUS};
+use crate::session::auth::{Client, Failed, Fatal, Frame, LoginEnd, Peer, Request, SCRAM, SCRAM_PLUS};
 use crate::wire::{backend, frame, sqlstate};
 
 /// With what the server is answered.
@@ -255,6 +255,7 @@ impl Upstream<'_> {
                 format!("password authentication failed for user \"{}\"", self.user),
             )
             .log("the server has another SCRAM verifier of this user than `auth_file` or `auth_query` gave: copy it again")
+            .failed(Failed::Login)
             .into(),
             ClientError::Malformed | ClientError::Nonce | ClientError::Refused(_) | ClientError::NoProof => {
                 failed(&error.to_string())

@@ -3,8 +3,6 @@
 
 use std::time::Instant;
 
-use tokio::time::timeout;
-
 use crate::config::{Auth, TargetSessionAttrs};
 use crate::limits::{Entry, Seat};
 use crate::net::{Destination, Legs};
@@ -12,7 +10,7 @@ use crate::policy::{Identity, Limit, SessionPolicy};
 use crate::session::Shared;
 use crate::session::auth::{self, Check, Client, Login, LoginEnd, Peer};
 use crate::session::handshake::reach::{Answered, Route};
-use crate::session::handshake::{Why, negotiate, observed, refused};
+use crate::session::handshake::{Step, Why, negotiate, observed, refused};
 use crate::wire::startup::{NEWEST_MINOR, Startup};
 
 /// A login that got through.
@@ -33,6 +31,7 @@ pub(super) struct Request<'a> {
     pub policy: &'a SessionPolicy,
     /// The client's leg is encrypted or never leaves the machine.
     pub private: bool,
+    pub step: Step<'a>,
 }
 
 /// Lets a client in, or not; failures are counted.
@@ -55,9 +54,8 @@ pub(super) async fn enter(
 }
 
 async fn inside(client: &mut Client<'_>, request: Request<'_>, shared: &Shared, legs: &Legs) -> Result<Entered, Why> {
-    let Request { startup, removed, packet, identity, policy, private } = request;
+    let Request { startup, removed, packet, identity, policy, private, step } = request;
     let config = &shared.config;
-    let limit = config.handshake_timeout;
     let check = Check {
         config,
         directory: &shared.directory,
@@ -67,7 +65,7 @@ async fn inside(client: &mut Client<'_>, request: Request<'_>, shared: &Shared, 
         certificate: identity.arrival.certificate.as_deref(),
     };
     // Asked for once, however many servers are logged in at before one suits.
-    let mut credential = timeout(limit, check.run(client)).await.map_err(|_| Why::Timeout(limit))??;
+    let mut credential = step.within(check.run(client)).await??;
 
     // Where the proxy checks clients itself strangers use up nobody's logins and sessions.
     let Entry { seat, would } = shared.limits.login(policy, &identity.user).map_err(|refusal| {
@@ -104,10 +102,9 @@ async fn inside(client: &mut Client<'_>, request: Request<'_>, shared: &Shared, 
             client_leg_is_private: private,
             server_tls: tls.as_ref(),
         };
-        let outcome = timeout(limit, auth::log_in(&mut login, config, credential.as_mut(), first)).await;
-        if let Some(ok) = outcome.map_err(|_| Why::Timeout(limit))?? {
-            let suits = timeout(limit, route.suits(&mut server, &destination)).await;
-            if !suits.map_err(|_| Why::Timeout(limit))?? {
+        let outcome = step.within(auth::log_in(&mut login, config, credential.as_mut(), first)).await;
+        if let Some(ok) = outcome?? {
+            if !step.within(route.suits(&mut server, &destination)).await?? {
                 continue;
             }
             if let Some(negotiation) = negotiation {

@@ -41,12 +41,7 @@ impl<'a> Route<'a> {
         loop {
             let Connected { stream, destination, tls } = match self.ways.connect().await {
                 Ok(connected) => connected,
-                // No standby there: then any server will do.
-                Err(_) if self.ways.exhausted() && self.wanted == TargetSessionAttrs::PreferStandby => {
-                    self.wanted = TargetSessionAttrs::Any;
-                    self.ways = self.connector.ways();
-                    continue;
-                }
+                Err(_) if self.ways.exhausted() && self.second_pass() => continue,
                 Err(error) => return Err(Why::Unreachable { error }),
             };
             let mut server = Peer::new(stream);
@@ -64,7 +59,7 @@ impl<'a> Route<'a> {
             };
             let goes_on = first.kind == backend::ERROR_RESPONSE
                 && if sqlstate_of(&first) == sqlstate::CANNOT_CONNECT_NOW.as_bytes() {
-                    self.ways.next_host()
+                    self.ways.next_host() || self.second_pass()
                 } else {
                     self.ways.other_leg(&destination)
                 };
@@ -72,6 +67,16 @@ impl<'a> Route<'a> {
                 return Ok(Answered { server, destination, tls, negotiation, first });
             }
         }
+    }
+
+    /// `prefer-standby`: where no standby is there any server will do, from the first host on.
+    fn second_pass(&mut self) -> bool {
+        let first = self.wanted == TargetSessionAttrs::PreferStandby;
+        if first {
+            self.wanted = TargetSessionAttrs::Any;
+            self.ways = self.connector.ways();
+        }
+        first
     }
 
     /// Whether a server that took the login is of the kind that is wanted. One that is not is left, and the next

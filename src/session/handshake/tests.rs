@@ -21,6 +21,7 @@ use crate::session::auth::throttle::Throttle;
 use crate::session::auth::{PeerError, startup_check};
 use crate::session::cancel::Cancels;
 use crate::session::handshakes::Handshakes;
+use crate::units::Network;
 use crate::wire::backend;
 use crate::wire::frame;
 use crate::wire::startup::FirstPacket;
@@ -199,8 +200,8 @@ impl Proxy {
             let (socket, peer) = self.listener.accept().await.unwrap();
             let listener = Arc::new(shared.config.listeners[0].clone());
             let origin = Origin::Tcp(peer);
-            let mut place = shared.handshakes.enter(&origin).unwrap();
-            establish(Client { socket: Socket::Tcp(socket), origin, listener }, &mut place, &shared).await
+            let place = shared.handshakes.enter(&origin).unwrap();
+            establish(Client { socket: Socket::Tcp(socket), origin, listener }, &place, &shared).await
         }
     }
 
@@ -423,6 +424,70 @@ async fn a_server_that_is_not_there_is_57p03() {
     assert!(matches!(ended(opened), Why::Unreachable { .. }));
     assert_eq!(told, ("57P03".into(), "could not connect to the upstream server".into()));
     assert!(proxy.metric("portcullis_upstream_connection_failures_total 1"));
+}
+
+#[tokio::test]
+async fn a_load_balancer_elsewhere_makes_no_leg_private_by_naming_127_0_0_1() {
+    let mut proxy = Proxy::plain(1, OBSERVE).await;
+    let shared = Arc::get_mut(&mut proxy.shared).unwrap();
+    Arc::get_mut(&mut shared.config).unwrap().profile = crate::config::Profile::Production;
+    let mut listener = proxy.shared.config.listeners[0].clone();
+    listener.proxy_protocol = ["192.0.2.0/24", "127.0.0.0/8"].map(|network| Network::parse(network).unwrap()).to_vec();
+    let listener = Arc::new(listener);
+    // PROXY TCP4 from 127.0.0.1:1000 to 127.0.0.1:5432 (the PROXY protocol's specification, §2.2).
+    let header =
+        [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[127, 0, 0, 1, 127, 0, 0, 1, 3, 0xe8, 0x15, 0x38]].concat();
+    for (balancer, private) in [("192.0.2.1:7", false), ("127.0.0.1:7", true)] {
+        let mut client = proxy.dial().await;
+        client.send(&[&header[..], &login()].concat()).await.unwrap();
+        let socket = Socket::Tcp(proxy.listener.accept().await.unwrap().0);
+        let origin = Origin::Tcp(balancer.parse().unwrap());
+        let place = proxy.shared.handshakes.enter(&origin).unwrap();
+        let opened = establish(Client { socket, origin, listener: listener.clone() }, &place, &proxy.shared);
+        let (opened, _) = tokio::join!(opened, fatal(client));
+        match ended(opened) {
+            Why::Insecure(_) => assert!(!private),
+            Why::Unreachable { .. } => assert!(private, "it got as far as to the server"),
+            other => panic!("{balancer}: {other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_makes_room_for_others_and_for_the_end() {
+    let (port, _server) = server(vec![Script::send(CLEARTEXT).read(), Script::send(CLEARTEXT).read()]).await;
+    let proxy = Proxy::plain(port, OBSERVE).await;
+    let mut silent = proxy.dial().await;
+    silent.send(&login()[..10]).await.unwrap();
+    let crowd = async {
+        tokio::task::yield_now().await;
+        let elsewhere = |host| Origin::Tcp(([192, 0, 2, host], 1).into());
+        (0..10).map(|host| proxy.shared.handshakes.enter(&elsewhere(host)).unwrap()).collect::<Vec<_>>()
+    };
+    let (opened, _places) = tokio::join!(proxy.serve(), crowd);
+    assert!(matches!(ended(opened), Why::Crowded));
+    assert!(proxy.metric("portcullis_handshakes_dropped_total 1"));
+    drop(_places);
+
+    for sent in [&login()[..10], &login()] {
+        let (stop, ending) = watch::channel(Ending::No);
+        let mut client = proxy.dial().await;
+        client.send(sent).await.unwrap();
+        let (socket, peer) = proxy.listener.accept().await.unwrap();
+        let origin = Origin::Tcp(peer);
+        let place = proxy.shared.handshakes.enter(&origin).unwrap();
+        let step = super::Step { limit: Duration::from_secs(600), place: &place, ending: &ending };
+        let listener = Arc::new(proxy.shared.config.listeners[0].clone());
+        let client_side = Client { socket: Socket::Tcp(socket), origin, listener };
+        let stopping = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            stop.send_replace(Ending::WhenIdle);
+        };
+        let greeting = greeting::greet(client_side, &place, None, &proxy.shared.config.keepalive);
+        let (greeted, ()) = tokio::join!(step.within(greeting), stopping);
+        // A client that has said what it wants was greeted before.
+        assert_eq!(matches!(greeted, Err(Why::Stopping)), sent.len() == 10);
+    }
 }
 
 #[tokio::test]

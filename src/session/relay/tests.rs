@@ -185,6 +185,25 @@ async fn who_does_nothing_for_too_long_is_told_what_the_server_would_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_of_a_message_and_notifications_are_no_activity() {
+    let timeouts = SessionTimeouts { idle: SHORT, idle_in_transaction: SHORT, ..SessionTimeouts::default() };
+    // A query a byte at a time, the head of a COPY's data that never comes, and what others notify.
+    let news = b"A\0\0\0\x0d\0\0\0\x01news\0";
+    for (sent, from_server) in [(&b"Q\0\0\x40\0SELECT"[..], &b""[..]), (b"d\0\x10\0\0", b""), (b"", news)] {
+        let mut relay = patient(1 << 16, timeouts);
+        begin(&mut relay).await;
+        relay.client.write_all(sent).await.unwrap();
+        while !relay.task.is_finished() {
+            let _ = relay.server.write_all(from_server).await;
+            let _ = if sent.is_empty() { Ok(()) } else { relay.client.write_all(b" ").await };
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (words, _) = last_words(relay).await;
+        assert!(words.contains("25P03"), "{words}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_statement_under_way_is_not_idle() {
     let timeouts = SessionTimeouts { idle: SHORT, idle_in_transaction: SHORT, ..SessionTimeouts::default() };
     let mut relay = patient(1 << 16, timeouts);

@@ -79,6 +79,10 @@ impl Secret {
             stored_key: Zeroizing::default(),
             server_key: Zeroizing::default(),
         };
+        Secret::doomed(verifier)
+    }
+
+    pub(super) fn doomed(verifier: Verifier) -> Secret {
         Secret { verifier, doomed: true }
     }
 }

@@ -83,17 +83,9 @@ fn another_librarys_client_logs_in_with_the_right_password_only() {
         assert!(keys(b"pencil ", verifier(&made).into()).is_none(), "{text}");
     }
     assert!(keys(b"pencil", Secret::mock("app", &[7; 32])).is_none());
-    // Not even who knows that the keys of nobody are zeroes.
-    let zeroes = Keys {
-        client_key: Key::default(),
-        verifier: Verifier { stored_key: hash(&Key::default()), ..verifier(RFC_VERIFIER) },
-    };
-    let begun = Begun::new(&zeroes, Binding::Unable, "ours".into());
-    let exchange = Exchange::new(Secret::mock("app", &[7; 32]), None);
-    let challenged = exchange.challenge(false, begun.message().as_bytes(), RFC_NONCE).unwrap();
-    let said: Vec<&str> = challenged.message().split(",s=").collect();
-    let proof = format!("c=biws,{},p={}", said[0], STANDARD.encode([0; 32]));
-    assert!(matches!(challenged.check(proof.as_bytes()), Ok(Proof::Bad)));
+    // Not even with the right proof.
+    let doomed = Exchange::new(Secret::doomed(verifier(RFC_VERIFIER)), None);
+    assert!(matches!(doomed.challenge(false, RFC_FIRST, RFC_NONCE).unwrap().check(RFC_FINAL), Ok(Proof::Bad)));
 }
 
 #[test]

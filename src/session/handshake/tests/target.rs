@@ -88,6 +88,29 @@ async fn the_client_is_asked_once_and_hears_of_the_chosen_server_only() {
 }
 
 #[tokio::test]
+async fn a_standby_that_starts_is_none_yet() {
+    // The second time around the primary will do.
+    let starts = Script::send(&frame(b'E', b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"));
+    let authority = Authority::new("ca");
+    let files = authority.issue("localhost");
+    let (primary, _) = server(vec![says(Some("off")), says(Some("off"))]).await;
+    let (standby, _) = server(vec![starts]).await;
+    let hosts = format!("127.0.0.1:{primary},127.0.0.1:{standby}");
+    let url = format!("postgres://{hosts}?sslmode=disable&target_session_attrs=prefer-standby");
+    let proxy = Proxy::new(&url, "password", OBSERVE, Some(&files)).await;
+    let talk = async {
+        let mut client = proxy.dial_tls().await;
+        client.send(&login()).await.unwrap();
+        assert_eq!(client.frame().await.unwrap().bytes, CLEARTEXT);
+        client.send(&frame(b'p', b"secret\0")).await.unwrap();
+        client.frame().await.unwrap().bytes
+    };
+    let (opened, got) = tokio::join!(proxy.serve(), talk);
+    assert_eq!(got, OK);
+    assert_eq!(session(opened).destination.address, Endpoint::Tcp(([127, 0, 0, 1], primary).into()));
+}
+
+#[tokio::test]
 async fn no_server_of_the_kind_is_told_with_each() {
     let (opened, got, _) = chosen("primary", [says(Some("on")), says(None)], 2).await;
     let said = ended(opened).to_string();
