@@ -84,9 +84,10 @@ Examples:
   portcullis run --policies policies/ --upstream 'postgres://127.0.0.1:5432?sslmode=disable'
   portcullis run --config portcullis.yaml --tls-cert server.crt --tls-key server.key
 
-SIGTERM and SIGINT stop taking clients and wait for the sessions (drain_timeout); the second one ends them at once. SIGHUP
-reads policies and certificates again, and so does a change of their files (watch: on): a good set of policies is in force at
-once, also for open sessions; a bad one leaves the old one in force.";
+SIGTERM and SIGINT stop taking clients (after drain_delay). Sessions that are idle end at once, others at the end of their
+transaction, all after drain_timeout; the second signal ends them at once. SIGHUP reads policies, certificates and users again,
+and so does a change of their files (watch: on): a good set of policies is in force at once, also for open sessions; a bad one
+leaves the old one in force.";
 
 /// Reads the arguments and runs the sub-command. Wrong arguments exit with 2, as clap does.
 pub fn main() -> ExitCode {

@@ -50,7 +50,7 @@ pub struct Config {
     pub profile: Profile,
     /// The weakest `sslmode` that an upstream may have.
     pub minimum_sslmode: SslMode,
-    /// From accept to the end of the client's authentication.
+    /// For the first packets of a client, and again for its login (with `scram` for its proof, and again for the login upstream).
     pub handshake_timeout: Duration,
     /// One address of the upstream, from the first packet to the first answer to the startup packet.
     pub connect_timeout: Duration,

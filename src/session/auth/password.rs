@@ -1,5 +1,5 @@
-//! `auth: password`: the client's password, asked for inside TLS only. `upstream` logs in with it by the best that the server
-//! offers: SCRAM-SHA-256 bound to its certificate, SCRAM-SHA-256, md5, or clear text inside TLS.
+//! `auth: password`: the client's password, asked for inside TLS or over a Unix socket only. `upstream` logs in with it by the
+//! best that the server offers: SCRAM-SHA-256 bound to its certificate, SCRAM-SHA-256, md5, or clear text inside TLS.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -9,7 +9,8 @@ use crate::wire::{frame, sqlstate};
 /// AuthenticationCleartextPassword.
 const ASK_FOR_PASSWORD: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 3];
 
-/// Asks the client, as `recv_password_packet` of the server does. Its leg has TLS: `handshake` lets no other come here.
+/// Asks the client, as `recv_password_packet` of the server does. Its leg has TLS or is a Unix socket: `handshake` lets
+/// no other come here.
 pub(super) async fn ask(client: &mut Peer) -> Result<Zeroizing<Vec<u8>>, LoginEnd> {
     client.send(&ASK_FOR_PASSWORD).await.map_err(LoginEnd::Client)?;
     let mut answer = client.frame().await.map_err(LoginEnd::Client)?;
