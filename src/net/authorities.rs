@@ -100,24 +100,30 @@ impl Authorities {
         now: UnixTime,
     ) -> Result<(), Error> {
         let Err(error) = self.chain(end_entity, intermediates, now) else { return Ok(()) };
-        let is_named = self.named.iter().any(|named| named.as_ref() == end_entity.as_ref());
-        match &error {
-            // Nobody else speaks for it, or webpki can't read it: then it may speak for itself.
-            Problem::Webpki(
-                webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity | webpki::Error::UnsupportedCertVersion,
-            ) if is_named => self.itself(end_entity, now),
-            Problem::Webpki(webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity)
-                if intermediates.is_empty() && is_self_signed(end_entity) =>
-            {
-                Err(own(CertificateProblem::SelfSigned))
-            }
-            Problem::Webpki(webpki::Error::UnknownIssuer)
-                if self.named.iter().any(|named| is_issued_by(end_entity, named)) =>
-            {
-                Err(own(CertificateProblem::EndEntityAsCa))
-            }
-            Problem::Webpki(_) | Problem::Authority(_) => Err(error.into()),
+        let Problem::Webpki(
+            webpki::Error::UnknownIssuer
+            // By the key of another that has the same name.
+            | webpki::Error::InvalidSignatureForPublicKey
+            | webpki::Error::CaUsedAsEndEntity
+            | webpki::Error::UnsupportedCertVersion,
+        ) = &error
+        else {
+            return Err(error.into());
+        };
+        // Nobody else speaks for it, or webpki can't read it: then it may speak for itself.
+        if self.named.iter().any(|named| named.as_ref() == end_entity.as_ref()) {
+            return self.itself(end_entity, now);
         }
+        let unread = matches!(error, Problem::Webpki(webpki::Error::UnsupportedCertVersion));
+        if !unread && intermediates.is_empty() && is_self_signed(end_entity) {
+            return Err(own(CertificateProblem::SelfSigned));
+        }
+        if matches!(error, Problem::Webpki(webpki::Error::UnknownIssuer))
+            && self.named.iter().any(|named| is_issued_by(end_entity, named))
+        {
+            return Err(own(CertificateProblem::EndEntityAsCa));
+        }
+        Err(error.into())
     }
 
     /// One of the very certificates that the operator named.

@@ -17,9 +17,6 @@ mod tests;
 
 use std::time::Instant;
 
-use bytes::{BufMut, BytesMut};
-use tokio::time::timeout;
-
 use crate::config::{Auth, Config};
 use crate::net::{Acceptor, ConnectError, Legs, Probed, TlsInfo};
 use crate::policy::ClientCertificate;
@@ -28,6 +25,7 @@ use crate::session::auth::scram::server::Exchange;
 use crate::session::auth::throttle::{Attempt, Guess, Throttled};
 use crate::session::auth::upstream::{Credential, Upstream};
 use crate::wire::{backend, frame, sqlstate};
+use bytes::{BufMut, BytesMut};
 
 pub use peer::{Frame, Peer, PeerError};
 
@@ -312,15 +310,14 @@ impl Check<'_> {
             Auth::Passthrough | Auth::PassthroughWithoutChannelBinding => Ok(None),
             Auth::Password => Ok(Some(Credential::OfClient(None))),
             Auth::Scram => {
-                let limit = self.config.handshake_timeout;
-                let found = timeout(limit, self.directory.find(self.user, self.legs, limit));
-                let found = found.await.map_err(|_| format!("auth_query took longer than {limit:?}"));
-                let Found { secret, why_not } =
-                    found.and_then(|found| found.map_err(|error| error.to_string())).map_err(|why| {
-                        Fatal::new(sqlstate::CANNOT_CONNECT_NOW, "could not look up the user's password")
-                            .hint("The proxy's log says more.")
-                            .log(why)
-                    })?;
+                // So that there is time left to say that it took too long.
+                let connecting = self.config.handshake_timeout / 2;
+                let found = self.directory.find(self.user, self.legs, connecting).await;
+                let Found { secret, why_not } = found.map_err(|error| {
+                    Fatal::new(sqlstate::CANNOT_CONNECT_NOW, "could not look up the user's password")
+                        .hint("The proxy's log says more.")
+                        .log(error.to_string())
+                })?;
                 let acceptor = self.legs.acceptor.as_ref().filter(|_| self.tls);
                 let exchange = Exchange::new(secret, acceptor.and_then(Acceptor::server_end_point));
                 Ok(Some(Credential::Keys(prove::run(client, exchange, self.user, why_not).await?)))
