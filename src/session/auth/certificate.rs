@@ -162,7 +162,8 @@ pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
         );
     };
     let names: Vec<&str> = certificate.cn.iter().chain(&certificate.san).map(String::as_str).collect();
-    let named = match directory.map() {
+    let files = directory.files();
+    let named = match &files.map {
         Some(map) => map.lets(&names, user),
         None => certificate.cn.as_deref() == Some(user),
     };
@@ -173,7 +174,7 @@ pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
     if !named {
         return Err(failed(format!("the certificate is for {names:?}")));
     }
-    directory.credential(user).map_err(|why| failed(why.to_owned()))
+    files.credential(user).map_err(|why| failed(why.to_owned()))
 }
 
 #[cfg(test)]
