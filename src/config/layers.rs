@@ -120,6 +120,22 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The settings that are no flag, for the help: so that nobody needs the manual to find them.
+    pub fn without_flag() -> String {
+        let flags = RunArgs::default();
+        let flags = flags.given();
+        let mut text =
+            "Settings without a flag: in the configuration file, or as environment variables PORTCULLIS_<KEY>:"
+                .to_owned();
+        for (key, sentence) in KEYS.iter().filter(|(key, _)| !flags.iter().any(|(flag, _)| flag == key)) {
+            text.push_str("\n  ");
+            text.push_str(key);
+            text.push_str("\n          ");
+            text.push_str(sentence);
+        }
+        text
+    }
+
     fn given(&self) -> [(&'static str, Option<&String>); 12] {
         [
             ("listen", self.listen.as_ref()),
