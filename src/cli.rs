@@ -46,7 +46,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the firewall
-    #[command(after_help = RUN_EXAMPLES)]
+    #[command(after_help = RUN_EXAMPLES, after_long_help = format!("{}\n\n{RUN_EXAMPLES}", RunArgs::without_flag()))]
     Run(Box<RunArgs>),
     /// Validate policies
     #[command(after_help = check::EXAMPLES)]
@@ -124,6 +124,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_run_has_every_setting() {
+        let mut cli = Cli::command();
+        let run = cli.find_subcommand_mut("run").unwrap();
+        let (long, short) = (run.render_long_help().to_string(), run.render_help().to_string());
+        let (flags, settings) = long.split_once("\nSettings without a flag: ").unwrap();
+        for (key, sentence) in crate::config::KEYS {
+            let is_flag = flags.contains(&format!("--{} <", key.replace('_', "-")));
+            let is_told = settings.contains(&format!("\n  {key}\n          {sentence}\n"));
+            assert!(is_flag != is_told, "{key}\n{long}");
+        }
+        assert!(long.contains("\nExamples:\n") && short.contains("\nExamples:\n"));
+        assert!(!short.contains("tcp_keepalives_idle"), "{short}");
     }
 
     #[test]

@@ -107,6 +107,25 @@ pub struct Keepalive {
     pub user_timeout: Option<Duration>,
 }
 
+impl Keepalive {
+    // What Linux takes: MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL and MAX_TCP_KEEPCNT of its net/tcp.h, and an int of milliseconds.
+    // With more than that setsockopt(2) fails, and with it every session.
+    const MOST_SECONDS: u32 = 32_767;
+    const MOST_QUESTIONS: u32 = 127;
+    const MOST_UNACKNOWLEDGED: Duration = Duration::from_millis(i32::MAX as u64);
+
+    fn of(settings: &layers::Layers) -> Result<Keepalive, ConfigError> {
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(Keepalive::MOST_SECONDS.into()));
+        Ok(Keepalive {
+            idle: settings.duration_within("tcp_keepalives_idle", least..=most)?,
+            interval: settings.duration_within("tcp_keepalives_interval", least..=most)?,
+            count: settings.number_within("tcp_keepalives_count", 1..=Keepalive::MOST_QUESTIONS)?,
+            user_timeout: settings
+                .duration_within("tcp_user_timeout", Duration::from_millis(1)..=Keepalive::MOST_UNACKNOWLEDGED)?,
+        })
+    }
+}
+
 /// The files of the client leg's TLS, all PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientTls {
@@ -322,12 +341,7 @@ impl Config {
                 idle_in_transaction: settings.duration_or_never("idle_in_transaction_session_timeout")?,
                 write: settings.duration_or_never("write_timeout")?,
             },
-            keepalive: Keepalive {
-                idle: settings.duration_or_never("tcp_keepalives_idle")?,
-                interval: settings.duration_or_never("tcp_keepalives_interval")?,
-                count: settings.number_or_zero("tcp_keepalives_count")?,
-                user_timeout: settings.duration_or_never("tcp_user_timeout")?,
-            },
+            keepalive: Keepalive::of(&settings)?,
             drain_delay: settings.duration_or_zero("drain_delay", Duration::ZERO)?,
             cancel_forward_unknown: settings.word("cancel_forward_unknown", &[("on", true), ("off", false)], false)?,
             drain_timeout: settings.duration("drain_timeout", Duration::from_secs(30))?,
@@ -419,24 +433,41 @@ impl Config {
                 Auth::Password | Auth::Scram | Auth::Certificate => {}
             }
         }
-        let unusable = |listener: &&Listener| {
-            matches!(listener.at, ListenAt::Tcp(_)) && listener.client_tls == ClientTlsMode::Disable
-        };
-        if self.auth == Auth::Certificate && self.listeners.iter().all(|at| at.client_cert == ClientCert::None) {
-            return Err(ConfigError::Invalid {
-                origin: "auth".into(),
-                problem: "`auth: certificate` needs clients that show certificates: set `tls_cert`, `tls_key` and \
-                          `tls_client_ca`"
-                    .into(),
-            });
+        match self.useless_listener() {
+            None => Ok(()),
+            Some(problem) => Err(ConfigError::Invalid { origin: "auth".into(), problem }),
         }
-        if self.auth == Auth::Password && self.listeners.iter().any(|listener| unusable(&listener)) {
-            return Err(ConfigError::Invalid {
-                origin: "auth".into(),
-                problem: "`auth: password` takes passwords inside TLS only: set `tls_cert` and `tls_key`".into(),
-            });
+    }
+
+    /// What is wrong with a listener by which nobody could log in, whoever came.
+    fn useless_listener(&self) -> Option<String> {
+        match self.auth {
+            Auth::Passthrough | Auth::PassthroughWithoutChannelBinding | Auth::Scram => None,
+            Auth::Password => {
+                let plain = |listener: &&Listener| {
+                    matches!(listener.at, ListenAt::Tcp(_)) && listener.client_tls == ClientTlsMode::Disable
+                };
+                let Listener { name, .. } = self.listeners.iter().find(plain)?;
+                let what = match self.client_tls {
+                    None => "set `tls_cert` and `tls_key`",
+                    Some(_) => "take `client_tls: disable` out",
+                };
+                Some(format!("`auth: password` takes passwords inside TLS only, and `{name}` has none: {what}"))
+            }
+            Auth::Certificate => {
+                let Listener { name, at, .. } =
+                    self.listeners.iter().find(|one| one.client_cert == ClientCert::None)?;
+                let has_authority = self.client_tls.as_ref().is_some_and(|tls| tls.authority.is_some());
+                let what = match (at, has_authority) {
+                    (ListenAt::Unix { .. }, _) => "there is no TLS over a Unix socket: take the listener out",
+                    (ListenAt::Tcp(_), false) => "set `tls_cert`, `tls_key` and `tls_client_ca`",
+                    (ListenAt::Tcp(_), true) => "take `client_tls: disable` and `client_cert: none` out",
+                };
+                Some(format!(
+                    "`auth: certificate` needs clients that show certificates, and none can at `{name}`: {what}"
+                ))
+            }
         }
-        Ok(())
     }
 
     /// The certificate, key, authority and revocation files of both legs.

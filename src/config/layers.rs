@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -119,6 +120,22 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The settings that are no flag, for the help: so that nobody needs the manual to find them.
+    pub fn without_flag() -> String {
+        let flags = RunArgs::default();
+        let flags = flags.given();
+        let mut text =
+            "Settings without a flag: in the configuration file, or as environment variables PORTCULLIS_<KEY>:"
+                .to_owned();
+        for (key, sentence) in KEYS.iter().filter(|(key, _)| !flags.iter().any(|(flag, _)| flag == key)) {
+            text.push_str("\n  ");
+            text.push_str(key);
+            text.push_str("\n          ");
+            text.push_str(sentence);
+        }
+        text
+    }
+
     fn given(&self) -> [(&'static str, Option<&String>); 12] {
         [
             ("listen", self.listen.as_ref()),
@@ -235,11 +252,41 @@ impl Layers {
         Ok(Some(self.duration_or_zero(key, Duration::ZERO)?).filter(|duration| !duration.is_zero()))
     }
 
-    /// A whole number; None for `0`, and where nothing is written.
-    pub fn number_or_zero(&self, key: &'static str) -> Result<Option<u32>, ConfigError> {
+    /// A duration within bounds; None for `0`, and where nothing is written.
+    pub fn duration_within(
+        &self,
+        key: &'static str,
+        bounds: RangeInclusive<Duration>,
+    ) -> Result<Option<Duration>, ConfigError> {
+        let (Some(value), Some(duration)) = (self.get(key), self.duration_or_never(key)?) else { return Ok(None) };
+        if bounds.contains(&duration) {
+            return Ok(Some(duration));
+        }
+        let text = |duration: &Duration| match duration.subsec_millis() {
+            0 => format!("{}s", duration.as_secs()),
+            _ => format!("{}ms", duration.as_millis()),
+        };
+        Err(value.invalid(format!(
+            "`{}` is more or less than the system takes: write {} to {}, or 0 for the system's own",
+            value.text,
+            text(bounds.start()),
+            text(bounds.end())
+        )))
+    }
+
+    /// A whole number within bounds; None for `0`, and where nothing is written.
+    pub fn number_within(&self, key: &'static str, bounds: RangeInclusive<u32>) -> Result<Option<u32>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let number: u32 = value.text.parse().map_err(|_| value.invalid(format!("`{}` is not a number", value.text)))?;
-        Ok(Some(number).filter(|number| *number > 0))
+        match value.text.parse() {
+            Ok(0) => Ok(None),
+            Ok(number) if bounds.contains(&number) => Ok(Some(number)),
+            Ok(_) | Err(_) => Err(value.invalid(format!(
+                "`{}` is not a number from {} to {}, nor 0 for the system's own",
+                value.text,
+                bounds.start(),
+                bounds.end()
+            ))),
+        }
     }
 
     /// Whether a key is written without another one that it makes no sense without.

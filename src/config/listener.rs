@@ -131,22 +131,12 @@ fn one(text: &str, defaults: &Defaults) -> Result<Listener, String> {
     let (mut client_tls, mut client_cert) = (defaults.client_tls, defaults.client_cert);
     let mut proxy_protocol = defaults.proxy_protocol.clone();
     let mut permissions = defaults.permissions;
-    let mut own_tls = false;
-    let mut own_proxy = false;
+    let mut written = Vec::new();
     for (option, value) in url::form_urlencoded::parse(options.as_bytes()) {
         match &*option {
-            "client_tls" => {
-                client_tls = Some(word("client_tls", &value, &ClientTlsMode::NAMES)?);
-                own_tls = true;
-            }
-            "client_cert" => {
-                client_cert = Some(word("client_cert", &value, &ClientCert::NAMES)?);
-                own_tls = true;
-            }
-            "proxy_protocol" => {
-                proxy_protocol = networks(&value)?;
-                own_proxy = true;
-            }
+            "client_tls" => client_tls = Some(word("client_tls", &value, &ClientTlsMode::NAMES)?),
+            "client_cert" => client_cert = Some(word("client_cert", &value, &ClientCert::NAMES)?),
+            "proxy_protocol" => proxy_protocol = networks(&value)?,
             "permissions" => permissions = self::permissions(&value)?,
             unknown => {
                 let known = ["client_tls", "client_cert", "proxy_protocol", "permissions"];
@@ -154,15 +144,23 @@ fn one(text: &str, defaults: &Defaults) -> Result<Listener, String> {
                 return Err(format!("unknown option `{unknown}` of a listener{}", did_you_mean(guess.as_deref())));
             }
         }
+        if written.contains(&option) {
+            return Err(format!("`{name}`: the option {option} is written twice: keep one"));
+        }
+        written.push(option);
     }
+    let own = |option: &str| written.iter().any(|one| one == option);
     let at = address(place, permissions)?;
     let unix = matches!(at, ListenAt::Unix { .. });
-    if unix && own_tls {
+    if !unix && own("permissions") {
+        return Err(format!("`{name}`: only the file of a Unix socket has permissions: take the option out"));
+    }
+    if unix && (own("client_tls") || own("client_cert")) {
         return Err(format!(
             "`{name}`: TLS is not used over a Unix socket, as in PostgreSQL: take client_tls and client_cert out"
         ));
     }
-    if unix && own_proxy && !proxy_protocol.is_empty() {
+    if unix && own("proxy_protocol") && !proxy_protocol.is_empty() {
         return Err(format!("`{name}`: who connects to a Unix socket comes from no network: take proxy_protocol out"));
     }
     if unix {
@@ -177,7 +175,7 @@ fn one(text: &str, defaults: &Defaults) -> Result<Listener, String> {
         });
     if client_cert != ClientCert::None && !defaults.has_authority {
         return Err(format!(
-            "`{name}`: client_cert needs `tls_client_ca`, the authority that signs clients' certificates"
+            "`{name}`: `tls_client_ca` is missing: client_cert needs the authorities that sign clients' certificates"
         ));
     }
     let client_tls = match (client_tls, client_cert) {
@@ -313,6 +311,7 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_what_to_write() {
         let plain = Defaults { has_certificate: false, has_authority: false, ..defaults() };
+        let no_authority = || Defaults { has_authority: false, ..defaults() };
         for (text, defaults, told) in [
             ("", defaults(), "names no address"),
             ("6432", defaults(), "127.0.0.1:6432"),
@@ -325,6 +324,15 @@ mod tests {
             ("1.2.3.4:5?client_tls=on", defaults(), "disable, allow, require"),
             ("1.2.3.4:5?proxy_protocol=10.0.0.1/8", defaults(), "write 10.0.0.0/8"),
             ("1.2.3.4:5?client_tls=disable&client_cert=required", defaults(), "contradicts"),
+            (
+                "a=1.2.3.4:5?client_tls=require&client_tls=allow",
+                defaults(),
+                "`a`: the option client_tls is written twice",
+            ),
+            ("1.2.3.4:5?proxy_protocol=off&proxy_protocol=off", defaults(), "written twice"),
+            ("a=1.2.3.4:5?permissions=0770", defaults(), "`a`: only the file of a Unix socket has permissions"),
+            ("a=1.2.3.4:5?client_cert=optional", no_authority(), "`a`: `tls_client_ca` is missing"),
+            ("a=1.2.3.4:5?client_cert=required", no_authority(), "`a`: `tls_client_ca` is missing"),
             ("1.2.3.4:5?client_tls=allow", plain, "tls_cert"),
             ("/r/.s.PGSQL.1?client_tls=require", defaults(), "Unix socket"),
             ("/r/.s.PGSQL.1?permissions=9", defaults(), "octal"),

@@ -69,9 +69,61 @@ fn what_belongs_together_is_said() {
         ),
         ("idle_session_timeout: soon\n", "10s"),
         ("tcp_keepalives_count: many\n", "not a number"),
+        ("client_cert: optional\ntls_cert: a\ntls_key: b\n", "`127.0.0.1:6432`: `tls_client_ca` is missing"),
     ] {
         let error = error(yaml, &[], flags());
         assert!(error.contains(told), "{yaml}: {error}");
+    }
+}
+
+#[test]
+fn keepalives_are_what_the_system_takes() {
+    for (key, text, told) in [
+        ("tcp_keepalives_idle", "24h", "write 1s to 32767s, or 0"),
+        ("tcp_keepalives_idle", "32768s", "write 1s to 32767s, or 0"),
+        ("tcp_keepalives_interval", "999ms", "write 1s to 32767s, or 0"),
+        ("tcp_keepalives_count", "1000", "from 1 to 127, nor 0"),
+        ("tcp_keepalives_count", "128", "from 1 to 127, nor 0"),
+        ("tcp_user_timeout", "2000h", "write 1ms to 2147483647ms, or 0"),
+        ("tcp_user_timeout", "2147483648ms", "write 1ms to 2147483647ms, or 0"),
+    ] {
+        let said = error(&format!("{key}: {text}\n"), &[], flags());
+        assert!(said.contains(&format!("{key}: `{text}` is ")) && said.contains(told), "{said}");
+    }
+    let most = "tcp_keepalives_idle: 32767s\ntcp_keepalives_interval: 1s\ntcp_keepalives_count: 127\n\
+                tcp_user_timeout: 2147483647ms\n";
+    let keepalive = load(most, &[], flags()).unwrap().keepalive;
+    assert_eq!((keepalive.idle, keepalive.count), (Some(Duration::from_secs(32_767)), Some(127)));
+    assert_eq!(
+        (keepalive.interval, keepalive.user_timeout.unwrap().as_millis()),
+        (Some(Duration::from_secs(1)), 2_147_483_647)
+    );
+    let none = load(&most.replace("32767s", "0").replace("127", "0"), &[], flags()).unwrap().keepalive;
+    assert_eq!((none.idle, none.count), (None, None));
+}
+
+#[test]
+fn by_every_listener_somebody_can_log_in() {
+    let tls = "tls_cert: a\ntls_key: b\n";
+    let all = "tls_cert: a\ntls_key: b\ntls_client_ca: c\n";
+    let unix = "/run/portcullis/.s.PGSQL.6432";
+    for (listen, auth, more, told) in [
+        ("in=127.0.0.1:1", "certificate", all, None),
+        ("in=127.0.0.1:1", "certificate", tls, Some("none can at `in`: set `tls_cert`, `tls_key` and `tls_client_ca`")),
+        ("in=127.0.0.1:1,door=127.0.0.1:2?client_cert=none", "certificate", all, Some("none can at `door`: take")),
+        ("in=127.0.0.1:1,door=127.0.0.1:2?client_tls=disable", "certificate", all, Some("none can at `door`: take")),
+        (&format!("in=127.0.0.1:1,{unix}"), "certificate", all, Some("6432`: there is no TLS over a Unix socket")),
+        (&format!("in=127.0.0.1:1,{unix}"), "password", tls, None),
+        ("in=127.0.0.1:1,door=127.0.0.1:2?client_tls=disable", "password", tls, Some("`door` has none: take")),
+        ("in=127.0.0.1:1,door=127.0.0.1:2?client_tls=disable", "passthrough", tls, None),
+    ] {
+        let loaded = load(&format!("listen: {listen}\nauth: {auth}\n{more}"), &[], flags());
+        match (loaded, told) {
+            (Ok(_), None) => {}
+            (Err(error), Some(told)) => assert!(error.to_string().contains(told), "{listen}: {error}"),
+            (Ok(_), Some(_)) => panic!("{listen} {auth}: accepted"),
+            (Err(error), None) => panic!("{listen} {auth}: {error}"),
+        }
     }
 }
 

@@ -303,16 +303,27 @@ impl Upstream {
         let target =
             written.word("target_session_attrs", kinds, &TargetSessionAttrs::NAMES, TargetSessionAttrs::Any)?;
         let switch = [("0", false), ("1", true)];
-        // 0 is the system's own value, as in libpq.
-        let number = |name| written.number(name).map(|number| number.filter(|number| *number > 0));
-        let seconds = |name| number(name).map(|seconds| seconds.map(|seconds| Duration::from_secs(seconds.into())));
+        // 0 is the system's own value, as in libpq. The texts say the bounds of `Keepalive`.
+        let within = |name, most: u32, problem| match written.number(name)? {
+            Some(number) if number > most => Err(written.bad(name, problem)),
+            number => Ok(number.filter(|number| *number > 0)),
+        };
+        let seconds = |name| {
+            let seconds = within(name, Keepalive::MOST_SECONDS, "write 1 to 32767 seconds, or 0 for the system's own")?;
+            Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
+        };
+        let questions = "write a number from 1 to 127, or 0 for the system's own";
         let keepalives = Keepalives {
             on: written.word("keepalives", "write 0 or 1", &switch, true)?,
             how: Keepalive {
                 idle: seconds("keepalives_idle")?,
                 interval: seconds("keepalives_interval")?,
-                count: number("keepalives_count")?,
-                user_timeout: number("tcp_user_timeout")?.map(|ms| Duration::from_millis(ms.into())),
+                count: within("keepalives_count", Keepalive::MOST_QUESTIONS, questions)?,
+                // More than the system takes is no number for `number`.
+                user_timeout: written
+                    .number("tcp_user_timeout")?
+                    .filter(|ms| *ms > 0)
+                    .map(|ms| Duration::from_millis(ms.into())),
             },
         };
         Ok(Upstream {
@@ -397,7 +408,7 @@ impl Written<'_> {
     fn number(&self, name: &'static str) -> Result<Option<u32>, UpstreamError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.parse().ok().filter(|number| i32::try_from(*number).is_ok());
-        number.map(Some).ok_or_else(|| self.bad(name, "write a whole number from 0 on"))
+        number.map(Some).ok_or_else(|| self.bad(name, "write a whole number from 0 to 2147483647"))
     }
 }
 

@@ -6,10 +6,14 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
 use crate::config::ListenAt;
 use crate::net::{Origin, Socket};
+
+/// So many clients may have connected and not be accepted yet; the kernel makes it no more than net.core.somaxconn. With the 128
+/// of the standard library a thousand clients that come at once wait for the second time that their SYN is sent.
+const BACKLOG: u32 = 4096;
 
 /// A socket that is bound.
 #[derive(Debug)]
@@ -41,13 +45,17 @@ impl Listening {
     /// The system's; `AddrInUse` also for a socket's file behind which somebody listens, and for a file that is no socket.
     pub async fn bind(at: &ListenAt) -> io::Result<Listening> {
         match at {
-            ListenAt::Tcp(address) => TcpListener::bind(address).await.map(Listening::Tcp),
+            ListenAt::Tcp(address) => {
+                let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+                // Or a restart would fail for as long as sessions of the last process are in TIME_WAIT.
+                socket.set_reuseaddr(true)?;
+                socket.bind(*address)?;
+                socket.listen(BACKLOG).map(Listening::Tcp)
+            }
             ListenAt::Unix { path, permissions } => {
                 remove_stale(path).await?;
-                let listener = UnixListener::bind(path)?;
-                let file = SocketFile { path: path.clone(), inode: std::fs::symlink_metadata(path)?.ino() };
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(*permissions))?;
-                Ok(Listening::Unix(listener, file))
+                let (socket, file) = place(path, *permissions)?;
+                Ok(Listening::Unix(socket.listen(BACKLOG)?, file))
             }
         }
     }
@@ -95,6 +103,15 @@ pub async fn accept(listening: &[Listening], turn: &mut usize) -> io::Result<(So
     .await
 }
 
+/// The socket's file, to which nobody can connect yet: before anybody can, it has its permissions, not those of the umask.
+fn place(path: &Path, permissions: u32) -> io::Result<(UnixSocket, SocketFile)> {
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    let file = SocketFile { path: path.to_owned(), inode: std::fs::symlink_metadata(path)?.ino() };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(permissions))?;
+    Ok((socket, file))
+}
+
 async fn remove_stale(path: &Path) -> io::Result<()> {
     let found = match std::fs::symlink_metadata(path) {
         Ok(found) => found,
@@ -134,6 +151,38 @@ mod tests {
         assert!(path.exists(), "not ours any more");
         assert_eq!(Listening::bind(&at).await.unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody else's");
+    }
+
+    #[tokio::test]
+    async fn nobody_can_connect_before_the_permissions_are_set() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".s.PGSQL.6432");
+        let (socket, _file) = place(&path, 0o600).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let refused = tokio::net::UnixStream::connect(&path).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let _listener = socket.listen(BACKLOG).unwrap();
+        tokio::net::UnixStream::connect(&path).await.unwrap();
+    }
+
+    /// A client for whom there is no room waits a second until its kernel tries again; over a Unix socket it fails.
+    #[tokio::test]
+    async fn many_clients_may_come_before_one_is_accepted() {
+        let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".s.PGSQL.6432");
+        let _unix = Listening::bind(&ListenAt::Unix { path: path.clone(), permissions: 0o700 }).await.unwrap();
+        let tcp = Listening::bind(&ListenAt::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
+        let address = tcp.address().unwrap().unwrap();
+        for endpoint in [crate::net::Endpoint::Tcp(address), crate::net::Endpoint::Unix(path.as_path().into())] {
+            let all = async {
+                let mut waiting = Vec::new();
+                for _ in 0..most.min(200) {
+                    waiting.push(endpoint.connect().await.unwrap());
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_millis(900), all).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -233,12 +233,26 @@ fn applies_to(reader: &mut Reader<'_>, node: &Node) -> AppliesTo {
 
 fn require(reader: &mut Reader<'_>, node: &Node) -> Require {
     let Some(mut fields) = reader.mapping(node, &keys::REQUIRE) else { return Require::default() };
-    Require {
+    let require = Require {
         networks: fields.take("networks").map(|n| reader.some_texts(n, "networks")).unwrap_or_default(),
         tls: truth(reader, fields.take("tls"), "tls").unwrap_or_default(),
         client_cert: fields.take("client_cert").map(|n| client_cert(reader, n)),
         os_users: fields.take("os_users").map(|n| reader.some_texts(n, "os_users")).unwrap_or_default(),
+    };
+    let of_tls = match (require.tls, &require.client_cert) {
+        (true, _) => Some("tls: true"),
+        (false, Some(_)) => Some("client_cert"),
+        (false, None) => None,
+    };
+    if let (Some(user), Some(of_tls)) = (require.os_users.first(), of_tls) {
+        reader.help(
+            Code::NeverMet,
+            user.place,
+            format!("`os_users` and `{of_tls}` can't both be met: over a Unix socket there is no TLS"),
+            "take one of them out; who may come by either way needs a policy for each, with `listeners` of its own",
+        );
     }
+    require
 }
 
 fn client_cert(reader: &mut Reader<'_>, node: &Node) -> ClientCert {

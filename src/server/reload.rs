@@ -61,7 +61,7 @@ impl Reload {
     /// For a proxy that starts. `files` are the fingerprints of its files before they were read.
     pub(super) fn new(shared: Arc<Shared>, told: Told, files: Fingerprints) -> Reload {
         let set = shared.policies.current();
-        told.tell(Source::Start, &Load::Policies { set: &set, diff: None });
+        told.tell(Source::Start, &Load::Policies { set: &set, diff: None, listeners: &listeners(&shared.config) });
         if has_certificates(&shared.config) {
             let client = shared.legs.load().acceptor.as_ref().map(Acceptor::fingerprint);
             told.tell(Source::Start, &Load::Tls { client: client.as_deref() });
@@ -125,7 +125,8 @@ impl Reload {
         let old = self.shared.policies.replace(Arc::clone(&set));
         self.shared.cache.clear();
         let diff = set.differs_from(&old);
-        self.told.tell(source, &Load::Policies { set: &set, diff: Some(&diff) });
+        let listeners = listeners(&self.shared.config);
+        self.told.tell(source, &Load::Policies { set: &set, diff: Some(&diff), listeners: &listeners });
     }
 
     /// Looks at the files, and reads what changed once it is quiet. True where a set of policies came into force.
@@ -324,6 +325,11 @@ fn read_whole(directory: &Path) -> (Files, bool) {
         std::thread::sleep(BETWEEN_TRIES);
     }
     (Files::read(&paths), false)
+}
+
+/// What policies may call the listeners.
+fn listeners(config: &Config) -> Vec<&str> {
+    config.listeners.iter().map(|listener| &*listener.name).collect()
 }
 
 /// Whether there is anything to read again.

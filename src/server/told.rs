@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use crate::admin::Readiness;
 use crate::audit::{Audit, Event, Loaded};
 use crate::metrics::{Metrics, PolicyInfo};
-use crate::policy::{Diff, Digest, PolicySet};
+use crate::policy::{Diff, Digest, PolicySet, UnknownListener};
 
 /// What made the proxy read files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl Source {
 #[derive(Debug)]
 pub enum Load<'a> {
     /// This set is in force now. `diff`: against the one before; None at the start.
-    Policies { set: &'a PolicySet, diff: Option<&'a Diff> },
+    /// `listeners`: the names of those that there are.
+    Policies { set: &'a PolicySet, diff: Option<&'a Diff>, listeners: &'a [&'a str] },
     /// The files make no set: the one before stays in force. `digest` is that of the bad files.
     PoliciesFailed { digest: Digest, errors: &'a str },
     /// Certificates were read. `client`: the fingerprint of what clients see (SHA-256, hex); None where that leg is plain.
@@ -68,7 +69,7 @@ impl Told {
         }
         let from = source.as_str();
         match load {
-            Load::Policies { set, diff } => {
+            Load::Policies { set, diff, listeners } => {
                 let infos: Vec<PolicyInfo> = set
                     .overview()
                     .map(|(policy, mode, file)| PolicyInfo { policy: policy.to_string(), mode, file: file.to_string() })
@@ -87,6 +88,18 @@ impl Told {
                         let diff = diff.to_string();
                         tracing::info!(policies, names, digest, diff, source = from, "policies reloaded");
                     }
+                }
+                // `check` can't find it: it doesn't know the settings.
+                for UnknownListener { policy, written, near } in set.unknown_listeners(listeners) {
+                    let near = near.map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
+                    let (listener, listeners) = (written, listeners.join(", "));
+                    tracing::warn!(
+                        policy,
+                        listener,
+                        listeners,
+                        source = from,
+                        "the policy applies to a listener that there is not{near}"
+                    );
                 }
             }
             Load::PoliciesFailed { digest, errors } => {

@@ -81,6 +81,9 @@ fn parameters_mean_what_they_mean_in_libpq() {
     };
     assert_eq!(all.keepalives, keepalives);
 
+    let most = "keepalives_idle=32767&keepalives_interval=32767&keepalives_count=127&tcp_user_timeout=2147483647";
+    assert_eq!(parse(&format!("postgres://db?{most}")).keepalives.how.count, Some(127));
+
     let none = parse("postgres://db?keepalives_idle=0");
     assert_eq!((none.direct, none.sni, none.shuffle), (false, true, false));
     assert_eq!((none.target, none.keepalives.on, none.keepalives.how.idle), (TargetSessionAttrs::Any, true, None));
@@ -147,6 +150,10 @@ fn a_mistake_says_what_to_change() {
         ("postgres://db?connect_timeout=0", "a number of seconds above 0"),
         ("postgres://db?keepalives=yes", "write 0 or 1"),
         ("postgres://db?keepalives_idle=1m", "a whole number"),
+        ("postgres://db?keepalives_idle=86400", "write 1 to 32767 seconds"),
+        ("postgres://db?keepalives_interval=32768", "write 1 to 32767 seconds"),
+        ("postgres://db?keepalives_count=128", "a number from 1 to 127"),
+        ("postgres://db?tcp_user_timeout=2147483648", "from 0 to 2147483647"),
         ("postgres://db?tcp_user_timeout=4294967295", "a whole number"),
         ("postgres://db?requirepeer=postgres", "later release"),
         ("postgres://db?gssencmode=require", "later release"),

@@ -99,6 +99,7 @@ codes! {
     // Added later.
     63 NothingInCommon "nothing-in-common" Error "actions and objects that don't go together",
     64 AllowedDecoy "allowed-decoy" Warning "a decoy that a rule allows",
+    65 NeverMet "never-met" Error "requirements that no session can meet",
 }
 
 impl Code {

@@ -90,8 +90,11 @@ impl Line {
         match &self.system {
             Pattern::Exact(exact) => exact == name && self.user == user,
             Pattern::Regex(regex) => regex.captures(name).is_some_and(|captures| {
-                let group = captures.get(1).map_or("", |group| group.as_str());
-                self.user.replacen("\\1", group, 1) == user
+                if !self.user.contains("\\1") {
+                    return self.user == user;
+                }
+                // A group that took no part (`(dev-)?`) is not an empty one: the server refuses, too.
+                captures.get(1).is_some_and(|group| self.user.replacen("\\1", group.as_str(), 1) == user)
             }),
         }
     }
@@ -162,7 +165,8 @@ pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
             .into());
     };
     let names: Vec<&str> = certificate.cn.iter().chain(&certificate.san).map(String::as_str).collect();
-    let named = match directory.map() {
+    let files = directory.files();
+    let named = match &files.map {
         Some(map) => map.lets(&names, user),
         None => certificate.cn.as_deref() == Some(user),
     };
@@ -173,7 +177,7 @@ pub(super) fn credential(check: &Check<'_>) -> Result<Credential, LoginEnd> {
     if !named {
         return Err(failed(format!("the certificate is for {names:?}")));
     }
-    directory.credential(user).map_err(|why| failed(why.to_owned()))
+    files.credential(user).map_err(|why| failed(why.to_owned()))
 }
 
 #[cfg(test)]
@@ -206,6 +210,19 @@ mod tests {
             assert_eq!(map.lets(&[name], user), expected, "{name} as {user}");
         }
         assert!(map.lets(&["other", "billing.internal"], "billing"));
+        // hba.c, check_ident_usermap: rm_so < 0. `\1` is there once only.
+        let map = self::map("m /^(dev-)?ops$ \\1admin\nm /^(.*)-any$ \\1\\1\nm /^(x)?fixed$ fixed\n").unwrap();
+        for (name, user, expected) in [
+            ("dev-ops", "dev-admin", true),
+            ("ops", "admin", false),
+            ("ops", "dev-admin", false),
+            ("-any", "\\1", true),
+            ("a-any", "aa", false),
+            ("fixed", "fixed", true),
+        ] {
+            assert_eq!(map.lets(&[name], user), expected, "{name} as {user}");
+        }
+        let map = self::map("m billing.internal billing").unwrap();
         assert!(!map.lets(&[], "billing"));
     }
 

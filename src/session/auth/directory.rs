@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -19,9 +19,7 @@ use crate::session::auth::users::{Stored, Until, UserFileError, UserList, check_
 
 /// All users, and what a process makes up for those who are none.
 pub struct Directory {
-    list: ArcSwap<UserList>,
-    /// `auth_map`.
-    map: ArcSwapOption<Map>,
+    files: ArcSwap<Read>,
     control: Option<Control>,
     max_iterations: u32,
     /// Salts of users who can't log in are made of it.
@@ -30,15 +28,16 @@ pub struct Directory {
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory").field("list", &self.list).finish_non_exhaustive()
+        f.debug_struct("Directory").field("files", &self.files).finish_non_exhaustive()
     }
 }
 
-/// What the files held at one time.
+/// What the files held at one time. A login is held against one of these: a map is written for its users.
 #[derive(Debug)]
 pub struct Read {
     list: UserList,
-    map: Option<Map>,
+    /// `auth_map`: who may log in as whom; None where the common name is the user.
+    pub(super) map: Option<Map>,
 }
 
 /// What a client's proof is held against, and for the log why it can't be a good one.
@@ -55,10 +54,8 @@ impl Directory {
     /// It can't be used.
     pub fn open(config: &Config) -> Result<Directory, UserFileError> {
         let control = config.users.query.clone().map(|query| Control::new(query, config.users.max_iterations));
-        let Read { list, map } = Directory::read(config)?;
         Ok(Directory {
-            list: ArcSwap::from_pointee(list),
-            map: ArcSwapOption::from_pointee(map),
+            files: ArcSwap::from_pointee(Directory::read(config)?),
             control,
             max_iterations: config.users.max_iterations,
             mock: Zeroizing::new(rand::random()),
@@ -79,18 +76,17 @@ impl Directory {
 
     /// Puts what was read in force.
     pub fn replace(&self, read: Read) {
-        self.list.store(Arc::new(read.list));
-        self.map.store(read.map.map(Arc::new));
+        self.files.store(Arc::new(read));
     }
 
-    /// Who may log in as whom; None where the common name is the user.
-    pub(super) fn map(&self) -> Option<Arc<Map>> {
-        self.map.load_full()
+    /// What is in force now.
+    pub(super) fn files(&self) -> Arc<Read> {
+        self.files.load_full()
     }
 
     /// How many users the file in force has.
     pub fn len(&self) -> usize {
-        self.list.load().len()
+        self.files.load().list.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -116,8 +112,8 @@ impl Directory {
     }
 
     fn of_file(&self, user: &str) -> Option<Result<Verifier, &'static str>> {
-        let list = self.list.load();
-        let user = list.get(user)?;
+        let files = self.files.load();
+        let user = files.list.get(user)?;
         Some(match &user.stored {
             Stored::Scram(verifier) => valid(verifier.clone(), user.until),
             Stored::Plain(_) => Err("auth_file has no SCRAM verifier of the user"),
@@ -136,14 +132,15 @@ impl Directory {
             }
         }
     }
+}
 
+impl Read {
     /// With what the proxy logs in as a user whose client's certificate was enough.
     ///
     /// # Errors
     /// In words: the password that is known of the user has expired.
-    pub fn credential(&self, user: &str) -> Result<Credential, &'static str> {
-        let list = self.list.load();
-        let Some(user) = list.get(user) else { return Ok(Credential::Nothing) };
+    pub(super) fn credential(&self, user: &str) -> Result<Credential, &'static str> {
+        let Some(user) = self.list.get(user) else { return Ok(Credential::Nothing) };
         if user.until.is_over(Timestamp::now()) {
             return Err("the user has an expired password");
         }
@@ -156,4 +153,32 @@ impl Directory {
 
 fn valid(verifier: Verifier, until: Until) -> Result<Verifier, &'static str> {
     if until.is_over(Timestamp::now()) { Err("the user has an expired password") } else { Ok(verifier) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::Auth;
+
+    #[test]
+    fn a_login_is_held_against_the_files_of_one_time() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::write(place.path(), "\"billing\" \"hunter2\"\n").unwrap();
+        let list = UserList::read(place.path(), Auth::Certificate, 1).unwrap();
+        let directory = Directory {
+            files: ArcSwap::from_pointee(Read { list, map: Some(Map::default()) }),
+            control: None,
+            max_iterations: 1,
+            mock: Zeroizing::new([0; 32]),
+        };
+        let before = directory.files();
+        directory.replace(Read { list: UserList::default(), map: None });
+        assert!(before.map.is_some() && matches!(before.credential("billing"), Ok(Credential::Password(_))));
+        let after = directory.files();
+        assert!(after.map.is_none() && matches!(after.credential("billing"), Ok(Credential::Nothing)));
+        assert!(directory.is_empty());
+    }
 }

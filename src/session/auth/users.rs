@@ -37,6 +37,8 @@ pub enum UserFileError {
          where it belongs to root", .0.display()
     )]
     Open(PathBuf),
+    #[error("{} has more than {MOST} bytes, which is the most that is read: is it the right file?", .0.display())]
+    TooLong(PathBuf),
     #[error("{} must belong to the proxy's own user or to root: it holds secrets", .0.display())]
     Owner(PathBuf),
     #[error("{}:{line}: {problem}", path.display())]
@@ -273,12 +275,21 @@ pub(super) fn read_public(path: &Path) -> Result<Zeroizing<String>, UserFileErro
 }
 
 fn read_text(file: &mut File, length: u64, path: &Path) -> Result<Zeroizing<String>, UserFileError> {
+    // A part of it would do without the rest in silence: users who are there twice, lines that nobody could read.
+    if length > MOST {
+        return Err(UserFileError::TooLong(path.to_owned()));
+    }
     // Room for all of it: growing would leave copies behind.
-    let room = usize::try_from(length.min(MOST)).unwrap_or(0) + 1;
+    let room = usize::try_from(length).unwrap_or(0) + 1;
     let mut text = Zeroizing::new(String::with_capacity(room));
-    file.take(MOST)
+    // It may have grown since, or be a pipe, whose length nobody knows.
+    let read = file
+        .take(MOST + 1)
         .read_to_string(&mut text)
         .map_err(|source| UserFileError::Unreadable { path: path.to_owned(), source })?;
+    if read as u64 > MOST {
+        return Err(UserFileError::TooLong(path.to_owned()));
+    }
     Ok(text)
 }
 

@@ -117,4 +117,13 @@ pub(super) const PAGES: Pages = &[
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [all], tables: [orders]}",
         "policy: shop\napplies_to: {users: [shop_app]}\nallow:\n  - {rule: data, actions: [read, write], tables: [orders]}",
     ),
+    policy(
+        Code::NeverMet,
+        "Users of the operating system are known of sessions over a Unix socket only, and there is no TLS there, as in PostgreSQL, so \
+         there are no client certificates either. A policy that requires both lets nobody in.",
+        "Take one of them out. Where the same users come by both ways, write a policy for each, with \
+         `applies_to: {listeners: [...]}`.",
+        "policy: backup\napplies_to: {users: [backup]}\nrequire: {os_users: [backup], tls: true}",
+        "policy: backup\napplies_to: {users: [backup]}\nrequire: {os_users: [backup]}",
+    ),
 ];

@@ -107,6 +107,16 @@ fn a_file_that_others_may_read_is_refused() {
             assert!(matches!(error, UserFileError::Open(_)) && error.to_string().contains("chmod 0600"), "{error}");
         }
     }
+    // What is cut off could be a user who is there twice.
+    let long = std::fs::File::create(&path).unwrap();
+    long.set_permissions(std::fs::Permissions::from_mode(0o600)).unwrap();
+    long.set_len(MOST + 1).unwrap();
+    let error = UserList::read(&path, Auth::Scram, 4096).unwrap_err();
+    assert!(error.to_string().contains("users.txt has more than 67108864 bytes"), "{error}");
+    assert!(matches!(read_public(&path), Err(UserFileError::TooLong(_))));
+    // A file whose length nobody knows before.
+    let endless = read_text(&mut File::open("/dev/zero").unwrap(), 0, &path).unwrap_err();
+    assert!(matches!(endless, UserFileError::TooLong(_)), "{endless}");
     let error = UserList::read(&place.path().join("nothing"), Auth::Scram, 4096).unwrap_err();
     assert!(error.to_string().contains("nothing"), "{error}");
 }
