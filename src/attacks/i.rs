@@ -68,11 +68,11 @@ pub const ATTACKS: &[Attack] = &[
         code: "I8",
         name: "slowloris",
         title: "Half a startup packet, and then nothing",
-        stopped_by: "handshake_timeout, and a bound on handshakes under way, at all and for each address (session/handshakes.rs)",
+        stopped_by: "handshake_timeout, and where too many handshakes are under way the address with the most makes room (session/handshakes.rs)",
         seen: Seen::Build(&[
             "tests/bad_input.rs::a_client_that_says_nothing_is_not_waited_for_for_ever",
             "src/session/handshake/tests.rs::silence_is_not_awaited_for_ever",
-            "src/session/handshakes.rs::one_address_has_half_of_all_and_the_next_half_of_the_rest",
+            "src/session/handshakes.rs::whoever_is_new_gets_the_place_of_the_oldest_of_the_most_crowded_address",
             "src/session/handshakes.rs::whom_a_load_balancer_names_is_counted_in_its_stead",
         ]),
     },
