@@ -165,7 +165,7 @@ mod tests {
         tokio::net::UnixStream::connect(&path).await.unwrap();
     }
 
-    /// A client for whom there is no room waits a second until its kernel tries again; over a Unix socket it fails.
+    /// A client for whom there is no room waits for its kernel to try again, for ever here; over a Unix socket it fails.
     #[tokio::test]
     async fn many_clients_may_come_before_one_is_accepted() {
         let most: usize = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap();
@@ -181,7 +181,7 @@ mod tests {
                     waiting.push(endpoint.connect().await.unwrap());
                 }
             };
-            tokio::time::timeout(std::time::Duration::from_millis(900), all).await.unwrap();
+            tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
         }
     }
 
