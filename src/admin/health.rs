@@ -13,8 +13,11 @@ const MIB: u64 = 1 << 20;
 const DISK_FAILS: u64 = 32 * MIB;
 /// Less memory than this fails: the next deep statement may get the process killed.
 const MEMORY_FAILS: u64 = 32 * MIB;
-/// A certificate that ends within so many seconds (14 days) is worth a warning.
-const CERTIFICATE_WARNS: i64 = 14 * 24 * 60 * 60;
+const DAY: i64 = 24 * 60 * 60;
+/// A certificate that ends within so many seconds is worth a warning.
+const CERTIFICATE_WARNS: i64 = 14 * DAY;
+/// A revocation list: many authorities make a new one each week.
+const REVOCATIONS_WARN: i64 = DAY;
 /// Less than this share of the whole, in percent, is worth a warning.
 const WARN_PERCENT: u64 = 5;
 
@@ -62,7 +65,7 @@ pub(super) fn report(readiness: &Readiness, policies: &Path) -> Report {
         services: [
             ("database", database(readiness)),
             ("policies", loaded(readiness.policies())),
-            ("tls", tls(readiness.tls_failed(), readiness.first_to_end(), jiff::Timestamp::now().as_second())),
+            ("tls", tls(readiness.tls_failed(), first(&readiness.known_to_end()), jiff::Timestamp::now().as_second())),
             ("disk_space", disk(policies)),
             ("memory", memory(&read)),
         ],
@@ -116,15 +119,25 @@ fn loaded((count, digest, reload_failed): (usize, String, bool)) -> Service {
     Service { status, detail: detail.into(), figures, digest: Some(digest).filter(|_| count > 0) }
 }
 
+fn warns(kind: &str) -> i64 {
+    if kind == "revocations" { REVOCATIONS_WARN } else { CERTIFICATE_WARNS }
+}
+
+/// What is the first to be worth a warning.
+fn first(known: &[Expiry]) -> Option<Expiry> {
+    known.iter().min_by_key(|one| one.at.saturating_sub(warns(one.kind))).cloned()
+}
+
 /// `now` in seconds since 1970.
 fn tls(reload_failed: bool, first: Option<Expiry>, now: i64) -> Service {
-    const DAY: i64 = 24 * 60 * 60;
     let left = first.as_ref().map(|first| first.at.saturating_sub(now));
     let mut problems = Vec::new();
     if reload_failed {
         problems.push("the last reload of certificate files failed, older ones are in force".to_owned());
     }
-    if let (Some(Expiry { leg, kind, .. }), Some(left)) = (first, left.filter(|left| *left < CERTIFICATE_WARNS)) {
+    if let (Some(Expiry { leg, kind, .. }), Some(left)) = (first, left)
+        && left < warns(kind)
+    {
         let of = match (leg, kind) {
             ("client", "certificate") => "the certificate in tls_cert",
             ("client", "authority") => "an authority of client certificates",
@@ -280,7 +293,6 @@ mod tests {
 
     #[test]
     fn a_certificate_that_ends_soon_warns() {
-        const DAY: i64 = 24 * 60 * 60;
         let of = |leg, kind, at| Some(Expiry { leg, kind, at });
         let far = tls(false, of("client", "certificate", 1_000 + 15 * DAY), 1_000);
         assert_eq!((far.status, figure(&far, "first_expiry_seconds")), (Status::Ok, Some(15 * 24 * 60 * 60)));
@@ -291,6 +303,14 @@ mod tests {
         assert!(over.detail.ends_with("in force; an authority in sslrootcert ended 2 days ago"), "{}", over.detail);
         assert_eq!(figure(&over, "first_expiry_seconds"), Some(0));
         assert_eq!(tls(false, None, 1_000).figures, []);
+
+        // A list of a week is none that ends soon, and does not hide the certificate behind it.
+        let list = of("client", "revocations", 1_000 + 6 * DAY).unwrap();
+        assert_eq!(tls(false, Some(list.clone()), 1_000).status, Status::Ok);
+        let server = of("upstream", "server", 1_000 + 13 * DAY).unwrap();
+        assert_eq!(first(&[list.clone(), server.clone()]), Some(server));
+        let over = tls(false, first(&[list]), 1_000 + 5 * DAY + 1);
+        assert_eq!((over.status, over.detail.as_str()), (Status::Warn, "a revocation list ends in 0 days"));
     }
 
     #[test]

@@ -119,9 +119,9 @@ impl Readiness {
         self.lock().tls_reload_failed
     }
 
-    /// What ends first of the certificates in force.
-    pub(super) fn first_to_end(&self) -> Option<Expiry> {
-        self.lock().certificates.iter().min_by_key(|certificate| certificate.at).cloned()
+    /// When certificates and revocation lists in force end.
+    pub(super) fn known_to_end(&self) -> Vec<Expiry> {
+        self.lock().certificates.clone()
     }
 
     /// The data is whole at every step, so a panic elsewhere does not spoil it.
